@@ -1,0 +1,34 @@
+/* file.h: reading a file by mapping it, and writing one so that it appears whole or not at all. */
+#ifndef CORE_FILE_H
+#define CORE_FILE_H
+
+#include "error.h"
+
+#include <stdio.h>
+
+/* A whole regular file, mapped read-only and shared between processes. */
+typedef struct {
+    const unsigned char *data;
+    size_t               size;
+} sn_map;
+
+/* Fails with one line naming the file when it cannot be opened, is not a regular file, or is empty. */
+sn_status sn_map_open(sn_map *m, const char *path, sn_err *err);
+void      sn_map_close(sn_map *m);
+
+/* What a file that is not the wanted kind looks like, for messages: "a git-lfs pointer (run git lfs pull)", "an HTML page",
+ * "a zip archive", "a safetensors file", "text", "a JPEG picture", ...; NULL when it looks like nothing known. */
+const char *sn_guess_kind(const void *head, size_t n);
+
+/* An output file: bytes go to a temporary beside `path`; commit renames it (fsynced), discard removes it.
+ * "-" writes to standard output. One of commit and discard must be called; both release everything. */
+typedef struct {
+    FILE *stream;
+    char *path, *temp;
+} sn_out;
+
+sn_status sn_out_open(sn_out *o, const char *path, sn_err *err);
+sn_status sn_out_commit(sn_out *o, sn_err *err);
+void      sn_out_discard(sn_out *o);
+
+#endif

@@ -1,0 +1,126 @@
+/* text.h: tokenizer, Llama decoder, sampler, chat templates. Knows nothing of pictures or sound: media reach the decoder as
+ * rows of floats of its own width. */
+#ifndef TEXT_TEXT_H
+#define TEXT_TEXT_H
+
+#include "../core/compute.h"
+#include "../core/gguf.h"
+
+/* ---- vocabulary and tokenizer (txt_vocab.c, spm.c, bpe.c, pretokenize.c) ---- */
+typedef struct txt_vocab txt_vocab; /* immutable once open */
+typedef int32_t txt_id;
+#define TXT_NO_ID (-1)
+
+typedef struct { /* a growing list; zero-initialise, free with txt_ids_free */
+    txt_id *ids;
+    size_t  n, cap;
+} txt_ids;
+void txt_ids_free(txt_ids *l);
+sn_status txt_ids_push(txt_ids *l, txt_id id, sn_err *err);
+
+/* Reads tokenizer.ggml.* : models "llama" (SentencePiece) and "gpt2" (byte-level BPE). Copies what it needs from g. */
+sn_status txt_vocab_open(txt_vocab **out, const sn_gguf *g, sn_err *err);
+void      txt_vocab_close(txt_vocab *v);
+size_t    txt_vocab_n(const txt_vocab *v);
+txt_id    txt_vocab_bos(const txt_vocab *v); /* TXT_NO_ID where the file names none */
+txt_id    txt_vocab_eos(const txt_vocab *v);
+bool      txt_vocab_add_bos(const txt_vocab *v);
+bool      txt_vocab_add_eos(const txt_vocab *v);
+bool      txt_vocab_is_end(const txt_vocab *v, txt_id id);     /* an end-of-generation token: eos, eot, <|im_end|>, ... */
+bool      txt_vocab_is_control(const txt_vocab *v, txt_id id); /* has no text of its own */
+/* The token spelled exactly so (control and user-defined tokens included), or TXT_NO_ID. */
+txt_id    txt_vocab_find(const txt_vocab *v, const char *text, size_t n);
+
+typedef enum {
+    TXT_PLAIN = 0,         /* the text is data: nothing in it becomes a control token */
+    TXT_PARSE_SPECIAL = 1, /* spellings of control tokens become those tokens: templates and raw prompts only */
+    TXT_ADD_BOS_EOS = 2    /* put bos in front and eos behind where the file says so */
+} txt_tokenize_flags;
+/* Appends the ids of n bytes of text (any bytes; invalid UTF-8 falls back to byte tokens) to *out. */
+sn_status txt_tokenize(const txt_vocab *v, const char *text, size_t n, unsigned flags, txt_ids *out, sn_err *err);
+
+/* The bytes of one token (control tokens: their spelling when `special`, else nothing). Returns the number of bytes, and
+ * writes min(cap, that many). A token may be part of a UTF-8 character: join before showing. */
+size_t txt_piece(const txt_vocab *v, txt_id id, bool special, char *buf, size_t cap);
+
+/* ---- chat templates (chat.c) ---- */
+typedef enum { TXT_SYSTEM, TXT_USER, TXT_ASSISTANT } txt_role;
+typedef struct {
+    txt_role    role;
+    const char *text; /* data; may hold the media marker */
+    size_t      n;
+} txt_message;
+typedef struct txt_chat_template txt_chat_template; /* static, one of a table */
+
+/* The family recognised from the GGUF's own tokenizer.chat_template (or, without one, from its other metadata), or the one
+ * called `name` ("chatml", "llama2", "llama3", "vicuna", "mistral-v7", "smolvlm", "zephyr", ...). `name` NULL: recognise. */
+sn_status   txt_chat_template_get(const txt_chat_template **out, const sn_gguf *g, const char *name, sn_err *err);
+const char *txt_chat_template_name(const txt_chat_template *t);
+/* Appends the ids of message `index` of a conversation as the template frames it: framing is parsed for control tokens,
+ * the message's own text never is. `last`: the turn of the assistant is opened behind it.
+ * The text may be given in pieces with media between: see txt_chat_parts. */
+typedef struct { /* one stretch of a rendered prompt */
+    char  *text; /* owned by the list */
+    size_t n;
+    bool   framing; /* true: from the template, parse control tokens; false: from a message, plain */
+} txt_part;
+typedef struct {
+    txt_part *parts;
+    size_t    n, cap;
+} txt_parts;
+void txt_parts_free(txt_parts *p);
+/* The whole conversation messages[n] as parts in order; joined, they are what Jinja makes of the template with
+ * add_generation_prompt = `open_answer`, without the bos token's spelling (the tokenizer adds it). */
+sn_status txt_chat_render(const txt_chat_template *t, const txt_message *messages, size_t n, bool open_answer, txt_parts *out, sn_err *err);
+/* Text that ends an answer besides the vocabulary's end tokens (old templates), or NULL. */
+const char *txt_chat_stop(const txt_chat_template *t);
+
+/* ---- decoder (llama.c, registry in families) ---- */
+typedef struct txt_model   txt_model;   /* immutable, shared by sessions */
+typedef struct txt_session txt_session; /* one KV cache */
+
+typedef struct {
+    size_t n_vocab, n_embd, n_layer, n_head, n_head_kv, d_head, n_ff, n_ctx_train;
+    char   arch[32];
+} txt_hparams;
+
+/* Opens a decoder GGUF: architecture "llama" (and what else the family table has). Every key and tensor is checked. */
+sn_status          txt_model_open(txt_model **out, const char *path, sn_compute *c, sn_err *err);
+void               txt_model_close(txt_model *m);
+const txt_hparams *txt_model_hparams(const txt_model *m);
+const txt_vocab   *txt_model_vocab(const txt_model *m);
+const sn_gguf     *txt_model_gguf(const txt_model *m);
+size_t             txt_model_bytes(const txt_model *m); /* memory beside the mapped file */
+/* Embedding rows of tokens: out [n, n_embd]. Ids must be in range. */
+void txt_model_embed(const txt_model *m, const txt_id *ids, size_t n, float *out);
+
+/* A KV cache (F16) for n_ctx positions. All memory of a run is taken here. */
+sn_status txt_session_open(txt_session **out, txt_model *m, size_t n_ctx, sn_err *err);
+void      txt_session_close(txt_session *s);
+size_t    txt_session_bytes(const txt_model *m, size_t n_ctx); /* what txt_session_open would take */
+size_t    txt_session_n_past(const txt_session *s);
+size_t    txt_session_n_ctx(const txt_session *s);
+void      txt_session_truncate(txt_session *s, size_t n_past); /* forget what lies behind position n_past */
+/* Appends n positions given as token ids, or as embedding rows [n, n_embd]; any n: cut into blocks inside.
+ * `logits` NULL, or [n_vocab] for the last position, or with `all` [n, n_vocab]. SN_ELIMIT when the context is full
+ * (nothing evaluated then); SN_ECANCELLED when `cancel` (may be NULL) becomes true between blocks. */
+sn_status txt_session_eval_ids(txt_session *s, const txt_id *ids, size_t n, float *logits, bool all, sn_err *err);
+sn_status txt_session_eval_embd(txt_session *s, const float *rows, size_t n, float *logits, bool all, sn_err *err);
+
+/* ---- sampler (sampler.c) ---- */
+typedef struct {
+    float    temperature;    /* 0: greedy (the lowest id wins a tie) */
+    size_t   top_k;          /* 0: off */
+    float    top_p, min_p;   /* 1 and 0: off */
+    float    repeat_penalty; /* 1: off (Keskar et al. 2019) */
+    size_t   repeat_last;    /* tokens looked back */
+    uint64_t seed;
+} txt_sampling;
+typedef struct txt_sampler txt_sampler;
+sn_status txt_sampler_open(txt_sampler **out, const txt_sampling *p, size_t n_vocab, sn_err *err);
+void      txt_sampler_close(txt_sampler *s);
+/* Always a token of the list, whatever the logits hold (NaN and infinities included). logits are scratch afterwards. */
+txt_id    txt_sampler_next(txt_sampler *s, float *logits);
+void      txt_sampler_accept(txt_sampler *s, txt_id id);
+
+#endif
