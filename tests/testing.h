@@ -4,6 +4,7 @@
 
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -26,5 +27,7 @@ const char *testing_temp(const void *bytes, size_t n);
 /* The directory of fetched models for tests that need real weights ($SENSES_HOME/models), NULL (and the case should call
  * testing_skip) when the file is not there; under REQUIRE=1 a missing file fails instead. */
 const char *testing_model(const char *file);
+/* Ends the case as skipped, saying why; under REQUIRE=1 it fails. */
+void testing_skip(const char *why);
 
 #endif
