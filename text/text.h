@@ -72,6 +72,10 @@ void txt_parts_free(txt_parts *p);
 /* The whole conversation messages[n] as parts in order; joined, they are what Jinja makes of the template with
  * add_generation_prompt = `open_answer`, without the bos token's spelling (the tokenizer adds it). */
 sn_status txt_chat_render(const txt_chat_template *t, const txt_message *messages, size_t n, bool open_answer, txt_parts *out, sn_err *err);
+/* Appends the ids of the parts as one text: control tokens are recognised only where their whole spelling lies in framing parts,
+ * everything else is tokenized as if it were joined (so a word merges with the space that the framing puts in front of it), and
+ * nothing in a plain part ever becomes a control token. No bos or eos is added. */
+sn_status txt_tokenize_parts(const txt_vocab *v, const txt_part *parts, size_t n, txt_ids *out, sn_err *err);
 /* Text that ends an answer besides the vocabulary's end tokens (old templates), or NULL. */
 const char *txt_chat_stop(const txt_chat_template *t);
 

@@ -1,0 +1,182 @@
+#include "conversation.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+void fus_conversation_free(fus_conversation *c)
+{
+    for (size_t i = 0; i < c->n; i++) fus_text_free(&c->turns[i].text);
+    sn_free(c->turns);
+    fus_text_free(&c->read);
+    *c = (fus_conversation){.framed = c->framed};
+}
+
+static sn_status push_turn(fus_conversation *c, txt_role role, fus_text *text, sn_err *err)
+{
+    sn_status st = sn_grow((void **)&c->turns, &c->cap, c->n + 1, sizeof *c->turns, err);
+    if (st != SN_OK) return st;
+    c->turns[c->n++] = (fus_turn){.role = role, .text = *text};
+    *text            = (fus_text){0};
+    return SN_OK;
+}
+
+void fus_conversation_pop(fus_conversation *c, size_t n_read)
+{
+    c->read.n = n_read;
+    if (c->framed && c->n) fus_text_free(&c->turns[--c->n].text);
+}
+
+sn_status fus_conversation_system(fus_conversation *c, const char *text, sn_err *err)
+{
+    fus_text  t  = {0};
+    sn_status st = fus_text_append(&t, text, strlen(text), err);
+    if (st == SN_OK) st = push_turn(c, TXT_SYSTEM, &t, err);
+    fus_text_free(&t);
+    return st;
+}
+
+sn_status fus_conversation_answered(fus_conversation *c, const char *text, size_t n, sn_err *err)
+{
+    fus_text  t  = {0};
+    sn_status st = fus_text_append(&c->read, text, n, err);
+    if (c->framed == NULL || st != SN_OK) return st;
+    while (n > 0 && (*text == ' ' || *text == '\n')) text++, n--; /* templates put the blank between turns themselves */
+    st = fus_text_append(&t, text, n, err);
+    if (st == SN_OK) st = push_turn(c, TXT_ASSISTANT, &t, err);
+    fus_text_free(&t);
+    return st;
+}
+
+/* ---- composing a turn: pieces of the prompt (the user's words) and of media ---- */
+
+typedef struct {
+    txt_parts parts; /* texts owned */
+    bool      raw;   /* the user's words may spell control tokens */
+    sn_err   *err;
+} composer;
+
+static sn_status compose(composer *k, fus_text *t, bool framing)
+{
+    if (t->n == 0) return SN_OK;
+    sn_status st   = sn_grow((void **)&k->parts.parts, &k->parts.cap, k->parts.n + 1, sizeof *k->parts.parts, k->err);
+    char     *copy = st == SN_OK ? malloc(t->n) : NULL;
+    if (st == SN_OK && copy == NULL) st = sn_fail(k->err, SN_ENOMEM, "out of memory for a prompt");
+    if (st != SN_OK) return st;
+    memcpy(copy, t->p, t->n);
+    k->parts.parts[k->parts.n++] = (txt_part){.text = copy, .n = t->n, .framing = framing};
+    t->n                         = 0;
+    return SN_OK;
+}
+
+static sn_status compose_medium(composer *k, fus_text *words, const senses_medium *m)
+{
+    if (m->image || m->sound) return fus_text_append_mark(words, k->err);
+    sn_status st   = compose(k, words, k->raw);
+    fus_text  data = {0};
+    if (st == SN_OK) st = fus_text_append(&data, m->text, m->n_text, k->err);
+    if (st == SN_OK) st = compose(k, &data, false);
+    fus_text_free(&data);
+    return st;
+}
+
+static size_t count_markers(const char *prompt)
+{
+    size_t n = 0;
+    for (const char *p = prompt; (p = strstr(p, SENSES_MEDIA_MARKER)) != NULL; p += strlen(SENSES_MEDIA_MARKER)) n++;
+    return n;
+}
+
+static sn_status compose_turn(composer *k, const char *prompt, const senses_medium *media, size_t n_media)
+{
+    const size_t n_markers = count_markers(prompt);
+    if (n_markers > n_media)
+        return sn_fail(k->err, SN_EUSAGE, "the prompt has %zu %s markers, but %zu media were given", n_markers, SENSES_MEDIA_MARKER, n_media);
+    fus_text  words = {0};
+    sn_status st    = SN_OK;
+    size_t    next  = 0;
+    while (next < n_media - n_markers && st == SN_OK) st = compose_medium(k, &words, &media[next++]);
+    while (st == SN_OK) {
+        const char *marker = strstr(prompt, SENSES_MEDIA_MARKER);
+        st                 = fus_text_append(&words, prompt, marker ? (size_t)(marker - prompt) : strlen(prompt), k->err);
+        if (marker == NULL) break;
+        if (st == SN_OK) st = compose_medium(k, &words, &media[next++]);
+        prompt = marker + strlen(SENSES_MEDIA_MARKER);
+    }
+    if (st == SN_OK) st = compose(k, &words, k->raw);
+    fus_text_free(&words);
+    return st;
+}
+
+static sn_status append_parts(fus_text *t, const txt_parts *parts, sn_err *err)
+{
+    sn_status st = SN_OK; /* the marks are wanted here: they are part of what was read */
+    for (size_t i = 0; i < parts->n && st == SN_OK; i++) {
+        st = sn_grow((void **)&t->p, &t->cap, t->n + parts->parts[i].n, 1, err);
+        if (st == SN_OK) memcpy(t->p + t->n, parts->parts[i].text, parts->parts[i].n);
+        if (st == SN_OK) t->n += parts->parts[i].n;
+    }
+    return st;
+}
+
+/* Drops the first n bytes of parts. */
+static void drop_front(txt_parts *parts, size_t n)
+{
+    for (size_t i = 0; i < parts->n && n > 0; i++) {
+        txt_part *p   = &parts->parts[i];
+        size_t    cut = n < p->n ? n : p->n;
+        memmove(p->text, p->text + cut, p->n - cut);
+        p->n -= cut;
+        n -= cut;
+    }
+}
+
+/* Where a template renders an earlier answer otherwise than it was generated (trimmed, say), what is new is what stands behind
+ * that answer: the last part but one that is a message. Returns the bytes in front. */
+static size_t behind_last_answer(const txt_parts *parts)
+{
+    size_t messages = 0, i = parts->n, front = 0;
+    while (i > 0 && messages < 2) messages += !parts->parts[--i].framing;
+    if (messages < 2) return 0;
+    for (size_t j = 0; j <= i; j++) front += parts->parts[j].n;
+    return front;
+}
+
+/* Renders all turns and keeps what the decoder has not read. */
+static sn_status render_new(fus_conversation *c, txt_parts *parts, sn_err *err)
+{
+    txt_message *messages = calloc(c->n, sizeof *messages);
+    if (messages == NULL) return sn_fail(err, SN_ENOMEM, "out of memory for a prompt");
+    for (size_t i = 0; i < c->n; i++)
+        messages[i] = (txt_message){.role = c->turns[i].role, .text = c->turns[i].text.p ? c->turns[i].text.p : "", .n = c->turns[i].text.n};
+    fus_text  whole = {0};
+    sn_status st    = txt_chat_render(c->framed, messages, c->n, true, parts, err);
+    if (st == SN_OK) st = append_parts(&whole, parts, err);
+    if (st == SN_OK) {
+        bool same = c->read.n == 0 || (whole.n >= c->read.n && memcmp(whole.p, c->read.p, c->read.n) == 0);
+        drop_front(parts, same ? c->read.n : behind_last_answer(parts));
+    }
+    fus_text_free(&whole);
+    free(messages);
+    return st;
+}
+
+sn_status fus_conversation_ask(fus_conversation *c, const char *prompt, const senses_medium *media, size_t n_media, txt_parts *parts,
+                               sn_err *err)
+{
+    composer  k    = {.raw = c->framed == NULL, .err = err};
+    fus_text  turn = {0};
+    sn_status st   = compose_turn(&k, prompt, media, n_media);
+    if (st == SN_OK && c->framed) {
+        st = append_parts(&turn, &k.parts, err);
+        if (st == SN_OK) st = push_turn(c, TXT_USER, &turn, err);
+        txt_parts_free(&k.parts);
+        if (st == SN_OK && (st = render_new(c, &k.parts, err)) != SN_OK) fus_text_free(&c->turns[--c->n].text);
+    }
+    if (st == SN_OK) st = append_parts(&c->read, &k.parts, err);
+    fus_text_free(&turn);
+    if (st == SN_OK)
+        *parts = k.parts;
+    else
+        txt_parts_free(&k.parts);
+    return st;
+}

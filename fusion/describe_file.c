@@ -1,0 +1,173 @@
+/* describe_file.c: what is in a model file, for people and for programs. */
+#include "internal.h"
+
+#include <cjson/cJSON.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define SHOWN_STRING 200 /* bytes of a long string value that are shown */
+
+static void add_string(cJSON *o, const char *name, const char *p, size_t n)
+{
+    char *z = malloc(n + 1);
+    if (z == NULL) return;
+    for (size_t i = 0; i < n; i++) z[i] = p[i] ? p[i] : ' ';
+    z[n] = '\0';
+    cJSON_AddStringToObject(o, name, z);
+    free(z);
+}
+
+static void add_key(cJSON *o, const sn_gguf *g, const char *key, const char *name)
+{
+    const sn_kv *kv = sn_gguf_find(g, key);
+    if (kv == NULL) return;
+    if (kv->type == SN_KV_STRING)
+        add_string(o, name, kv->strings[0].p, kv->strings[0].n < SHOWN_STRING ? kv->strings[0].n : SHOWN_STRING);
+    else if (kv->type == SN_KV_ARRAY)
+        cJSON_AddNumberToObject(o, name, (double)kv->n);
+    else
+        cJSON_AddNumberToObject(o, name, sn_kv_f64(kv, 0));
+}
+
+/* Sizes and their share by weight type. */
+static void add_tensors(cJSON *o, const sn_gguf *g)
+{
+    size_t bytes[SN_TYPE_MAX] = {0}, total = 0, values = 0;
+    for (size_t i = 0; i < sn_gguf_n_tensors(g); i++) {
+        const sn_tensor *t = sn_gguf_tensor_at(g, i);
+        if ((size_t)t->type < SN_TYPE_MAX) bytes[t->type] += t->n_bytes;
+        total += t->n_bytes;
+        values += t->n_values;
+    }
+    cJSON_AddNumberToObject(o, "tensors", (double)sn_gguf_n_tensors(g));
+    cJSON_AddNumberToObject(o, "parameters", (double)values);
+    char   line[256] = "";
+    size_t used      = 0;
+    for (uint32_t id = 0; id < SN_TYPE_MAX; id++) {
+        const sn_type_info *info = sn_type_get(id);
+        if (bytes[id] == 0 || info == NULL || used + 32 > sizeof line) continue;
+        used += (size_t)snprintf(line + used, sizeof line - used, "%s%s %.1f%%", used ? ", " : "", info->name,
+                                 100.0 * (double)bytes[id] / (double)total);
+    }
+    cJSON_AddStringToObject(o, "weights", line);
+}
+
+/* "<arch>.<suffix>" under a name of its own. */
+static void add_arch_key(cJSON *o, const sn_gguf *g, sn_str arch, const char *suffix, const char *name)
+{
+    char key[128];
+    snprintf(key, sizeof key, "%.*s.%s", (int)(arch.n < 40 ? arch.n : 40), arch.p ? arch.p : "", suffix);
+    add_key(o, g, key, name);
+}
+
+static const char *kind_of(const sn_gguf *g, sn_str arch)
+{
+    bool image = false, audio = false;
+    (void)sn_gguf_bool_or(g, "clip.has_vision_encoder", false, &image, NULL);
+    (void)sn_gguf_bool_or(g, "clip.has_audio_encoder", false, &audio, NULL);
+    if (image) return "image encoder with adapter (mmproj)";
+    if (audio) return "audio encoder with adapter (mmproj)";
+    if (sn_str_eq(arch, "whisper")) return "speech recogniser";
+    return sn_gguf_find(g, "tokenizer.ggml.model") ? "text decoder" : "unknown";
+}
+
+static void add_text(cJSON *o, const sn_gguf *g, sn_str arch)
+{
+    add_arch_key(o, g, arch, "context_length", "context");
+    add_arch_key(o, g, arch, "block_count", "layers");
+    add_arch_key(o, g, arch, "embedding_length", "embedding");
+    add_arch_key(o, g, arch, "feed_forward_length", "feed_forward");
+    add_arch_key(o, g, arch, "attention.head_count", "heads");
+    add_arch_key(o, g, arch, "attention.head_count_kv", "kv_heads");
+    add_key(o, g, "tokenizer.ggml.model", "tokenizer");
+    add_key(o, g, "tokenizer.ggml.pre", "pre_tokenizer");
+    add_key(o, g, "tokenizer.ggml.tokens", "vocabulary");
+    const txt_chat_template *t = NULL;
+    if (sn_gguf_find(g, "tokenizer.ggml.model") && txt_chat_template_get(&t, g, NULL, NULL) == SN_OK)
+        cJSON_AddStringToObject(o, "chat_template", txt_chat_template_name(t));
+}
+
+static void add_encoder(cJSON *o, const sn_gguf *g)
+{
+    add_key(o, g, "clip.projector_type", "adapter");
+    add_key(o, g, "clip.vision.projector_type", "adapter");
+    add_key(o, g, "clip.vision.image_size", "image_size");
+    add_key(o, g, "clip.vision.patch_size", "patch_size");
+    add_key(o, g, "clip.vision.embedding_length", "embedding");
+    add_key(o, g, "clip.vision.block_count", "layers");
+    add_key(o, g, "clip.vision.projection_dim", "decoder_width");
+    add_key(o, g, "clip.audio.num_mel_bins", "mel_bins");
+    add_key(o, g, "clip.audio.embedding_length", "embedding");
+    add_key(o, g, "clip.audio.block_count", "layers");
+    add_key(o, g, "clip.audio.projection_dim", "decoder_width");
+}
+
+static sn_status describe_gguf(cJSON *o, const char *path, sn_err *err)
+{
+    sn_gguf  *g  = NULL;
+    sn_status st = sn_gguf_open(&g, path, err);
+    if (st != SN_OK) return st;
+    sn_str arch = {0};
+    (void)sn_gguf_str_or(g, "general.architecture", &arch, NULL);
+    cJSON_AddStringToObject(o, "format", sn_gguf_version(g) == 2 ? "GGUF v2" : "GGUF v3");
+    cJSON_AddNumberToObject(o, "bytes", (double)sn_gguf_bytes(g));
+    cJSON_AddStringToObject(o, "kind", kind_of(g, arch));
+    add_key(o, g, "general.architecture", "architecture");
+    add_key(o, g, "general.name", "name");
+    add_key(o, g, "general.license", "licence");
+    add_tensors(o, g);
+    add_text(o, g, arch);
+    add_encoder(o, g);
+    sn_gguf_close(g);
+    return SN_OK;
+}
+
+/* "key: value" lines. */
+static char *as_lines(const cJSON *o)
+{
+    char  *text = NULL;
+    size_t n    = 0;
+    FILE  *f    = open_memstream(&text, &n);
+    if (f == NULL) return NULL;
+    for (const cJSON *v = o->child; v; v = v->next) {
+        if (cJSON_IsString(v))
+            fprintf(f, "%s: %s\n", v->string, v->valuestring);
+        else if (v->valuedouble == (double)(int64_t)v->valuedouble)
+            fprintf(f, "%s: %" PRId64 "\n", v->string, (int64_t)v->valuedouble);
+        else
+            fprintf(f, "%s: %g\n", v->string, v->valuedouble);
+    }
+    if (fclose(f) != 0) {
+        free(text);
+        return NULL;
+    }
+    return text;
+}
+
+senses_status senses_describe_file(const char *path, bool json, char **text, senses_error *err)
+{
+    cJSON    *o  = cJSON_CreateObject();
+    sn_status st = o ? SN_OK : sn_fail(err, SN_ENOMEM, "%s: out of memory", path);
+    if (st == SN_OK) add_string(o, "file", path, strlen(path));
+    if (st == SN_OK) st = describe_gguf(o, path, err);
+    char *made = NULL;
+    if (st == SN_OK) {
+        char *z = json ? cJSON_PrintUnformatted(o) : as_lines(o);
+        made    = z ? strdup(z) : NULL;
+        if (made == NULL) st = sn_fail(err, SN_ENOMEM, "%s: out of memory", path);
+        if (json)
+            cJSON_free(z);
+        else
+            free(z);
+    }
+    cJSON_Delete(o);
+    if (st == SN_OK) *text = made;
+    return st;
+}
+
+senses_status senses_convert(const char *dir, const char *out_path, senses_error *err)
+{
+    return aud_convert_ct2(dir, out_path, err);
+}

@@ -1,0 +1,109 @@
+/* engine.c: the engine, pictures and sounds: thin handles over core, vision and audio. */
+#include "internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define DEFAULT_MAX_SECONDS 3600.0
+
+sn_status fus_copy_path(char **out, const char *path, sn_err *err)
+{
+    *out = strdup(path);
+    return *out ? SN_OK : sn_fail(err, SN_ENOMEM, "%s: out of memory", path);
+}
+
+senses_status senses_engine_open(senses_engine **out, const senses_engine_params *p, senses_error *err)
+{
+    sn_isa isa = SN_ISA_BEST;
+    if (p && p->isa && !sn_isa_parse(p->isa, &isa))
+        return sn_fail(err, SN_EUSAGE, "unknown instruction set \"%s\": use scalar, avx2, avx512 or avx512-vnni", p->isa);
+    senses_engine *e = calloc(1, sizeof *e);
+    if (e == NULL) return sn_fail(err, SN_ENOMEM, "out of memory");
+    sn_status st = sn_compute_open(&e->compute, p ? p->threads : 0, isa, err);
+    if (st != SN_OK) {
+        free(e);
+        return st;
+    }
+    *out = e;
+    return SN_OK;
+}
+
+void senses_engine_close(senses_engine *e)
+{
+    if (e == NULL) return;
+    sn_compute_close(e->compute);
+    free(e);
+}
+
+size_t senses_engine_threads(const senses_engine *e)
+{
+    return sn_compute_threads(e->compute);
+}
+
+const char *senses_engine_isa(const senses_engine *e)
+{
+    return sn_isa_name(sn_compute_isa(e->compute));
+}
+
+senses_status senses_image_load(senses_image **out, const char *path, const senses_image_params *p, senses_error *err)
+{
+    vis_load_params limits = {.max_pixels = p && p->max_pixels ? p->max_pixels : (size_t)100000000};
+    senses_image   *img    = calloc(1, sizeof *img);
+    if (img == NULL) return sn_fail(err, SN_ENOMEM, "%s: out of memory", path);
+    sn_status st = vis_image_load(&img->pixels, path, &limits, err);
+    if (st != SN_OK) {
+        free(img);
+        return st;
+    }
+    *out = img;
+    return SN_OK;
+}
+
+void senses_image_close(senses_image *img)
+{
+    if (img == NULL) return;
+    vis_image_free(&img->pixels);
+    free(img);
+}
+
+void senses_image_size(const senses_image *img, size_t *width_px, size_t *height_px)
+{
+    *width_px  = img->pixels.w;
+    *height_px = img->pixels.h;
+}
+
+senses_status senses_sound_load(senses_sound **out, const char *path, double max_seconds, senses_error *err)
+{
+    if (!(max_seconds > 0)) max_seconds = DEFAULT_MAX_SECONDS;
+    senses_sound *s = calloc(1, sizeof *s);
+    if (s == NULL) return sn_fail(err, SN_ENOMEM, "%s: out of memory", path);
+    aud_source *src = NULL;
+    sn_status   st  = aud_source_open(&src, path, err);
+    if (st == SN_OK) st = aud_source_read_all(src, (size_t)(max_seconds * AUD_RATE_HZ), &s->samples, &s->n, err);
+    aud_source_close(src);
+    if (st != SN_OK) {
+        free(s);
+        return st;
+    }
+    *out = s;
+    return SN_OK;
+}
+
+void senses_sound_close(senses_sound *s)
+{
+    if (s == NULL) return;
+    sn_free(s->samples);
+    free(s);
+}
+
+double senses_sound_seconds(const senses_sound *s)
+{
+    return (double)s->n / AUD_RATE_HZ;
+}
+
+void senses_matrix_free(senses_matrix *m)
+{
+    if (m == NULL) return;
+    sn_free(m->data);
+    *m = (senses_matrix){0};
+}

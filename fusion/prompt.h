@@ -1,0 +1,53 @@
+/* prompt.h: one sequence of token ids and embedding rows, in the order given: what a decoder reads when media stand in its
+ * prompt. Text that came from the user or from media never becomes a control token; only a template's framing and the marker
+ * text of an encoder's family do. */
+#ifndef FUSION_PROMPT_H
+#define FUSION_PROMPT_H
+
+#include "internal.h"
+
+/* In the text of a part, the place of the next medium. The byte never occurs in UTF-8; fus_text_append replaces it in data. */
+#define FUS_MEDIA_MARK ((char)0xFF)
+
+/* A medium made ready: cut and counted, not yet encoded. Exactly one of vision and sound is set. */
+typedef struct {
+    vis_model          *vision;
+    vis_prepared        tiles;
+    aud_model          *audio;
+    const senses_sound *sound;
+} fus_medium;
+void fus_medium_free(fus_medium *m);
+
+/* A stretch of the sequence: ids, or n_rows rows of one medium's encoder output (row `first` on). */
+typedef struct {
+    size_t first_id, n_ids; /* into fus_prompt.ids */
+    size_t medium, first, n_rows;
+} fus_chunk;
+
+typedef struct {
+    txt_ids    ids;
+    fus_chunk *chunks;
+    size_t     n_chunks, cap_chunks;
+    size_t     n_pos; /* positions in all: ids and rows */
+    size_t     n_rows;
+} fus_prompt;
+void fus_prompt_free(fus_prompt *p);
+
+/* Lays out parts[n_parts] with the media at their marks: ids are tokenized stretch by stretch between the media, together with
+ * the marker text that their families put around them. `add_bos`: the sequence starts a context. */
+sn_status fus_prompt_build(fus_prompt *out, const txt_vocab *v, const txt_part *parts, size_t n_parts, const fus_medium *media,
+                           size_t n_media, bool add_bos, sn_err *err);
+
+/* Encodes the media and gives the whole sequence as embedding rows *out [p->n_pos, n_embd]; sn_free it. */
+sn_status fus_prompt_embed(const fus_prompt *p, const txt_model *m, fus_medium *media, size_t n_media, float **out, sn_err *err);
+
+/* Growing text. */
+typedef struct {
+    char  *p;
+    size_t n, cap;
+} fus_text;
+void      fus_text_free(fus_text *t);
+sn_status fus_text_append(fus_text *t, const char *p, size_t n, sn_err *err);      /* as data: FUS_MEDIA_MARK bytes become U+FFFD */
+sn_status fus_text_append_mark(fus_text *t, sn_err *err);
+
+#endif

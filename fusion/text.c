@@ -1,0 +1,68 @@
+/* text.c: the text decoder as a public handle, and tokenization. */
+#include "internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+senses_status senses_text_open(senses_text **out, senses_engine *e, const char *path, senses_error *err)
+{
+    senses_text *t = calloc(1, sizeof *t);
+    if (t == NULL) return sn_fail(err, SN_ENOMEM, "%s: out of memory", path);
+    sn_status st = fus_copy_path(&t->path, path, err);
+    if (st == SN_OK) st = txt_model_open(&t->model, path, e->compute, err);
+    if (st != SN_OK) {
+        senses_text_close(t);
+        return st;
+    }
+    *out = t;
+    return SN_OK;
+}
+
+void senses_text_close(senses_text *t)
+{
+    if (t == NULL) return;
+    txt_model_close(t->model);
+    free(t->path);
+    free(t);
+}
+
+const char *senses_text_path(const senses_text *t)
+{
+    return t->path;
+}
+
+size_t senses_text_n_embd(const senses_text *t)
+{
+    return txt_model_hparams(t->model)->n_embd;
+}
+
+size_t senses_text_n_vocab(const senses_text *t)
+{
+    return txt_model_hparams(t->model)->n_vocab;
+}
+
+size_t senses_text_n_ctx_train(const senses_text *t)
+{
+    return txt_model_hparams(t->model)->n_ctx_train;
+}
+
+senses_status senses_tokenize(const senses_text *t, const char *text, size_t n, bool special, int32_t **ids, size_t *n_ids, senses_error *err)
+{
+    txt_ids   list  = {0};
+    unsigned  flags = special ? TXT_PARSE_SPECIAL | TXT_ADD_BOS_EOS : TXT_PLAIN;
+    sn_status st    = txt_tokenize(txt_model_vocab(t->model), text, n, flags, &list, err);
+    int32_t  *copy  = NULL;
+    if (st == SN_OK && (copy = malloc((list.n + 1) * sizeof *copy)) == NULL) st = sn_fail(err, SN_ENOMEM, "out of memory");
+    if (st == SN_OK) {
+        if (list.n) memcpy(copy, list.ids, list.n * sizeof *copy);
+        *ids   = copy;
+        *n_ids = list.n;
+    }
+    txt_ids_free(&list);
+    return st;
+}
+
+size_t senses_token_text(const senses_text *t, int32_t id, char *buf, size_t cap)
+{
+    return txt_piece(txt_model_vocab(t->model), id, true, buf, cap);
+}
