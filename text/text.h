@@ -98,7 +98,8 @@ size_t             txt_model_bytes(const txt_model *m); /* memory beside the map
 /* Embedding rows of tokens: out [n, n_embd]. Ids must be in range. */
 void txt_model_embed(const txt_model *m, const txt_id *ids, size_t n, float *out);
 
-/* A KV cache (F16) for n_ctx positions. All memory of a run is taken here. */
+/* A KV cache (F16) for n_ctx positions (more than the model was trained on is the caller's affair). All memory of a run is
+ * taken here; SN_ELIMIT, with the figures, when the machine does not have it. */
 sn_status txt_session_open(txt_session **out, txt_model *m, size_t n_ctx, sn_err *err);
 void      txt_session_close(txt_session *s);
 size_t    txt_session_bytes(const txt_model *m, size_t n_ctx); /* what txt_session_open would take */
@@ -107,24 +108,31 @@ size_t    txt_session_n_ctx(const txt_session *s);
 void      txt_session_truncate(txt_session *s, size_t n_past); /* forget what lies behind position n_past */
 /* Appends n positions given as token ids, or as embedding rows [n, n_embd]; any n: cut into blocks inside.
  * `logits` NULL, or [n_vocab] for the last position, or with `all` [n, n_vocab]. SN_ELIMIT when the context is full
- * (nothing evaluated then); SN_ECANCELLED when `cancel` (may be NULL) becomes true between blocks. */
+ * (nothing evaluated then); SN_ECANCELLED when the session's cancel function answers true between blocks (n_past is as before
+ * then); SN_EUSAGE for an id out of range. */
 sn_status txt_session_eval_ids(txt_session *s, const txt_id *ids, size_t n, float *logits, bool all, sn_err *err);
 sn_status txt_session_eval_embd(txt_session *s, const float *rows, size_t n, float *logits, bool all, sn_err *err);
+/* Asked before each block of an eval; true stops it. fn NULL: never. */
+void      txt_session_set_cancel(txt_session *s, bool (*fn)(void *user), void *user);
 
-/* ---- sampler (sampler.c) ---- */
+/* ---- sampler (sampler.c) ----
+ * The order is llama.cpp's: repeat penalty, top-k, top-p, min-p, temperature. So top-p and min-p look at the probabilities
+ * before the temperature flattens or sharpens them. */
 typedef struct {
     float    temperature;    /* 0: greedy (the lowest id wins a tie) */
     size_t   top_k;          /* 0: off */
     float    top_p, min_p;   /* 1 and 0: off */
     float    repeat_penalty; /* 1: off (Keskar et al. 2019) */
-    size_t   repeat_last;    /* tokens looked back */
-    uint64_t seed;
+    size_t   repeat_last;    /* tokens looked back; 0: off */
+    uint64_t seed;           /* same seed and logits: same tokens, on every machine */
 } txt_sampling;
 typedef struct txt_sampler txt_sampler;
+/* SN_EUSAGE, naming the option, for a value outside its range. n_vocab >= 1. */
 sn_status txt_sampler_open(txt_sampler **out, const txt_sampling *p, size_t n_vocab, sn_err *err);
 void      txt_sampler_close(txt_sampler *s);
 /* Always a token of the list, whatever the logits hold (NaN and infinities included). logits are scratch afterwards. */
 txt_id    txt_sampler_next(txt_sampler *s, float *logits);
-void      txt_sampler_accept(txt_sampler *s, txt_id id);
+void      txt_sampler_accept(txt_sampler *s, txt_id id); /* the repeat penalty looks back on it; id must be in range */
+void      txt_sampler_reset(txt_sampler *s);             /* as opened: forgets the tokens, starts the seed again */
 
 #endif

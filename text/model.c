@@ -1,0 +1,278 @@
+/* model.c: opening a decoder: the family from a table, hyper-parameters checked against one another, tensors bound. */
+#include "decoder.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+static const txt_family *const families[] = {&txt_family_llama, &txt_family_mistral3, &txt_family_qwen2, &txt_family_granite,
+                                             &txt_family_smollm3};
+
+/* Limits far above any model known, and low enough that no product of three of them overflows. */
+enum {
+    MAX_LAYERS = 1024,
+    MAX_EMBD = 1 << 17,
+    MAX_FF = 1 << 20,
+    MAX_HEADS = 1 << 12,
+    MAX_D_HEAD = 1 << 10,
+    MAX_VOCAB = 1 << 24,
+    MAX_CTX = 1 << 30
+};
+
+static sn_status find_family(txt_model *m, sn_err *err)
+{
+    sn_str arch;
+    sn_status st = sn_gguf_str_or(m->gguf, "general.architecture", &arch, err);
+    if (st != SN_OK) return st;
+    if (arch.p == NULL) return sn_fail(err, SN_EFORMAT, "no general.architecture: not a model file of a kind known here");
+    for (size_t i = 0; i < sizeof families / sizeof *families; i++)
+        if (sn_str_eq(arch, families[i]->arch)) m->family = families[i];
+    if (m->family != NULL) return SN_OK;
+
+    char known[256] = "";
+    size_t n = 0;
+    for (size_t i = 0; i < sizeof families / sizeof *families; i++)
+        n += (size_t)snprintf(known + n, sizeof known - n, "%s%s", i == 0 ? "" : ", ", families[i]->arch);
+    return sn_fail(err, SN_EUNSUPPORTED, "general.architecture is \"%.*s\"; text decoders known here are %s",
+                   (int)(arch.n < 64 ? arch.n : 64), arch.p, known);
+}
+
+/* The family's own keys: "llama.block_count". A reader with a sticky status, so that a list of keys reads as one. */
+typedef struct {
+    const txt_model *m;
+    char key[96];
+    sn_status st;
+    sn_err *err;
+} keys;
+
+static const char *key_name(keys *k, const char *name)
+{
+    snprintf(k->key, sizeof k->key, "%s.%s", k->m->family->arch, name);
+    return k->key;
+}
+
+static size_t key_size(keys *k, const char *name, uint32_t min, uint32_t max)
+{
+    uint32_t v = 0;
+    if (k->st == SN_OK) k->st = sn_gguf_u32(k->m->gguf, key_name(k, name), min, max, &v, k->err);
+    return v;
+}
+
+static size_t key_size_or(keys *k, const char *name, uint32_t min, uint32_t max, size_t absent)
+{
+    uint32_t v = 0;
+    if (k->st == SN_OK) k->st = sn_gguf_u32_or(k->m->gguf, key_name(k, name), min, max, (uint32_t)absent, &v, k->err);
+    return v;
+}
+
+/* A number in [min, max]; `absent` NAN: the key must be there. */
+static float key_float(keys *k, const char *name, float min, float max, float absent)
+{
+    float v = 0;
+    if (k->st != SN_OK) return 0;
+    if (isnan(absent))
+        k->st = sn_gguf_f32(k->m->gguf, key_name(k, name), &v, k->err);
+    else
+        k->st = sn_gguf_f32_or(k->m->gguf, key_name(k, name), absent, &v, k->err);
+    if (k->st == SN_OK && !(v >= min && v <= max))
+        k->st = sn_fail(k->err, SN_EFORMAT, "%s: want %g to %g, file has %g", k->key, (double)min, (double)max, (double)v);
+    return v;
+}
+
+/* Linear position scaling, or none. What a family cannot do must not pass for plain RoPE: refused by its name. */
+static void read_rope_scaling(keys *k, txt_arch *a)
+{
+    sn_str type = {0};
+    if (k->st == SN_OK) k->st = sn_gguf_str_or(k->m->gguf, key_name(k, "rope.scaling.type"), &type, k->err);
+    if (k->st != SN_OK) return;
+    if (type.p != NULL && !sn_str_eq(type, "linear") && !sn_str_eq(type, "none")) {
+        k->st = sn_fail(k->err, SN_EUNSUPPORTED, "%s: \"%.*s\" is not supported; none, linear and llama3 (rope_freqs) are", k->key,
+                        (int)(type.n < 64 ? type.n : 64), type.p);
+        return;
+    }
+    float factor = key_float(k, "rope.scaling.factor", 0, 1e6f, 0);
+    a->rope_factor = factor > 0 && !sn_str_eq(type, "none") ? factor : 1; /* 0 stands for 1 in old files */
+}
+
+static sn_status read_hparams(txt_model *m, sn_err *err)
+{
+    keys k = {.m = m, .err = err};
+    txt_hparams *hp = &m->hp;
+    snprintf(hp->arch, sizeof hp->arch, "%s", m->family->arch);
+    hp->n_layer = key_size(&k, "block_count", 1, MAX_LAYERS);
+    hp->n_embd = key_size(&k, "embedding_length", 1, MAX_EMBD);
+    hp->n_ff = key_size(&k, "feed_forward_length", 1, MAX_FF);
+    hp->n_ctx_train = key_size(&k, "context_length", 1, MAX_CTX);
+    hp->n_head = key_size(&k, "attention.head_count", 1, MAX_HEADS);
+    hp->n_head_kv = key_size_or(&k, "attention.head_count_kv", 1, MAX_HEADS, hp->n_head);
+    if (k.st != SN_OK) return k.st;
+    if (hp->n_head % hp->n_head_kv != 0)
+        return sn_fail(err, SN_EFORMAT, "%zu heads cannot share %zu heads of keys and values evenly", hp->n_head, hp->n_head_kv);
+    if (sn_gguf_find(m->gguf, key_name(&k, "attention.key_length")) == NULL && hp->n_embd % hp->n_head != 0)
+        return sn_fail(err, SN_EFORMAT, "embedding_length %zu is not a multiple of %zu heads", hp->n_embd, hp->n_head);
+    hp->d_head = key_size_or(&k, "attention.key_length", 1, MAX_D_HEAD, hp->n_embd / hp->n_head);
+    if (k.st == SN_OK && hp->d_head > MAX_D_HEAD)
+        return sn_fail(err, SN_ELIMIT, "heads of %zu values; the limit is %d", hp->d_head, MAX_D_HEAD);
+    size_t d_value = key_size_or(&k, "attention.value_length", 1, MAX_D_HEAD, hp->d_head);
+    if (k.st == SN_OK && d_value != hp->d_head)
+        return sn_fail(err, SN_EUNSUPPORTED, "keys of %zu and values of %zu: want them alike", hp->d_head, d_value);
+    if (key_size_or(&k, "expert_count", 0, UINT32_MAX, 0) > 0)
+        return sn_fail(err, SN_EUNSUPPORTED, "%s: a mixture of experts, which is not supported", k.key);
+
+    m->a = (txt_arch){.embd_scale = 1, .logit_scale = 1, .attn_scale = 1.0f / sqrtf((float)hp->d_head)};
+    m->a.eps = key_float(&k, "attention.layer_norm_rms_epsilon", 0, 0.1f, NAN);
+    m->a.n_rot = key_size_or(&k, "rope.dimension_count", 2, MAX_D_HEAD, hp->d_head);
+    m->a.rope_base = key_float(&k, "rope.freq_base", 1, 1e12f, 10000);
+    read_rope_scaling(&k, &m->a);
+    if (k.st != SN_OK) return k.st;
+    if (m->a.n_rot % 2 != 0 || m->a.n_rot > hp->d_head)
+        return sn_fail(err, SN_EFORMAT, "%zu values rotate of heads of %zu: want an even number, no more", m->a.n_rot, hp->d_head);
+    return m->family->read != NULL ? m->family->read(&m->a, m->gguf, err) : SN_OK;
+}
+
+/* The vocabulary's size is said up to three times; all must agree, since ids index the embedding's rows. */
+static sn_status read_vocab(txt_model *m, sn_err *err)
+{
+    sn_status st = txt_vocab_open(&m->vocab, m->gguf, err);
+    if (st != SN_OK) return st;
+    m->hp.n_vocab = txt_vocab_n(m->vocab);
+    if (m->hp.n_vocab == 0 || m->hp.n_vocab > MAX_VOCAB)
+        return sn_fail(err, SN_ELIMIT, "%zu tokens; the limit is %d", m->hp.n_vocab, MAX_VOCAB);
+    keys k = {.m = m, .err = err};
+    size_t said = key_size_or(&k, "vocab_size", 1, MAX_VOCAB, m->hp.n_vocab);
+    if (k.st == SN_OK && said != m->hp.n_vocab)
+        return sn_fail(err, SN_EFORMAT, "%s is %zu, but the file lists %zu tokens", k.key, said, m->hp.n_vocab);
+    return k.st;
+}
+
+/* inv_freq [n_rot / 2] = theta^(-2i / n_rot), over the linear factor, over Llama 3's factor for that frequency. */
+static sn_status make_inv_freq(txt_model *m, const float *factors, sn_err *err)
+{
+    const size_t n = m->a.n_rot / 2;
+    m->inv_freq = sn_alloc(n, sizeof *m->inv_freq);
+    if (m->inv_freq == NULL) return sn_fail(err, SN_ENOMEM, "out of memory");
+    for (size_t i = 0; i < n; i++) {
+        double f = factors != NULL ? (double)factors[i] : 1.0;
+        if (!(f >= 1e-6 && f <= 1e6)) return sn_fail(err, SN_EFORMAT, "rope_freqs.weight: value %zu is %g", i, f);
+        m->inv_freq[i] = (float)(pow((double)m->a.rope_base, -2.0 * (double)i / (double)m->a.n_rot) / m->a.rope_factor / f);
+    }
+    return SN_OK;
+}
+
+static void bind_layer(sn_bind *b, const txt_model *m, txt_layer *L, size_t il)
+{
+    const size_t d = m->hp.n_embd, n_q = m->hp.n_head * m->hp.d_head, n_kv = m->hp.n_head_kv * m->hp.d_head, n_ff = m->hp.n_ff;
+    const sn_bias qkv = m->family->qkv_bias, other = m->family->linear_bias;
+    sn_bind_norm(b, &L->attn_norm, d, SN_BIAS_NONE, "blk.%zu.attn_norm", il);
+    sn_bind_linear(b, &L->q, n_q, d, qkv, "blk.%zu.attn_q", il);
+    sn_bind_linear(b, &L->k, n_kv, d, qkv, "blk.%zu.attn_k", il);
+    sn_bind_linear(b, &L->v, n_kv, d, qkv, "blk.%zu.attn_v", il);
+    sn_bind_linear(b, &L->out, d, n_q, other, "blk.%zu.attn_output", il);
+    sn_bind_norm(b, &L->ffn_norm, d, SN_BIAS_NONE, "blk.%zu.ffn_norm", il);
+    sn_bind_linear(b, &L->gate, n_ff, d, other, "blk.%zu.ffn_gate", il);
+    sn_bind_linear(b, &L->up, n_ff, d, other, "blk.%zu.ffn_up", il);
+    sn_bind_linear(b, &L->down, d, n_ff, other, "blk.%zu.ffn_down", il);
+}
+
+static sn_status bind_tensors(txt_model *m, sn_err *err)
+{
+    const size_t d = m->hp.n_embd, n_vocab = m->hp.n_vocab, n_freq = m->a.n_rot / 2;
+    float *factors = NULL;
+    sn_bind b;
+    sn_status st = sn_bind_init(&b, m->gguf, m->compute, err);
+    if (st != SN_OK) return st;
+    m->tied = !sn_bind_has(&b, "output.weight");
+    sn_bind_linear(&b, &m->embd, n_vocab, d, SN_BIAS_NONE, "token_embd");
+    if (!m->tied) sn_bind_linear(&b, &m->output, n_vocab, d, SN_BIAS_OPTIONAL, "output");
+    sn_bind_norm(&b, &m->out_norm, d, SN_BIAS_NONE, "output_norm");
+    for (size_t il = 0; il < m->hp.n_layer; il++) bind_layer(&b, m, &m->layers[il], il);
+    sn_bind_f32(&b, &factors, &n_freq, 1, true, "rope_freqs.weight");
+    st = sn_bind_done(&b);
+    if (st != SN_OK) goto done;
+    for (size_t i = 0; i < d; i++) m->out_norm.weight[i] *= m->a.logit_scale;
+    st = make_inv_freq(m, factors, err);
+done:
+    sn_free(factors);
+    return st;
+}
+
+sn_status txt_model_open(txt_model **out, const char *path, sn_compute *c, sn_err *err)
+{
+    txt_model *m = sn_calloc(1, sizeof *m);
+    if (m == NULL) return sn_fail(err, SN_ENOMEM, "%s: out of memory", path);
+    m->compute = c;
+    sn_status st = sn_gguf_open(&m->gguf, path, err);
+    if (st != SN_OK) goto done;
+    st = find_family(m, err);
+    if (st == SN_OK) st = read_hparams(m, err);
+    if (st == SN_OK) st = read_vocab(m, err);
+    if (st == SN_OK && (m->layers = sn_calloc(m->hp.n_layer, sizeof *m->layers)) == NULL) st = sn_fail(err, SN_ENOMEM, "out of memory");
+    if (st == SN_OK) st = bind_tensors(m, err);
+    if (st != SN_OK) sn_wrap(err, "%s", path);
+done:
+    if (st != SN_OK) {
+        txt_model_close(m);
+        return st;
+    }
+    *out = m;
+    return SN_OK;
+}
+
+static void layer_free(txt_layer *L)
+{
+    sn_norm_free(&L->attn_norm);
+    sn_linear_free(&L->q);
+    sn_linear_free(&L->k);
+    sn_linear_free(&L->v);
+    sn_linear_free(&L->out);
+    sn_norm_free(&L->ffn_norm);
+    sn_linear_free(&L->gate);
+    sn_linear_free(&L->up);
+    sn_linear_free(&L->down);
+}
+
+void txt_model_close(txt_model *m)
+{
+    if (m == NULL) return;
+    for (size_t il = 0; m->layers != NULL && il < m->hp.n_layer; il++) layer_free(&m->layers[il]);
+    sn_free(m->layers);
+    sn_linear_free(&m->embd);
+    sn_linear_free(&m->output);
+    sn_norm_free(&m->out_norm);
+    sn_free(m->inv_freq);
+    txt_vocab_close(m->vocab);
+    sn_gguf_close(m->gguf);
+    sn_free(m);
+}
+
+const txt_hparams *txt_model_hparams(const txt_model *m)
+{
+    return &m->hp;
+}
+
+const txt_vocab *txt_model_vocab(const txt_model *m)
+{
+    return m->vocab;
+}
+
+const sn_gguf *txt_model_gguf(const txt_model *m)
+{
+    return m->gguf;
+}
+
+size_t txt_model_bytes(const txt_model *m)
+{
+    size_t n = sizeof *m + m->hp.n_layer * sizeof *m->layers + sn_linear_bytes(&m->embd) + sn_linear_bytes(&m->output);
+    n += (m->a.n_rot / 2 + (1 + 2 * m->hp.n_layer) * m->hp.n_embd) * sizeof(float); /* inv_freq and the norms */
+    for (size_t il = 0; il < m->hp.n_layer; il++) {
+        const txt_layer *L = &m->layers[il];
+        const sn_linear *all[] = {&L->q, &L->k, &L->v, &L->out, &L->gate, &L->up, &L->down};
+        for (size_t i = 0; i < sizeof all / sizeof *all; i++) n += sn_linear_bytes(all[i]);
+    }
+    return n;
+}
+
+void txt_model_embed(const txt_model *m, const txt_id *ids, size_t n, float *out)
+{
+    for (size_t i = 0; i < n; i++) sn_linear_row(out + i * m->hp.n_embd, &m->embd, (size_t)ids[i]);
+}

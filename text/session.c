@@ -1,0 +1,154 @@
+/* session.c: one timeline of a decoder: the KV cache, the scratch, and the cutting of input into blocks. */
+#include "decoder.h"
+
+#include <string.h>
+#include <unistd.h>
+
+/* Positions computed at once: enough that a weight read from memory is used many times, few enough that the activations of a
+ * block stay in the second-level cache. */
+#define MAX_BLOCK ((size_t)256)
+
+struct txt_session {
+    txt_model *model;
+    txt_kv kv;
+    size_t n_past, n_block;
+    float *x; /* [n_block, n_embd] */
+    sn_arena tmp;
+    bool (*cancel)(void *user);
+    void *cancel_user;
+};
+
+static size_t block_size(size_t n_ctx)
+{
+    return n_ctx < MAX_BLOCK ? n_ctx : MAX_BLOCK;
+}
+
+/* Values in one of the two caches; false when that is beyond counting. */
+static bool cache_values(const txt_model *m, size_t n_ctx, size_t *n)
+{
+    return sn_mul_ok(m->hp.n_layer * m->hp.n_head_kv * m->hp.d_head, n_ctx, n);
+}
+
+static size_t block_bytes(const txt_model *m, size_t n_block)
+{
+    return sn_arena_cost_f32(n_block * m->hp.n_embd) + txt_llama_scratch_bytes(m, n_block);
+}
+
+size_t txt_session_bytes(const txt_model *m, size_t n_ctx)
+{
+    size_t n = 0;
+    if (!cache_values(m, n_ctx, &n) || !sn_mul_ok(n, 2 * sizeof(uint16_t), &n)) return SIZE_MAX;
+    if (!sn_add_ok(n, sizeof(txt_session) + block_bytes(m, block_size(n_ctx)), &n)) return SIZE_MAX;
+    return n;
+}
+
+/* What the machine has, so that a context it can never hold is refused with a sentence and not by the system in mid-answer. */
+static size_t machine_bytes(void)
+{
+    long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE);
+    size_t n = SIZE_MAX;
+    if (pages > 0 && page > 0) (void)sn_mul_ok((size_t)pages, (size_t)page, &n);
+    return n;
+}
+
+sn_status txt_session_open(txt_session **out, txt_model *m, size_t n_ctx, sn_err *err)
+{
+    const char *path = sn_gguf_path(m->gguf);
+    if (n_ctx == 0) return sn_fail(err, SN_EUSAGE, "%s: a context of 0 positions", path);
+    if (n_ctx > INT32_MAX) return sn_fail(err, SN_ELIMIT, "%s: a context of %zu positions; the limit is %d", path, n_ctx, INT32_MAX);
+    const size_t bytes = txt_session_bytes(m, n_ctx), have = machine_bytes();
+    if (bytes > have)
+        return sn_fail(err, SN_ELIMIT, "%s: a context of %zu positions takes %zu MB; this machine has %zu MB", path, n_ctx, bytes >> 20,
+                       have >> 20);
+
+    txt_session *s = sn_calloc(1, sizeof *s);
+    if (s == NULL) return sn_fail(err, SN_ENOMEM, "%s: out of memory", path);
+    size_t n = 0;
+    (void)cache_values(m, n_ctx, &n); /* fits: bytes did */
+    s->model = m;
+    s->n_block = block_size(n_ctx);
+    s->kv = (txt_kv){sn_alloc(n, sizeof(uint16_t)), sn_alloc(n, sizeof(uint16_t)), n_ctx};
+    sn_status st = SN_OK;
+    if (s->kv.k == NULL || s->kv.v == NULL) st = sn_fail(err, SN_ENOMEM, "out of memory for a context of %zu positions", n_ctx);
+    if (st == SN_OK) st = sn_arena_init(&s->tmp, block_bytes(m, s->n_block), err);
+    if (st != SN_OK) {
+        sn_wrap(err, "%s", path);
+        txt_session_close(s);
+        return st;
+    }
+    s->x = sn_arena_f32(&s->tmp, s->n_block * m->hp.n_embd);
+    *out = s;
+    return SN_OK;
+}
+
+void txt_session_close(txt_session *s)
+{
+    if (s == NULL) return;
+    sn_free(s->kv.k);
+    sn_free(s->kv.v);
+    sn_arena_free(&s->tmp);
+    sn_free(s);
+}
+
+size_t txt_session_n_past(const txt_session *s)
+{
+    return s->n_past;
+}
+
+size_t txt_session_n_ctx(const txt_session *s)
+{
+    return s->kv.n_ctx;
+}
+
+void txt_session_truncate(txt_session *s, size_t n_past)
+{
+    if (n_past < s->n_past) s->n_past = n_past;
+}
+
+void txt_session_set_cancel(txt_session *s, bool (*fn)(void *user), void *user)
+{
+    s->cancel = fn;
+    s->cancel_user = user;
+}
+
+/* n positions, of which exactly one of ids [n] and rows [n, n_embd] is given, block by block. All or nothing: a call that
+ * is cancelled leaves n_past where it was. */
+static sn_status eval(txt_session *s, const txt_id *ids, const float *rows, size_t n, float *logits, bool all, sn_err *err)
+{
+    const txt_model *m = s->model;
+    const size_t d = m->hp.n_embd, first = s->n_past;
+    if (n == 0) return logits == NULL || all ? SN_OK : sn_fail(err, SN_EUSAGE, "no position to compute logits for");
+    if (n > s->kv.n_ctx - s->n_past)
+        return sn_fail(err, SN_ELIMIT, "the context of %zu positions is full: %zu taken, %zu more wanted", s->kv.n_ctx, s->n_past, n);
+    for (size_t done = 0, n_tok; done < n; done += n_tok, s->n_past += n_tok) {
+        if (s->cancel != NULL && s->cancel(s->cancel_user)) {
+            s->n_past = first;
+            return sn_fail(err, SN_ECANCELLED, "cancelled");
+        }
+        n_tok = n - done < s->n_block ? n - done : s->n_block;
+        const size_t n_out = logits == NULL ? 0 : all ? n_tok : done + n_tok == n; /* rows whose logits are asked for */
+        if (ids != NULL)
+            txt_model_embed(m, ids + done, n_tok, s->x);
+        else
+            memcpy(s->x, rows + done * d, n_tok * d * sizeof(float));
+        for (size_t i = 0; m->a.embd_scale != 1 && i < n_tok * d; i++) s->x[i] *= m->a.embd_scale;
+
+        txt_llama_forward(m, &s->kv, s->n_past, s->x, n_tok, n_out, &s->tmp);
+        if (n_out > 0) txt_llama_logits(m, all ? logits + done * m->hp.n_vocab : logits, s->x + (n_tok - n_out) * d, n_out, &s->tmp);
+    }
+    return SN_OK;
+}
+
+sn_status txt_session_eval_ids(txt_session *s, const txt_id *ids, size_t n, float *logits, bool all, sn_err *err)
+{
+    for (size_t i = 0; i < n; i++)
+        if (ids[i] < 0 || (size_t)ids[i] >= s->model->hp.n_vocab)
+            return sn_fail(err, SN_EUSAGE, "token %d is not one of the %zu of %s", ids[i], s->model->hp.n_vocab,
+                           sn_gguf_path(s->model->gguf));
+    return eval(s, ids, NULL, n, logits, all, err);
+}
+
+sn_status txt_session_eval_embd(txt_session *s, const float *rows, size_t n, float *logits, bool all, sn_err *err)
+{
+    return eval(s, NULL, rows, n, logits, all, err);
+}
