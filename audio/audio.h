@@ -41,10 +41,11 @@ typedef struct aud_encoder aud_encoder;
 typedef struct {
     size_t n_mel, n_embd, n_head, n_layer, n_ff, n_ctx /* positions: 1500 */;
     float  eps;
+    bool   no_post_norm; /* leave the last layer norm to the caller */
 } aud_encoder_hparams;
 const aud_encoder_hparams *aud_encoder_get_hparams(const aud_encoder *e);
 /* mel [n_mel, n_frame] -> out [(n_frame + 1) / 2, n_embd], n_frame <= 2 * n_ctx. Keys from n_valid on are masked in every layer
- * (n_valid = rows for none). post_norm: apply the last layer norm. */
+ * (n_valid = rows for none; 1 <= n_valid <= rows). */
 sn_status aud_encoder_run(aud_encoder *e, const float *mel, size_t n_frame, size_t n_valid, float *out, sn_err *err);
 
 /* ---- families: an encoder with its adapter, opened from an mmproj GGUF (registry.c, families/ *.c) ---- */
