@@ -26,6 +26,7 @@ sn_status sn_wrap(sn_err *err, const char *fmt, ...)
     if (n < 0) return err->code;
     size_t len  = (size_t)n < sizeof context ? (size_t)n : sizeof context - 1;
     size_t keep = strlen(err->msg);
+    if (keep > len && memcmp(err->msg, context, len) == 0 && err->msg[len] == ':') return err->code; /* it stands there already */
     size_t room = sizeof err->msg - 1; /* the context is worth more than the tail of the cause */
     if (len + 2 > room) return err->code;
     if (keep > room - len - 2) keep = room - len - 2;

@@ -16,7 +16,8 @@ typedef senses_error  sn_err;
 /* Records `code` and the formatted message in *err (err may be NULL) and returns `code`. */
 sn_status sn_fail(sn_err *err, sn_status code, const char *fmt, ...) SN_PRINTF(3, 4);
 
-/* Puts "context: " in front of the message in *err and returns its code (SN_EFORMAT where err is NULL). */
+/* Puts "context: " in front of the message in *err and returns its code (SN_EFORMAT where err is NULL). A
+ * context that the message begins with already is not repeated. */
 sn_status sn_wrap(sn_err *err, const char *fmt, ...) SN_PRINTF(2, 3);
 
 #endif

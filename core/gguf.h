@@ -2,7 +2,7 @@
  *
  * sn_gguf_open checks every count, length, type, offset and alignment against the file's size before it is used, so what
  * the getters return may be trusted: strings and arrays lie inside the map, tensors are aligned, inside the file and do not
- * overlap, names are unique. What the values mean is the caller's to check. */
+ * overlap, names are unique. What the values mean is the caller's to check. Messages begin with the file's name. */
 #ifndef CORE_GGUF_H
 #define CORE_GGUF_H
 
@@ -28,6 +28,9 @@ typedef struct {
     const void *data;       /* the packed value(s), unaligned, little-endian */
     const sn_str *strings;  /* [n] for SN_KV_STRING and arrays of strings */
 } sn_kv;
+
+const char *sn_kv_type_name(sn_kv_type type);  /* "u32" */
+size_t      sn_kv_type_bytes(sn_kv_type type); /* of one value; 0 for strings and arrays */
 
 sn_status   sn_gguf_open(sn_gguf **out, const char *path, sn_err *err);
 void        sn_gguf_close(sn_gguf *g);
