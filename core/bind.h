@@ -25,7 +25,10 @@ void sn_bind_norm(sn_bind *b, sn_norm *w, size_t n, sn_bias bias, const char *na
  * A leading or trailing axis of 1 in the file is ignored. `name` is the full tensor name. */
 void sn_bind_f32(sn_bind *b, float **out, const size_t *shape, size_t n_dims, bool optional, const char *name, ...) SN_PRINTF(6, 7);
 bool sn_bind_has(const sn_bind *b, const char *name, ...) SN_PRINTF(2, 3);
-/* The first problem, wrapped with the file's name; releases b's own memory. */
+/* The first tensor that nothing was bound from, or NULL: for families that must leave none. */
+const sn_tensor *sn_bind_unused(const sn_bind *b);
+/* The first problem, wrapped with the file's name; releases b's own memory. What was bound until then is the caller's to free:
+ * every output was set, to zeros where its tensor was not bound. */
 sn_status sn_bind_done(sn_bind *b);
 
 #endif
