@@ -26,6 +26,8 @@ txt_id    txt_vocab_bos(const txt_vocab *v); /* TXT_NO_ID where the file names n
 txt_id    txt_vocab_eos(const txt_vocab *v);
 bool      txt_vocab_add_bos(const txt_vocab *v);
 bool      txt_vocab_add_eos(const txt_vocab *v);
+/* SentencePiece files put a blank in front of a text, so the first piece of an answer begins with one that nobody wrote: drop it. */
+bool      txt_vocab_space_prefix(const txt_vocab *v);
 bool      txt_vocab_is_end(const txt_vocab *v, txt_id id);     /* an end-of-generation token: eos, eot, <|im_end|>, ... */
 bool      txt_vocab_is_control(const txt_vocab *v, txt_id id); /* has no text of its own */
 /* The token spelled exactly so (control and user-defined tokens included), or TXT_NO_ID. */
