@@ -135,6 +135,16 @@ void sn_bind_f32(sn_bind *b, float **out, const size_t *shape, size_t n_dims, bo
     *out = take_f32(b, full, shape, n_dims, optional);
 }
 
+void sn_bind_tensor(sn_bind *b, const sn_tensor **out, const size_t *shape, size_t n_dims, const char *name, ...)
+{
+    char full[NAME_ROOM];
+    va_list ap;
+    va_start(ap, name);
+    spell(full, "", name, ap);
+    va_end(ap);
+    *out = take(b, full, shape, n_dims, false);
+}
+
 bool sn_bind_has(const sn_bind *b, const char *name, ...)
 {
     char full[NAME_ROOM];

@@ -24,6 +24,8 @@ void sn_bind_norm(sn_bind *b, sn_norm *w, size_t n, sn_bias bias, const char *na
 /* Any tensor dequantised to f32 (the caller sn_frees *out); shape must match exactly, `optional` gives NULL when absent.
  * A leading or trailing axis of 1 in the file is ignored. `name` is the full tensor name. */
 void sn_bind_f32(sn_bind *b, float **out, const size_t *shape, size_t n_dims, bool optional, const char *name, ...) SN_PRINTF(6, 7);
+/* The tensor itself, checked as above, in the map: for those who read single rows of it and want no packed copy. */
+void sn_bind_tensor(sn_bind *b, const sn_tensor **out, const size_t *shape, size_t n_dims, const char *name, ...) SN_PRINTF(5, 6);
 bool sn_bind_has(const sn_bind *b, const char *name, ...) SN_PRINTF(2, 3);
 /* The first tensor that nothing was bound from, or NULL: for families that must leave none. */
 const sn_tensor *sn_bind_unused(const sn_bind *b);
