@@ -1,10 +1,17 @@
-# senses: make, make demo, make test. `make help` lists the targets.
+# senses. The two commands of the README are `make demo` and `make test`; `make help` lists the rest.
 BUILD   ?= build
+PREFIX  ?= /usr/local
 CC      ?= cc
+AR      ?= ar
 CFLAGS  ?= -O2 -g
+VERSION := $(shell sed -n 's/^\#define SENSES_VERSION "\(.*\)"/\1/p' include/senses.h)
+SONAME  := libsenses.so.0
+
+export SENSES_HOME ?= $(or $(XDG_DATA_HOME),$(HOME)/.local/share)/senses
+
 STD     := -std=c11 -D_GNU_SOURCE
 WARN    := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Werror
-PKGS    := sndfile libavformat libavcodec libavutil libswresample libswscale openblas libpcre2-8 libcjson
+PKGS    := sndfile libavformat libavcodec libavutil libswresample libswscale openblas libpcre2-8 libcjson zlib
 PKG_C   := $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
 PKG_L   := $(shell pkg-config --libs $(PKGS) 2>/dev/null)
 ALL_C    = $(STD) $(WARN) -Iinclude -fPIC -pthread -MMD -MP $(PKG_C) $(CFLAGS) $(EXTRA_C)
@@ -17,27 +24,87 @@ TEST_SRC:= $(wildcard tests/test_*.c)
 LIB_OBJ := $(LIB_SRC:%.c=$(BUILD)/%.o)
 TOOL_OBJ:= $(TOOL_SRC:%.c=$(BUILD)/%.o)
 TESTS   := $(TEST_SRC:tests/%.c=$(BUILD)/tests/%)
+OWN_C   := $(LIB_SRC) $(TOOL_SRC) $(wildcard tests/*.c tests/*/*.c)
+OWN_H   := $(wildcard include/*.h) $(foreach r,$(ROOMS) tools tests,$(wildcard $(r)/*.h $(r)/*/*.h))
 
-all: senses
+# ---- build ----
+all: libs-present senses $(BUILD)/libsenses.so
+
+libs-present:
+	@pkg-config --exists $(PKGS) && [ -e /usr/include/stb/stb_image.h ] || { \
+	  echo "make: libraries are missing; this brings them: make deps" >&2; exit 1; }
 
 senses: $(TOOL_OBJ) $(BUILD)/libsenses.a
 	$(CC) $(CFLAGS) -o $@ $(TOOL_OBJ) $(BUILD)/libsenses.a $(LIBS)
 
 $(BUILD)/libsenses.a: $(LIB_OBJ)
 	@rm -f $@
-	ar rcs $@ $^
+	$(AR) rcs $@ $^
+
+# Only the public API leaves the shared library.
+$(BUILD)/libsenses.so: $(LIB_OBJ) include/senses.map
+	$(CC) $(CFLAGS) -shared -Wl,-soname,$(SONAME) -Wl,--version-script,include/senses.map -o $@ $(LIB_OBJ) $(LIBS)
 
 # One instruction set a file: the rest of the program runs on any x86-64 (and the scalar kernels anywhere).
-$(BUILD)/core/k_avx2.o:        EXTRA_C += -mavx2 -mfma -mf16c
-$(BUILD)/core/k_avx512.o:      EXTRA_C += -mavx2 -mfma -mf16c -mavx512f -mavx512bw -mavx512vl -mavx512dq
-$(BUILD)/core/k_avx512vnni.o:  EXTRA_C += -mavx2 -mfma -mf16c -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512vnni
+AVX2     := -mavx2 -mfma -mf16c
+AVX512   := $(AVX2) -mavx512f -mavx512bw -mavx512vl -mavx512dq
+$(BUILD)/core/k_avx2.o:        EXTRA_C += $(AVX2)
+$(BUILD)/core/k_avx512.o:      EXTRA_C += $(AVX512)
+$(BUILD)/core/k_avx512vnni.o:  EXTRA_C += $(AVX512) -mavx512vnni
 
 $(BUILD)/%.o: %.c
 	@mkdir -p $(dir $@)
 	$(CC) $(ALL_C) -c -o $@ $<
 
-# A room's own tests link the room and core alone, so that a room stands (and builds) without the others:
-# tests/test_ROOM_UNIT.c, with ROOM one of $(ROOMS); tests/test_fusion_* and test_senses_* link everything.
+# ---- set-up ----
+DEBS := build-essential pkg-config libsndfile1-dev libavformat-dev libavcodec-dev libavutil-dev libswresample-dev \
+        libswscale-dev libopenblas-dev libpcre2-dev libcjson-dev zlib1g-dev libstb-dev libcmocka-dev python3 python3-pip python3-venv
+
+# Installs what is missing; says what it would run when it may not.
+deps:
+	@missing=$$(for p in $(DEBS); do dpkg-query -W -f '$${Status}' $$p 2>/dev/null | grep -q 'ok installed' || echo $$p; done); \
+	if [ -z "$$missing" ]; then exit 0; fi; \
+	if [ "$$(id -u)" = 0 ]; then \
+	  echo "installing:" $$missing >&2; \
+	  { apt-get install -y -qq --no-install-recommends $$missing || { apt-get update -qq && \
+	    apt-get install -y -qq --no-install-recommends $$missing; }; } >$${TMPDIR:-/tmp}/senses-deps.log 2>&1 || \
+	    { tail -5 $${TMPDIR:-/tmp}/senses-deps.log >&2; exit 1; }; \
+	else \
+	  echo "make: packages are missing; as root, run: apt-get install" $$missing >&2; exit 1; \
+	fi
+
+# The default bundle into $$SENSES_HOME/models.
+models: senses
+	@tools/models/fetch.sh bundle
+
+# What the tests need besides.
+models-test: models
+	@tools/models/fetch.sh tests
+
+# A second make, so that what deps installs is seen by it.
+demo: deps
+	@$(MAKE) --no-print-directory -j$$(nproc) senses >/dev/null
+	@$(MAKE) --no-print-directory models
+	@tools/demo.sh
+
+# ---- tests ----
+test: deps
+	@$(MAKE) --no-print-directory -j$$(nproc) all tests-built >/dev/null
+	@$(MAKE) --no-print-directory models-test
+	@REQUIRE=1 BUILD=$(BUILD) tests/run.sh
+
+# Without weights, in seconds: the house rules, and every test that needs no model.
+check: house
+	@$(MAKE) --no-print-directory -j$$(nproc) all tests-built >/dev/null
+	@REQUIRE=0 BUILD=$(BUILD) SENSES_HOME=/nonexistent tests/run.sh
+
+house:
+	@tests/house.sh
+
+tests-built: $(TESTS)
+
+# A room's own tests link the room and core alone, so that a room stands without the others:
+# tests/test_ROOM_UNIT.c, with ROOM one of $(ROOMS); test_fusion_* and test_senses_* link everything.
 room_obj = $(filter $(BUILD)/core/% $(BUILD)/$(1)/%,$(LIB_OBJ))
 define test_rule
 $(BUILD)/tests/$(1): $(BUILD)/tests/$(1).o $(BUILD)/tests/testing.o $(if $(filter fusion senses,$(word 2,$(subst _, ,$(1)))),$(BUILD)/libsenses.a,$(call room_obj,$(word 2,$(subst _, ,$(1)))))
@@ -45,8 +112,79 @@ $(BUILD)/tests/$(1): $(BUILD)/tests/$(1).o $(BUILD)/tests/testing.o $(if $(filte
 endef
 $(foreach t,$(TEST_SRC:tests/%.c=%),$(eval $(call test_rule,$(t))))
 
-.PHONY: all clean
-clean:
-	rm -rf $(BUILD) senses
+SANITIZE := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined
+sanitize: deps
+	@$(MAKE) --no-print-directory -j$$(nproc) BUILD=build/sanitize CFLAGS="$(SANITIZE)" build/sanitize/senses tests-built >/dev/null
+	@REQUIRE=$${REQUIRE:-0} BUILD=build/sanitize SENSES=build/sanitize/senses tests/run.sh
 
--include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
+$(BUILD)/senses: $(TOOL_OBJ) $(BUILD)/libsenses.a
+	$(CC) $(CFLAGS) -o $@ $(TOOL_OBJ) $(BUILD)/libsenses.a $(LIBS)
+
+lint: house
+	@clang-format --dry-run --Werror $(OWN_C) $(OWN_H)
+	@cppcheck --quiet --std=c11 --error-exitcode=1 --inline-suppr --enable=warning,performance,portability \
+	  --suppressions-list=tests/cppcheck.txt -Iinclude $(LIB_SRC) $(TOOL_SRC)
+	@$(MAKE) --no-print-directory -j$$(nproc) BUILD=build/lint all tests-built >/dev/null
+	@echo "lint: clean"
+
+bench: deps
+	@$(MAKE) --no-print-directory -j$$(nproc) senses >/dev/null
+	@$(MAKE) --no-print-directory models
+	@tools/bench/bench.sh
+
+# ---- install ----
+MAN  := $(DESTDIR)$(PREFIX)/share/man/man1
+BASH := $(DESTDIR)$(PREFIX)/share/bash-completion/completions
+ZSH  := $(DESTDIR)$(PREFIX)/share/zsh/site-functions
+FISH := $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
+DOC  := $(DESTDIR)$(PREFIX)/share/doc/senses
+
+$(BUILD)/senses.pc: include/senses.h Makefile
+	@mkdir -p $(BUILD)
+	@printf 'prefix=%s\nlibdir=$${prefix}/lib\nincludedir=$${prefix}/include\n\nName: senses\nDescription: images and speech into a Llama\nVersion: %s\nRequires.private: %s\nLibs: -L$${libdir} -lsenses\nLibs.private: -lm -pthread\nCflags: -I$${includedir}\n' \
+	  '$(PREFIX)' '$(VERSION)' '$(PKGS)' >$@
+
+# Man page and completions come from the program's own option table.
+$(BUILD)/share/%: senses
+	@mkdir -p $(BUILD)/share
+	@case $* in \
+	  senses.1) ./senses help --man ;; \
+	  *) ./senses help --completion $* ;; \
+	esac >$@
+
+install: all $(BUILD)/senses.pc $(addprefix $(BUILD)/share/,senses.1 bash zsh fish)
+	install -D -m 755 senses $(DESTDIR)$(PREFIX)/bin/senses
+	install -D -m 644 include/senses.h $(DESTDIR)$(PREFIX)/include/senses.h
+	install -D -m 644 $(BUILD)/libsenses.a $(DESTDIR)$(PREFIX)/lib/libsenses.a
+	install -D -m 755 $(BUILD)/libsenses.so $(DESTDIR)$(PREFIX)/lib/libsenses.so.$(VERSION)
+	ln -sf libsenses.so.$(VERSION) $(DESTDIR)$(PREFIX)/lib/$(SONAME)
+	ln -sf $(SONAME) $(DESTDIR)$(PREFIX)/lib/libsenses.so
+	install -D -m 644 $(BUILD)/senses.pc $(DESTDIR)$(PREFIX)/lib/pkgconfig/senses.pc
+	install -D -m 644 $(BUILD)/share/senses.1 $(MAN)/senses.1
+	install -D -m 644 $(BUILD)/share/bash $(BASH)/senses
+	install -D -m 644 $(BUILD)/share/zsh $(ZSH)/_senses
+	install -D -m 644 $(BUILD)/share/fish $(FISH)/senses.fish
+	install -D -m 644 LICENSE $(DOC)/LICENSE
+	install -D -m 644 docs/licences.md $(DOC)/licences.md
+
+uninstall:
+	rm -f $(DESTDIR)$(PREFIX)/bin/senses $(DESTDIR)$(PREFIX)/include/senses.h $(DESTDIR)$(PREFIX)/lib/libsenses.a \
+	  $(DESTDIR)$(PREFIX)/lib/libsenses.so $(DESTDIR)$(PREFIX)/lib/$(SONAME) $(DESTDIR)$(PREFIX)/lib/libsenses.so.$(VERSION) \
+	  $(DESTDIR)$(PREFIX)/lib/pkgconfig/senses.pc $(MAN)/senses.1 $(BASH)/senses $(ZSH)/_senses $(FISH)/senses.fish
+	rm -rf $(DOC)
+
+clean:
+	rm -rf build senses
+
+help:
+	@echo "make            the program ./senses, build/libsenses.a and .so"
+	@echo "make demo       installs, builds, brings the models, and shows the main job"
+	@echo "make test       sets up and runs every test"
+	@echo "make check      the house rules and the tests that need no model, in seconds"
+	@echo "make lint       format, static analysis, warnings      make sanitize   the tests under ASan and UBSan"
+	@echo "make deps       the Debian packages it needs           make models     the default bundle"
+	@echo "make bench      beside the peers, in one run           make install    PREFIX=$(PREFIX) DESTDIR=$(DESTDIR)"
+
+.PHONY: all libs-present deps models models-test demo test check house tests-built sanitize lint bench install uninstall clean help
+.DELETE_ON_ERROR:
+-include $(LIB_OBJ:.o=.d) $(TOOL_OBJ:.o=.d) $(TEST_SRC:%.c=$(BUILD)/%.d) $(BUILD)/tests/testing.d

@@ -1,0 +1,48 @@
+#!/usr/bin/env bash
+# The house rules that a machine can check. Prints what breaks them; exit 1 when anything does.
+#  - includes follow the one-way order core <- vision, audio, text <- fusion <- tools, and tools see the public API alone
+#  - a function has at most 80 lines (a straight forward pass, named *_forward, 120), a file 1,000
+#  - only tools/ and tests/ print or exit; no getenv below tools/
+#  - each outside library is included by one .c file
+set -u
+cd "$(dirname "$0")/.."
+bad=0
+complain() { # TITLE TEXT
+    [ -z "$2" ] && return
+    printf '%s\n%s\n' "$1" "$2"
+    bad=1
+}
+sources() { find "$@" \( -name '*.c' -o -name '*.h' -o -name '*.inc' \) 2>/dev/null | sort; }
+includes() { # FOLDER FORBIDDEN...: includes of forbidden rooms in a folder
+    local folder=$1 rooms
+    shift
+    rooms=$(IFS='|'; echo "$*")
+    sources "$folder" | xargs -r grep -n -E "^#include \"(\.\./)*($rooms)/" || true
+}
+complain "core knows nobody:" "$(includes core vision audio text fusion tools)"
+complain "vision, audio and text do not know one another:" \
+    "$(includes vision audio text fusion tools; includes audio vision text fusion tools; includes text vision audio fusion tools)"
+complain "fusion does not know tools:" "$(includes fusion tools)"
+complain "tools go through include/senses.h:" "$(includes tools core vision audio text fusion)"
+
+complain "files over 1,000 lines:" \
+    "$(sources core vision audio text fusion tools include tests | xargs -r wc -l | awk '$2 != "total" && $1 > 1000')"
+
+# A function begins at a line in column 1 that ends in ")" and whose next line is "{", and ends at "}" in column 1.
+complain "functions over 80 lines (a *_forward: 120):" "$(sources core vision audio text fusion tools tests | xargs -r awk '
+    FNR == 1 { open = 0; head = "" }
+    /^\{/ { start = FNR; open = 1; name = head }
+    /^}/ && open { n = FNR - start + 2; limit = name ~ /_forward\(/ ? 120 : 80
+                   if (name ~ /\(/ && n > limit) print "  " FILENAME ": " name " (" n " lines)"; open = 0 }
+    /^[A-Za-z].*\(/ { head = $0 }')"
+
+complain "print or exit outside tools/ and tests/:" \
+    "$(sources core vision audio text fusion | xargs -r grep -n -E '\b(exit|abort|printf|puts|perror|putchar)\(|\bfprintf\((stderr|stdout)' || true)"
+complain "getenv outside tools/:" "$(sources core vision audio text fusion | xargs -r grep -n '\bgetenv(' || true)"
+
+for header in stb/stb_image.h sndfile.h cblas.h; do
+    n=$(sources core vision audio text fusion tools | xargs -r grep -l -E "^#include <$header>" | wc -l)
+    [ "$n" -gt 1 ] && complain "<$header> is included by more than one file:" \
+        "$(sources core vision audio text fusion tools | xargs -r grep -l -E "^#include <$header>")"
+done
+exit $bad
