@@ -11,6 +11,7 @@
 typedef struct {
     sn_type     type;
     size_t      n_out, n_in;
+    size_t      panel_rows; /* rows interleaved in `packed`; private to linear.c */
     const void *data;   /* [n_out, n_in] rows of `type`, as in the file; borrowed */
     void       *packed; /* owned; layout private to linear.c; NULL when rows are streamed from `data` */
     size_t      packed_bytes;

@@ -5,6 +5,8 @@
 
 #include "linear.h"
 
+#define SN_MAX_D_HEAD 512 /* of sn_rope and sn_attention; check a file's value against it at open */
+
 /* y = (x - mean) / sqrt(var + eps) * w + b, per row (Ba et al. 2016). y may be x. */
 void sn_layernorm(sn_compute *c, float *y, const float *x, const sn_norm *w, size_t n_tok, float eps);
 /* y = x / sqrt(mean(x^2) + eps) * w, per row (Zhang & Sennrich 2019). y may be x. */

@@ -1,0 +1,121 @@
+/* kernels.h: the arithmetic that differs between instruction sets, one table of functions a level. Private to core.
+ *
+ * k_scalar.c is the specification: plain loops, never tuned. Each level starts from the level below and overwrites what it does
+ * better, so that no slot is empty. Hot code reaches an instruction set through the table and no other way.
+ *
+ * Kernels cannot fail and take no alignment for granted. Outputs never overlap inputs unless said. Sums over k run from 0 up
+ * in one chain an output, whatever the tile, so that a row's result depends neither on the threads nor on its neighbours.
+ *
+ * Two operand forms:
+ *   panel   R rows of a weight, interleaved k-major, so that one vector holds one k (or four) of R rows. The last panel of a
+ *           weight is filled up with zeros. R = 1 is the file's own order.
+ *   tile    T rows of activations, T <= the level's tile, interleaved the same way, so that they are read in one stream.
+ */
+#ifndef CORE_KERNELS_H
+#define CORE_KERNELS_H
+
+#include "compute.h"
+#include "nn.h"
+
+enum { K_Q8_BLOCK = 32, K_MAX_ROWS = 64, K_MAX_TILE = 16, K_N_ACT = SN_ACT_RELU + 1, K_SCRATCH_BYTES = 2 << 20 };
+
+/* Where a product goes: rows of y, ldy floats apart, of which n_rows (<= R) are written; value = product + bias[row], added to
+ * what is there when `add`. bias may be NULL. */
+typedef struct {
+    float       *y;
+    size_t       ldy, n_rows;
+    const float *bias;
+    bool         add;
+} k_dest;
+
+/* A tile of T activation rows quantised to 8 bits, for each block of 32 values:
+ *
+ *   +- aux[T] ------------------------------+- d[T] ------------+- code[T][32] -----------+
+ *   | int32 -offset * sum(code), where the  | f32: value = d *  | int8 in [-127, 127]     |
+ *   | weights have an offset; else f32      | code              |                         |
+ *   | d * sum(code), for weights with a min |                   |                         |
+ *   +---------------------------------------+-------------------+-------------------------+
+ */
+static inline size_t k_q8_bytes(size_t n_tok, size_t n_in)
+{
+    return n_tok * (n_in / K_Q8_BLOCK) * (2 * sizeof(float) + K_Q8_BLOCK);
+}
+
+/* y[T, R] from a panel of n_in / 32 blocks and a tile. */
+typedef void k_product_q(const k_dest *to, const void *panel, const void *tile, size_t n_in, size_t n_tok);
+/* y[1, R] = x[n_in] · panel [n_in, R] of a float type. */
+typedef void k_vector_f(const k_dest *to, const void *panel, const float *x, size_t n_in);
+
+typedef struct k_ops {
+    /* Quantised weights. */
+    size_t q_rows;                                                                       /* R of their panels */
+    size_t q_tile;                                                                       /* tiles hold q_tile, or fewer: a power of two */
+    void (*quantize)(void *tile, const float *x, size_t ldx, size_t n_tok, size_t n_in, int offset); /* offset 0: aux is d * sum */
+    k_product_q *product_q[SN_TYPE_MAX];                                                 /* NULL: this type is expanded to f32 */
+
+    /* Float weights. */
+    size_t f_rows, f_tile;
+    /* y[T, R] = x · panel; panel [n_in, R] f32; element (t, k) of x at x[k * ldk + t]. */
+    void (*product_f)(const k_dest *to, const float *panel, const float *x, size_t ldk, size_t n_in, size_t n_tok);
+    k_vector_f *vector_f32, *vector_f16, *vector_bf16;
+    void (*tile_f)(float *tile, const float *x, size_t ldx, size_t n_tok, size_t n_in); /* tile [n_in, n_tok] = xᵀ */
+    void (*f16_to_f32)(float *dst, const void *src, size_t n);
+    void (*bf16_to_f32)(float *dst, const void *src, size_t n);
+    void (*f32_to_f16)(uint16_t *dst, const float *src, size_t n);
+
+    /* Attention. rows = the panel of f_rows queries that goes together. */
+    /* One step of the online softmax, down the columns of s [n_key, rows]: m, l [rows] are the running maximum and sum, o [d, rows]
+     * the running output. s becomes exp(s - m). Where limit is given, key j of column r counts only when j < limit[r]. */
+    void (*softmax_step)(float *s, size_t n_key, const int32_t *limit, float *m, float *l, float *o, size_t d);
+    /* s[n] = q[d] · k[n, d]; o[d] += p[n] · v[n, d]; rows ld elements apart. */
+    void (*dots_f32)(float *s, const float *q, const void *k, size_t ld, size_t n, size_t d);
+    void (*dots_f16)(float *s, const float *q, const void *k, size_t ld, size_t n, size_t d);
+    void (*blend_f32)(float *o, const float *p, const void *v, size_t ld, size_t n, size_t d);
+    void (*blend_f16)(float *o, const float *p, const void *v, size_t ld, size_t n, size_t d);
+
+    /* One row each. y may be x. */
+    void (*layernorm)(float *y, const float *x, const float *w, const float *b, size_t n, float eps); /* b may be NULL */
+    void (*rmsnorm)(float *y, const float *x, const float *w, size_t n, float eps);
+    void (*act[K_N_ACT])(float *x, size_t n);
+    void (*swiglu)(float *gate, const float *up, size_t n);
+    void (*add)(float *y, const float *x, size_t n);
+    void (*mul_add)(float *y, const float *x, const float *scale, size_t n);
+    float (*max_of)(const float *x, size_t n); /* -inf where n is 0; NaNs are passed over */
+    void (*scale_row)(float *x, size_t n, float by);
+    float (*exp_sum)(float *x, size_t n, float max); /* x = exp(x - max); their sum */
+} k_ops;
+
+void k_init_scalar(k_ops *k);
+void k_init_avx2(k_ops *k);
+void k_init_avx512(k_ops *k);
+void k_init_avx512vnni(k_ops *k);
+
+const k_ops *sn_compute_ops(const sn_compute *c);
+/* Working memory of a thread of the pool, K_SCRATCH_BYTES, for the length of one sn_parallel. */
+void *sn_compute_scratch(const sn_compute *c, size_t part);
+
+/* What a quantised type looks like to the integer kernels: value = d * (code - offset), or d * code + min. */
+typedef struct {
+    size_t block;    /* values in a block of the file: 32 or 256 */
+    size_t bits;     /* of a code: 4, 5, 6, 8 */
+    int    offset;   /* 0 where the type has a minimum */
+    bool   has_min, has_halves; /* halves: the two 16s of a 32 have their own scales (Q6_K) */
+} k_format;
+
+/* NULL where the type has no integer kernels. */
+const k_format *k_format_get(sn_type type);
+
+/* 32 weights of a row, unpacked. */
+typedef struct {
+    float    d[2], min; /* d of values 0..15, 16..31; min: what d * code starts from */
+    uint16_t d_f16, m_f16; /* as in the file: of the block, or the super-block */
+    uint8_t  scale[2], scale_min; /* of a K type: d = d_f16 * scale, min = -m_f16 * scale_min */
+    uint8_t  code[K_Q8_BLOCK];
+} k_block;
+void k_block_read(k_block *b, sn_type type, const void *row, size_t index);
+
+/* The packed form of `rows` file rows (R of them, fewer at the end) in one panel. */
+size_t k_panel_bytes(sn_type type, size_t n_in, size_t R);
+void   k_panel_pack(void *panel, sn_type type, const void *data, size_t n_rows, size_t n_in, size_t R);
+
+#endif

@@ -1,0 +1,354 @@
+/* linear.c: the one matrix product. Weights are packed into panels at open; a product shares panels (and tiles of tokens) out
+ * among the threads, each output being computed by one thread in one order. */
+#include "linear.h"
+#include "kernels.h"
+
+#include <assert.h>
+#include <string.h>
+
+enum { GROUP_BYTES = 256 << 10 }; /* panels a thread goes through tile by tile: they stay in its second-level cache */
+
+/* How a weight reaches the kernels. */
+typedef enum { INTEGER, FLOAT, EXPANDED } method;
+
+static method method_of(const k_ops *k, sn_type type)
+{
+    if (type == SN_F32 || type == SN_F16 || type == SN_BF16) return FLOAT;
+    return k->product_q[type] != NULL ? INTEGER : EXPANDED;
+}
+
+static size_t panel_rows(const k_ops *k, sn_type type)
+{
+    return method_of(k, type) == INTEGER ? k->q_rows : k->f_rows;
+}
+
+static size_t row_bytes(sn_type type, size_t n_in)
+{
+    const sn_type_info *info = sn_type_get(type);
+    return n_in / info->block * info->bytes;
+}
+
+static size_t div_up(size_t a, size_t b)
+{
+    return a / b + (a % b != 0);
+}
+
+static size_t min_size(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
+/* ---- open and close ---- */
+
+static size_t packed_panel_bytes(const k_ops *k, sn_type type, size_t n_in)
+{
+    const size_t R = panel_rows(k, type);
+    return method_of(k, type) == INTEGER ? k_panel_bytes(type, n_in, R) : row_bytes(type, n_in) * R;
+}
+
+/* [n_rows, n_in] values of `size` bytes to [n_in, R]; the rows that are not there are zeros. */
+static void interleave(void *panel, const void *data, size_t n_rows, size_t n_in, size_t size, size_t R)
+{
+    unsigned char *to = panel;
+    const unsigned char *from = data;
+    memset(panel, 0, n_in * R * size);
+    for (size_t r = 0; r < n_rows; r++) {
+        if (size == 2) {
+            for (size_t k = 0; k < n_in; k++) memcpy(to + (k * R + r) * 2, from + (r * n_in + k) * 2, 2);
+        } else {
+            for (size_t k = 0; k < n_in; k++) memcpy(to + (k * R + r) * 4, from + (r * n_in + k) * 4, 4);
+        }
+    }
+}
+
+typedef struct {
+    const k_ops *k;
+    sn_linear *w;
+} pack_job;
+
+static void pack_part(void *arg, size_t part, size_t n_parts)
+{
+    const pack_job *j = arg;
+    sn_linear *w = j->w;
+    const size_t R = w->panel_rows, bytes = packed_panel_bytes(j->k, w->type, w->n_in), row = row_bytes(w->type, w->n_in);
+    size_t begin, end;
+    sn_share(div_up(w->n_out, R), 1, part, n_parts, &begin, &end);
+    for (size_t p = begin; p < end; p++) {
+        unsigned char *panel = (unsigned char *)w->packed + p * bytes;
+        const unsigned char *rows = (const unsigned char *)w->data + p * R * row;
+        const size_t n_rows = min_size(R, w->n_out - p * R);
+        if (method_of(j->k, w->type) == INTEGER) {
+            k_panel_pack(panel, w->type, rows, n_rows, w->n_in, R);
+        } else {
+            interleave(panel, rows, n_rows, w->n_in, sn_type_get(w->type)->bytes, R);
+        }
+    }
+}
+
+sn_status sn_linear_init(sn_linear *w, sn_compute *c, sn_type type, size_t n_out, size_t n_in, const void *data, const float *bias,
+                         sn_err *err)
+{
+    const k_ops *k = sn_compute_ops(c);
+    const sn_type_info *info = sn_type_get((uint32_t)type);
+    *w = (sn_linear){.type = type, .n_out = n_out, .n_in = n_in, .data = data};
+    if (info == NULL || info->dequantize == NULL) {
+        return sn_fail(err, SN_EUNSUPPORTED, "weights of type %s cannot be multiplied", info != NULL ? info->name : "unknown");
+    }
+    if (n_out == 0 || n_in == 0 || n_in % info->block != 0) {
+        return sn_fail(err, SN_EFORMAT, "a %s weight of [%zu, %zu]: rows must be whole blocks of %zu", info->name, n_out, n_in,
+                       info->block);
+    }
+    w->panel_rows = panel_rows(k, type);
+    if (w->panel_rows > 1 && method_of(k, type) != EXPANDED) {
+        if (!sn_mul_ok(div_up(n_out, w->panel_rows), packed_panel_bytes(k, type, n_in), &w->packed_bytes)) {
+            return sn_fail(err, SN_ENOMEM, "a weight of [%zu, %zu] is too large", n_out, n_in);
+        }
+        w->packed = sn_alloc(w->packed_bytes, 1);
+        if (w->packed == NULL) return sn_fail(err, SN_ENOMEM, "out of memory (%zu bytes of weights)", w->packed_bytes);
+        sn_parallel(c, pack_part, &(pack_job){k, w});
+    }
+    if (bias != NULL) {
+        w->bias = sn_alloc(n_out, sizeof(float));
+        if (w->bias == NULL) {
+            sn_linear_free(w);
+            return sn_fail(err, SN_ENOMEM, "out of memory (%zu biases)", n_out);
+        }
+        memcpy(w->bias, bias, n_out * sizeof(float));
+    }
+    return SN_OK;
+}
+
+void sn_linear_free(sn_linear *w)
+{
+    sn_free(w->packed);
+    sn_free(w->bias);
+    *w = (sn_linear){.data = NULL};
+}
+
+size_t sn_linear_bytes(const sn_linear *w)
+{
+    return w->packed_bytes + (w->bias != NULL ? w->n_out * sizeof(float) : 0);
+}
+
+/* ---- the product ---- */
+
+typedef struct {
+    const k_ops *k;
+    const sn_linear *w;
+    float *y;
+    const float *x;
+    size_t ldy, ldx, n;
+    bool add;
+    method how;
+    unsigned char *tiles; /* all of x as tiles; one copy a thread where `own_tiles` */
+    bool own_tiles;
+    unsigned char *panels; /* FLOAT, EXPANDED: group_bytes a thread, panels as f32 */
+    size_t tiles_bytes, group, group_bytes, n_panels, panel_bytes;
+} product;
+
+/* Tokens in the tile that starts at token t. */
+static size_t tile_at(const product *p, size_t t)
+{
+    const size_t rest = p->n - t;
+    if (p->how != INTEGER) return min_size(rest, p->k->f_tile);
+    size_t tile = p->k->q_tile;
+    while (tile > rest) tile /= 2;
+    return tile;
+}
+
+static size_t tile_tokens(const product *p)
+{
+    return p->how == INTEGER ? p->k->q_tile : p->k->f_tile;
+}
+
+static size_t token_bytes(const product *p)
+{
+    return p->how == INTEGER ? k_q8_bytes(1, p->w->n_in) : p->w->n_in * sizeof(float);
+}
+
+static void make_tiles(const product *p, unsigned char *tiles, size_t begin, size_t end)
+{
+    const size_t n_in = p->w->n_in, bytes = token_bytes(p);
+    const k_format *f = k_format_get(p->w->type);
+    for (size_t t = begin; t < end; t += tile_at(p, t)) {
+        const size_t n_tok = tile_at(p, t);
+        if (p->how == INTEGER) {
+            p->k->quantize(tiles + t * bytes, p->x + t * p->ldx, p->ldx, n_tok, n_in, f->offset);
+        } else {
+            p->k->tile_f((float *)(void *)(tiles + t * bytes), p->x + t * p->ldx, p->ldx, n_tok, n_in);
+        }
+    }
+}
+
+static void tiles_part(void *arg, size_t part, size_t n_parts)
+{
+    const product *p = arg;
+    size_t begin, end;
+    sn_share(p->n, tile_tokens(p), part, n_parts, &begin, &end);
+    make_tiles(p, p->tiles, begin, end);
+}
+
+static const unsigned char *panel_at(const product *p, size_t i)
+{
+    const unsigned char *base = p->w->packed != NULL ? p->w->packed : p->w->data;
+    return base + i * p->panel_bytes;
+}
+
+/* Panel i of a float or expanded weight as f32 [n_in, R]; `row` has room for n_in floats. */
+static void widen_panel(const product *p, float *dst, float *row, size_t i)
+{
+    const size_t R = p->w->panel_rows, n_in = p->w->n_in;
+    const unsigned char *src = panel_at(p, i);
+    switch (p->w->type) {
+    case SN_F32: memcpy(dst, src, n_in * R * sizeof(float)); return;
+    case SN_F16: p->k->f16_to_f32(dst, src, n_in * R); return;
+    case SN_BF16: p->k->bf16_to_f32(dst, src, n_in * R); return;
+    default: break;
+    }
+    const size_t n_rows = min_size(R, p->w->n_out - i * R);
+    if (n_rows < R) memset(dst, 0, n_in * R * sizeof(float));
+    for (size_t r = 0; r < n_rows; r++) {
+        sn_type_get(p->w->type)->dequantize(row, src + r * (p->panel_bytes / R), n_in);
+        for (size_t k = 0; k < n_in; k++) dst[k * R + r] = row[k];
+    }
+}
+
+static k_dest dest_at(const product *p, size_t t, size_t panel)
+{
+    const size_t row = panel * p->w->panel_rows;
+    return (k_dest){p->y + t * p->ldy + row, p->ldy, min_size(p->w->panel_rows, p->w->n_out - row),
+                    p->w->bias != NULL ? p->w->bias + row : NULL, p->add};
+}
+
+/* The threads in a grid: `across` of them share the panels and n_parts / across the tokens, so that the largest share is least. */
+static size_t grid_across(const product *p, size_t n_parts)
+{
+    const size_t n_tiles = div_up(p->n, tile_tokens(p));
+    size_t best = n_parts, least = SIZE_MAX;
+    for (size_t across = n_parts; across > 0; across--) {
+        if (n_parts % across != 0) continue;
+        const size_t most = div_up(p->n_panels, across) * div_up(n_tiles, n_parts / across);
+        if (most < least) {
+            least = most;
+            best = across;
+        }
+    }
+    return best;
+}
+
+static void product_part(void *arg, size_t part, size_t n_parts)
+{
+    const product *p = arg;
+    const size_t across = grid_across(p, n_parts), bytes = token_bytes(p), n_in = p->w->n_in, R = p->w->panel_rows;
+    size_t first, last, begin, end;
+    sn_share(p->n_panels, 1, part % across, across, &first, &last);
+    sn_share(p->n, tile_tokens(p), part / across, n_parts / across, &begin, &end);
+    const unsigned char *tiles = p->tiles + (p->own_tiles ? part * p->tiles_bytes : 0);
+    if (p->own_tiles) make_tiles(p, p->tiles + part * p->tiles_bytes, begin, end);
+    float *wide = NULL, *row = NULL;
+    if (p->how != INTEGER) {
+        wide = (float *)(void *)(p->panels + part * p->group_bytes);
+        row = wide + p->group * n_in * R;
+    }
+
+    for (size_t g = first; g < last; g += p->group) {
+        const size_t stop = min_size(last, g + p->group);
+        if (p->how != INTEGER) {
+            for (size_t i = g; i < stop; i++) widen_panel(p, wide + (i - g) * n_in * R, row, i);
+        }
+        for (size_t t = begin; t < end; t += tile_at(p, t)) {
+            const size_t n_tok = tile_at(p, t);
+            const unsigned char *tile = tiles + t * bytes;
+            for (size_t i = g; i < stop; i++) {
+                const k_dest to = dest_at(p, t, i);
+                if (p->how == INTEGER) {
+                    p->k->product_q[p->w->type](&to, panel_at(p, i), tile, n_in, n_tok);
+                } else {
+                    p->k->product_f(&to, wide + (i - g) * n_in * R, (const float *)(const void *)tile, n_tok, n_in, n_tok);
+                }
+            }
+        }
+    }
+}
+
+/* One token by float weights: they are streamed as they are stored. */
+static void vector_part(void *arg, size_t part, size_t n_parts)
+{
+    const product *p = arg;
+    k_vector_f *f = p->w->type == SN_F32 ? p->k->vector_f32 : p->w->type == SN_F16 ? p->k->vector_f16 : p->k->vector_bf16;
+    size_t first, last;
+    sn_share(p->n_panels, 1, part, n_parts, &first, &last);
+    for (size_t i = first; i < last; i++) {
+        const k_dest to = dest_at(p, 0, i);
+        f(&to, panel_at(p, i), p->x, p->w->n_in);
+    }
+}
+
+/* Sets p's sizes; returns the scratch a product needs. */
+static size_t plan(product *p, size_t n_threads)
+{
+    const sn_linear *w = p->w;
+    const size_t wide_bytes = w->n_in * w->panel_rows * sizeof(float);
+    p->how = method_of(p->k, w->type);
+    p->n_panels = div_up(w->n_out, w->panel_rows);
+    p->panel_bytes = w->packed != NULL ? packed_panel_bytes(p->k, w->type, w->n_in) : row_bytes(w->type, w->n_in) * w->panel_rows;
+    p->own_tiles = p->how == INTEGER && p->n == 1;
+    p->tiles_bytes = sn_arena_cost(p->n * token_bytes(p));
+    if (p->how == FLOAT && p->n == 1) return 0;
+    if (p->how == INTEGER) {
+        p->group = GROUP_BYTES / p->panel_bytes + 1;
+        return sn_arena_cost(p->tiles_bytes * (p->own_tiles ? n_threads : 1));
+    }
+    p->group = min_size(p->n_panels, GROUP_BYTES / wide_bytes + 1);
+    p->group_bytes = sn_arena_cost(p->group * wide_bytes + w->n_in * sizeof(float));
+    return p->tiles_bytes + sn_arena_cost(n_threads * p->group_bytes);
+}
+
+static void apply(sn_compute *c, product *p, sn_arena *tmp)
+{
+    const size_t n_threads = sn_compute_threads(c), mark = sn_arena_mark(tmp);
+    p->k = sn_compute_ops(c);
+    assert(p->w->panel_rows == panel_rows(p->k, p->w->type)); /* bound for another instruction set */
+    if (p->n == 0) return;
+    plan(p, n_threads);
+    if (p->how == FLOAT && p->n == 1) {
+        sn_parallel(c, vector_part, p);
+        return;
+    }
+    p->tiles = sn_arena_alloc(tmp, p->tiles_bytes * (p->own_tiles ? n_threads : 1));
+    p->panels = p->how != INTEGER ? sn_arena_alloc(tmp, n_threads * p->group_bytes) : p->tiles;
+    if (!p->own_tiles) sn_parallel(c, tiles_part, p);
+    sn_parallel(c, product_part, p);
+    sn_arena_reset(tmp, mark);
+}
+
+void sn_linear_apply(sn_compute *c, float *y, size_t ldy, const float *x, size_t ldx, const sn_linear *w, size_t n, sn_arena *tmp)
+{
+    product p = {.w = w, .y = y, .x = x, .ldy = ldy, .ldx = ldx, .n = n};
+    apply(c, &p, tmp);
+}
+
+void sn_linear_add(sn_compute *c, float *y, size_t ldy, const float *x, size_t ldx, const sn_linear *w, size_t n, sn_arena *tmp)
+{
+    product p = {.w = w, .y = y, .x = x, .ldy = ldy, .ldx = ldx, .n = n, .add = true};
+    apply(c, &p, tmp);
+}
+
+size_t sn_linear_scratch_bytes(const sn_compute *c, const sn_linear *w, size_t n)
+{
+    product p = {.k = sn_compute_ops(c), .w = w, .n = n};
+    return n == 0 ? 0 : plan(&p, sn_compute_threads(c));
+}
+
+void sn_linear_row(float *dst, const sn_linear *w, size_t row)
+{
+    assert(row < w->n_out);
+    sn_type_get(w->type)->dequantize(dst, (const unsigned char *)w->data + row * row_bytes(w->type, w->n_in), w->n_in);
+}
+
+void sn_norm_free(sn_norm *w)
+{
+    sn_free(w->weight);
+    sn_free(w->bias);
+    *w = (sn_norm){.n = 0};
+}
