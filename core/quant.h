@@ -75,6 +75,55 @@ typedef struct {
     uint8_t qs[128];     /* value 32 k + i in the low nibble of qs[16 k + i], value 32 k + 16 + i in the high one */
 } sn_block_iq4_xs;       /* d * (scale - 32) * sn_iq4_values[q] */
 
+/* ---- code books: 8 (IQ3: 4) values at a time are an index into a grid, their signs and scales apart ---- */
+typedef struct {
+    uint16_t d;
+    uint16_t qs[32]; /* of 32 values 4: four 8-bit indices; then four 7-bit signs (the eighth makes them even) below a 4-bit scale */
+} sn_block_iq2_xxs;  /* d * (scale + 1/2) / 4 * sign * grid */
+typedef struct {
+    uint16_t d;
+    uint16_t qs[32];   /* of 8 values each: a 9-bit index below 7-bit signs */
+    uint8_t scales[8]; /* nibbles, of 16 values each */
+} sn_block_iq2_xs;     /* as IQ2_XXS */
+typedef struct {
+    uint16_t d;
+    uint8_t qs[32], signs[32]; /* of 8 values each: the index's low 8 bits; one sign a bit */
+    uint8_t qh[8];             /* of 32 values each: the indices' high pairs */
+    uint8_t scales[8];         /* nibbles, of 16 values each */
+} sn_block_iq2_s;              /* as IQ2_XXS */
+typedef struct {
+    uint16_t d;
+    uint8_t qs[64];    /* of 4 values each: the index */
+    uint8_t signs[32]; /* of 32 values 4: four 7-bit signs below a 4-bit scale */
+} sn_block_iq3_xxs;    /* d * (scale + 1/2) / 2 * sign * grid */
+typedef struct {
+    uint16_t d;
+    uint8_t qs[64];    /* of 4 values each: the index's low 8 bits */
+    uint8_t qh[8];     /* of 32 values each: the indices' ninth bits */
+    uint8_t signs[32]; /* one a bit */
+    uint8_t scales[4]; /* nibbles, of 32 values each */
+} sn_block_iq3_s;      /* d * (1 + 2 scale) * sign * grid */
+typedef struct {
+    uint16_t d;
+    uint8_t qs[32]; /* of 8 values each: the index's low 8 bits */
+    uint16_t qh[8]; /* of 32 values each: four high triples, a 3-bit scale at bit 12, at bit 15 the sign of delta = 1/8 */
+} sn_block_iq1_s;   /* d * (2 scale + 1) * (grid + delta) */
+typedef struct {
+    uint8_t qs[32];    /* as in IQ1_S */
+    uint8_t qh[16];    /* a nibble for 8 values: the index's high triple, and the sign of delta */
+    uint8_t scales[8]; /* four words: four 3-bit scales, of 16 values each, below a quarter of d */
+} sn_block_iq1_m;      /* as IQ1_S */
+
+/* ---- ternary: -1, 0 or 1 times d ---- */
+typedef struct {
+    uint8_t qs[48], qh[4]; /* five (qh: four) digits a byte, as a fraction of 3^5 in units of 1/256 */
+    uint16_t d;
+} sn_block_tq1_0;
+typedef struct {
+    uint8_t qs[64]; /* 2 bits a value, as in Q2_K */
+    uint16_t d;
+} sn_block_tq2_0;
+
 _Static_assert(sizeof(sn_block_q4_0) == 18, "Q4_0");
 _Static_assert(sizeof(sn_block_q4_1) == 20, "Q4_1");
 _Static_assert(sizeof(sn_block_q5_0) == 22, "Q5_0");
@@ -88,9 +137,23 @@ _Static_assert(sizeof(sn_block_q4_k) == 144, "Q4_K");
 _Static_assert(sizeof(sn_block_q5_k) == 176, "Q5_K");
 _Static_assert(sizeof(sn_block_q6_k) == 210, "Q6_K");
 _Static_assert(sizeof(sn_block_iq4_xs) == 136, "IQ4_XS");
+_Static_assert(sizeof(sn_block_iq2_xxs) == 66, "IQ2_XXS");
+_Static_assert(sizeof(sn_block_iq2_xs) == 74, "IQ2_XS");
+_Static_assert(sizeof(sn_block_iq2_s) == 82, "IQ2_S");
+_Static_assert(sizeof(sn_block_iq3_xxs) == 98, "IQ3_XXS");
+_Static_assert(sizeof(sn_block_iq3_s) == 110, "IQ3_S");
+_Static_assert(sizeof(sn_block_iq1_s) == 50, "IQ1_S");
+_Static_assert(sizeof(sn_block_iq1_m) == 56, "IQ1_M");
+_Static_assert(sizeof(sn_block_tq1_0) == 54, "TQ1_0");
+_Static_assert(sizeof(sn_block_tq2_0) == 66, "TQ2_0");
 
 /* The 16 levels of IQ4_NL and IQ4_XS. */
 extern const int8_t sn_iq4_values[16];
+
+/* Grids: IQ2 holds 8 values in pairs of bits that stand for 8, 25 and 43, IQ1 the same for -1, 0 and 1; IQ3 holds 4 values in
+ * nibbles: 4 to 52 in steps of 8 and then 62 (IQ3_XXS), 1 to 15 in steps of 2 (IQ3_S). The first value is lowest. */
+extern const uint16_t sn_iq2_xxs_grid[256], sn_iq2_xs_grid[512], sn_iq2_s_grid[1024], sn_iq3_xxs_grid[256], sn_iq3_s_grid[512],
+    sn_iq1_grid[2048];
 
 /* The eight 6-bit scales and minima of a Q4_K or Q5_K block, of 32 values each:
  *
@@ -114,6 +177,15 @@ void sn_dequantize_q4_k(float *dst, const void *src, size_t n);
 void sn_dequantize_q5_k(float *dst, const void *src, size_t n);
 void sn_dequantize_q6_k(float *dst, const void *src, size_t n);
 void sn_dequantize_iq4_xs(float *dst, const void *src, size_t n);
+void sn_dequantize_iq2_xxs(float *dst, const void *src, size_t n);
+void sn_dequantize_iq2_xs(float *dst, const void *src, size_t n);
+void sn_dequantize_iq2_s(float *dst, const void *src, size_t n);
+void sn_dequantize_iq3_xxs(float *dst, const void *src, size_t n);
+void sn_dequantize_iq3_s(float *dst, const void *src, size_t n);
+void sn_dequantize_iq1_s(float *dst, const void *src, size_t n);
+void sn_dequantize_iq1_m(float *dst, const void *src, size_t n);
+void sn_dequantize_tq1_0(float *dst, const void *src, size_t n);
+void sn_dequantize_tq2_0(float *dst, const void *src, size_t n);
 
 /* Round to nearest, without a search for better scales; bit for bit what ggml's reference functions give for finite values.
  * A value that is not a number becomes the block's zero or least level, never undefined behaviour. */
