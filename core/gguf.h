@@ -70,7 +70,8 @@ void sn_gguf_set_bool(sn_gguf_writer *w, const char *key, bool v);
 void sn_gguf_set_str(sn_gguf_writer *w, const char *key, const char *v, size_t n);
 void sn_gguf_set_strs(sn_gguf_writer *w, const char *key, const sn_str *v, size_t n);
 void sn_gguf_set_array(sn_gguf_writer *w, const char *key, sn_kv_type elem, const void *v, size_t n);
-void sn_gguf_set_kv(sn_gguf_writer *w, const sn_kv *kv); /* a copy of a read key */
+/* A copy of a read key. (A general.alignment is left out: files are written with 32, the default.) */
+void sn_gguf_set_kv(sn_gguf_writer *w, const sn_kv *kv);
 /* shape: slowest axis first, n_dims of them. */
 void sn_gguf_add_tensor(sn_gguf_writer *w, const char *name, sn_type type, const size_t *shape, size_t n_dims);
 /* Bytes of the next declared tensor(s): may be called many times for one tensor. */
