@@ -18,6 +18,8 @@ typedef struct aud_source aud_source;
 /* path "-": standard input. The sound of a video is its first audio stream. Refuses files without sound, truncated ones and
  * wrong kinds with one line. */
 sn_status aud_source_open(aud_source **out, const char *path, sn_err *err);
+/* `n` mono samples at AUD_RATE_HZ that are in memory already; borrowed until close. */
+sn_status aud_source_from_samples(aud_source **out, const float *samples, size_t n, sn_err *err);
 void      aud_source_close(aud_source *s);
 /* Up to n samples; *got < n only at the end. Non-finite samples become 0. */
 sn_status aud_source_read(aud_source *s, float *dst, size_t n, size_t *got, sn_err *err);

@@ -1,0 +1,373 @@
+/* sound.c: any sound file as mono float32 at 16 kHz, in blocks.
+ *
+ *   path or stdin ─ aud_file ─ aud_check_whole ─ libsndfile, else FFmpeg (mono blocks) ─ resampler ─ aud_source_read
+ *
+ * The kind is told by content. libsndfile has the plain formats (WAV, AIFF, AU, CAF, FLAC, Ogg Vorbis), FFmpeg all others and
+ * what libsndfile refuses. */
+#include "sound.h"
+#include "../core/file.h"
+#include "../core/mem.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define BLOCK 8192          /* samples decoded at a time */
+#define SAMPLE_MAX 32768.0f /* a float file in 16-bit scale still passes; beyond it a square would leave float's range */
+
+struct aud_source {
+    char *name; /* for messages */
+    aud_file file;
+    aud_decoder decoder;
+    aud_resampler *resampler; /* NULL: none needed at this rate */
+    size_t rate_hz;           /* of the present segment; 0 before the first block */
+    uint64_t n_in, n_out;     /* samples in and out of the resampler in this segment */
+    float *block;             /* [BLOCK] */
+    float *ready;             /* [ready_cap], samples ready_at .. ready_n - 1 not yet read */
+    size_t ready_cap, ready_at, ready_n;
+    bool ended;
+};
+
+size_t aud_file_read(aud_file *f, uint64_t at, void *dst, size_t n)
+{
+    size_t done = 0;
+    while (done < n && at + done < f->size) {
+        ssize_t got = pread(f->fd, (char *)dst + done, n - done, (off_t)(at + done));
+        if (got < 0 && errno == EINTR) continue;
+        if (got < 0) f->failed = true;
+        if (got <= 0) break;
+        done += (size_t)got;
+    }
+    for (size_t i = 0; i < f->patch_n; i++) {
+        uint64_t where = f->patch_at + i;
+        if (where >= at && where - at < done) ((unsigned char *)dst)[where - at] = f->patch[i];
+    }
+    return done;
+}
+
+void aud_mix(float *dst, const float *src, size_t n, size_t n_ch)
+{
+    float share = 1 / (float)n_ch;
+    for (size_t i = 0; i < n; i++) {
+        float sum = 0;
+        for (size_t c = 0; c < n_ch; c++) {
+            float v = src[i * n_ch + c];
+            sum += isfinite(v) ? fminf(fmaxf(v, -SAMPLE_MAX), SAMPLE_MAX) : 0;
+        }
+        dst[i] = n_ch == 1 ? sum : sum * share;
+    }
+}
+
+sn_status aud_check_layout(size_t n_ch, size_t rate_hz, sn_err *err)
+{
+    if (n_ch < 1 || n_ch > AUD_MAX_CHANNELS) return sn_fail(err, SN_EUNSUPPORTED, "%zu channels: want 1 to %d", n_ch, AUD_MAX_CHANNELS);
+    if (rate_hz < AUD_MIN_RATE_HZ || rate_hz > AUD_MAX_RATE_HZ)
+        return sn_fail(err, SN_EUNSUPPORTED, "a sample rate of %zu Hz: want %d to %d", rate_hz, AUD_MIN_RATE_HZ, AUD_MAX_RATE_HZ);
+    return SN_OK;
+}
+
+/* ---- the input as a file that can be read anywhere ---- */
+
+/* Copies the pipe `from` into an unlinked temporary file: both libraries must seek. */
+static sn_status spool(int *out, int from, sn_err *err)
+{
+    char buf[65536];
+    FILE *t = tmpfile();
+    int fd = t ? dup(fileno(t)) : memfd_create("senses", MFD_CLOEXEC);
+    if (t) fclose(t);
+    if (fd < 0) return sn_fail(err, SN_EIO, "no temporary file to hold it: %s", strerror(errno));
+    for (;;) {
+        ssize_t n = read(from, buf, sizeof buf);
+        if (n < 0 && errno == EINTR) continue;
+        if (n == 0) break;
+        for (ssize_t done = 0; n > 0 && done < n;) {
+            ssize_t put = write(fd, buf + done, (size_t)(n - done));
+            if (put < 0 && errno == EINTR) continue;
+            if (put < 0)
+                n = -1;
+            else
+                done += put;
+        }
+        if (n < 0) {
+            sn_fail(err, SN_EIO, "cannot be read or copied: %s", strerror(errno));
+            close(fd);
+            return SN_EIO;
+        }
+    }
+    *out = fd;
+    return SN_OK;
+}
+
+static sn_status open_file(aud_file *f, const char *path, sn_err *err)
+{
+    struct stat st;
+    int fd = strcmp(path, "-") == 0 ? fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3) : open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) return sn_fail(err, SN_EIO, "%s", strerror(errno));
+    f->fd = fd;
+    if (fstat(fd, &st) != 0) return sn_fail(err, SN_EIO, "%s", strerror(errno));
+    if (S_ISFIFO(st.st_mode) || S_ISSOCK(st.st_mode) || (S_ISREG(st.st_mode) && lseek(fd, 0, SEEK_CUR) > 0)) {
+        int copy; /* of a pipe, or of what is left of a file that was read from before */
+        sn_status status = spool(&copy, fd, err);
+        if (status != SN_OK) return status;
+        close(fd);
+        f->fd = fd = copy;
+        if (fstat(fd, &st) != 0) return sn_fail(err, SN_EIO, "%s", strerror(errno));
+    }
+    if (S_ISDIR(st.st_mode)) return sn_fail(err, SN_EFORMAT, "is a directory, not a sound file");
+    if (!S_ISREG(st.st_mode)) return sn_fail(err, SN_EFORMAT, "is neither a file nor a pipe");
+    if (st.st_size == 0) return sn_fail(err, SN_EFORMAT, "is empty");
+    f->size = (uint64_t)st.st_size;
+    return SN_OK;
+}
+
+/* ---- choosing the library ---- */
+
+/* The kinds that libsndfile is asked first for: bytes at 0, and bytes at `at` (none: n2 0). */
+static bool for_sndfile(const unsigned char *head, size_t n)
+{
+    static const struct {
+        const char *magic;
+        size_t n, at;
+        const char *second;
+        size_t n2;
+    } kinds[] = {
+        {"RIFF", 4, 8, "WAVE", 4},
+        {"RIFX", 4, 8, "WAVE", 4},
+        {"RF64", 4, 8, "WAVE", 4},
+        {"riff\x2e\x91\xcf\x11", 8, 0, "", 0},
+        {"FORM", 4, 8, "AIFF", 4},
+        {"FORM", 4, 8, "AIFC", 4},
+        {".snd", 4, 0, "", 0},
+        {"caff", 4, 0, "", 0},
+        {"fLaC", 4, 0, "", 0},
+        {"NIST_1A", 7, 0, "", 0},
+        {"OggS", 4, 28, "\x01vorbis", 7},
+        {"OggS", 4, 28,
+         "\x7f"
+         "FLAC",
+         5},
+    };
+    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
+        if (n < kinds[i].n || n < kinds[i].at + kinds[i].n2) continue;
+        if (memcmp(head, kinds[i].magic, kinds[i].n) == 0 && memcmp(head + kinds[i].at, kinds[i].second, kinds[i].n2) == 0) return true;
+    }
+    return false;
+}
+
+static sn_status open_decoder(aud_source *s, sn_err *err)
+{
+    unsigned char head[512];
+    size_t n = aud_file_read(&s->file, 0, head, sizeof head);
+    bool plain = for_sndfile(head, n);
+    sn_status st = aud_check_whole(&s->file, err);
+
+    if (st != SN_OK) return st;
+    if (plain && aud_sndfile_open(&s->decoder, &s->file, NULL) == SN_OK) return SN_OK;
+    st = aud_av_open(&s->decoder, &s->file, err);
+    if (st == SN_EUNSUPPORTED && !plain) {
+        const char *kind = sn_guess_kind(head, n);
+        if (kind) return sn_fail(err, SN_EFORMAT, "is not a sound file: it looks like %s", kind);
+    }
+    return st;
+}
+
+/* ---- reading ---- */
+
+static sn_status make_room(aud_source *s, size_t n, sn_err *err)
+{
+    if (s->ready_at == s->ready_n) s->ready_at = s->ready_n = 0;
+    return sn_grow((void **)&s->ready, &s->ready_cap, s->ready_n + n, sizeof *s->ready, err);
+}
+
+/* Ends the segment: what the resampler still holds, so that the segment's length is exactly ceil(n_in * 16000 / rate). */
+static sn_status end_segment(aud_source *s, sn_err *err)
+{
+    size_t got = 0;
+    sn_status st;
+    if (!s->resampler) return SN_OK;
+    uint64_t whole = s->n_in / s->rate_hz * AUD_RATE_HZ, rest = s->n_in % s->rate_hz * AUD_RATE_HZ;
+    uint64_t want = whole + (rest + s->rate_hz - 1) / s->rate_hz;
+    size_t room = aud_resampler_room(s->resampler, 0), lack = want > s->n_out ? (size_t)(want - s->n_out) : 0;
+    if (lack > room) room = lack;
+    if ((st = make_room(s, room, err)) != SN_OK) return st;
+    if ((st = aud_resampler_run(s->resampler, NULL, 0, s->ready + s->ready_n, room, &got, err)) != SN_OK) return st;
+    for (; got < lack; got++) s->ready[s->ready_n + got] = 0;
+    s->ready_n += lack;
+    aud_resampler_close(s->resampler);
+    s->resampler = NULL;
+    return SN_OK;
+}
+
+static sn_status begin_segment(aud_source *s, size_t rate_hz, sn_err *err)
+{
+    s->rate_hz = rate_hz;
+    s->n_in = s->n_out = 0;
+    return rate_hz == AUD_RATE_HZ ? SN_OK : aud_resampler_open(&s->resampler, rate_hz, err);
+}
+
+/* Decodes one block into `ready`, or sets `ended`. */
+static sn_status fill(aud_source *s, sn_err *err)
+{
+    size_t got = 0, rate_hz = 0, n;
+    sn_status st = s->decoder.ops->read(s->decoder.state, s->block, BLOCK, &got, &rate_hz, err);
+    if (s->file.failed) return sn_fail(err, SN_EIO, "cannot be read to its end: the system reported an error");
+    if (st != SN_OK) return st;
+    if (got == 0) {
+        s->ended = true;
+        return end_segment(s, err);
+    }
+    if (rate_hz != s->rate_hz) {
+        if (s->rate_hz != 0 && (st = end_segment(s, err)) != SN_OK) return st;
+        if ((st = begin_segment(s, rate_hz, err)) != SN_OK) return st;
+    }
+    s->n_in += got;
+    if (!s->resampler) {
+        if ((st = make_room(s, got, err)) != SN_OK) return st;
+        memcpy(s->ready + s->ready_n, s->block, got * sizeof *s->ready);
+        s->ready_n += got;
+        return SN_OK;
+    }
+    n = aud_resampler_room(s->resampler, got);
+    if ((st = make_room(s, n, err)) != SN_OK) return st;
+    st = aud_resampler_run(s->resampler, s->block, got, s->ready + s->ready_n, n, &n, err);
+    if (st != SN_OK) return st;
+    s->ready_n += n;
+    s->n_out += n;
+    return SN_OK;
+}
+
+static sn_status new_source(aud_source **out, const char *name, sn_err *err)
+{
+    aud_source *s = sn_calloc(1, sizeof *s);
+    if (!s) return sn_fail(err, SN_ENOMEM, "%s: out of memory", name);
+    s->file.fd = -1;
+    s->name = strdup(name);
+    s->block = sn_alloc(BLOCK, sizeof *s->block);
+    if (!s->name || !s->block) {
+        aud_source_close(s);
+        return sn_fail(err, SN_ENOMEM, "%s: out of memory", name);
+    }
+    *out = s;
+    return SN_OK;
+}
+
+sn_status aud_source_open(aud_source **out, const char *path, sn_err *err)
+{
+    aud_source *s = NULL;
+    sn_status st = new_source(&s, strcmp(path, "-") == 0 ? "standard input" : path, err);
+    if (st != SN_OK) return st;
+    st = open_file(&s->file, path, err);
+    if (st == SN_OK) st = open_decoder(s, err);
+    while (st == SN_OK && s->ready_n == 0 && !s->ended) st = fill(s, err); /* a file without sound is refused here */
+    if (st == SN_OK && s->ready_n == 0) st = sn_fail(err, SN_EFORMAT, "holds no sound");
+    if (st != SN_OK) {
+        sn_wrap(err, "%s", s->name);
+        aud_source_close(s);
+        return st;
+    }
+    *out = s;
+    return SN_OK;
+}
+
+void aud_source_close(aud_source *s)
+{
+    if (!s) return;
+    if (s->decoder.ops) s->decoder.ops->close(s->decoder.state);
+    aud_resampler_close(s->resampler);
+    if (s->file.fd >= 0) close(s->file.fd);
+    sn_free(s->ready);
+    sn_free(s->block);
+    free(s->name);
+    sn_free(s);
+}
+
+sn_status aud_source_read(aud_source *s, float *dst, size_t n, size_t *got, sn_err *err)
+{
+    *got = 0;
+    while (*got < n) {
+        size_t have = s->ready_n - s->ready_at, take = n - *got < have ? n - *got : have;
+        memcpy(dst + *got, s->ready + s->ready_at, take * sizeof *dst);
+        s->ready_at += take;
+        *got += take;
+        if (*got == n || (s->ended && s->ready_at == s->ready_n)) break;
+        if (s->ready_at == s->ready_n && fill(s, err) != SN_OK) return sn_wrap(err, "%s", s->name);
+    }
+    return SN_OK;
+}
+
+double aud_source_seconds(const aud_source *s)
+{
+    return s->decoder.ops->seconds(s->decoder.state);
+}
+
+sn_status aud_source_read_all(aud_source *s, size_t max_samples, float **out, size_t *n, sn_err *err)
+{
+    float *all = NULL;
+    size_t cap = 0, have = 0, got;
+    sn_status st;
+    do {
+        st = sn_grow((void **)&all, &cap, have + BLOCK, sizeof *all, err);
+        if (st == SN_OK) st = aud_source_read(s, all + have, BLOCK, &got, err);
+        if (st != SN_OK) goto failed;
+        have += got;
+        if (have > max_samples) {
+            st = sn_fail(err, SN_ELIMIT, "%s: more than %.0f s of sound", s->name, (double)max_samples / AUD_RATE_HZ);
+            goto failed;
+        }
+    } while (got == BLOCK);
+    *out = all;
+    *n = have;
+    return SN_OK;
+failed:
+    sn_free(all);
+    return st;
+}
+
+/* ---- sound that is in memory already ---- */
+
+typedef struct {
+    const float *samples;
+    size_t n, at;
+} memory;
+
+static sn_status memory_read(void *state, float *dst, size_t n, size_t *got, size_t *rate_hz, sn_err *err)
+{
+    memory *m = state;
+    (void)err;
+    *got = m->n - m->at < n ? m->n - m->at : n;
+    *rate_hz = AUD_RATE_HZ;
+    aud_mix(dst, m->samples + m->at, *got, 1);
+    m->at += *got;
+    return SN_OK;
+}
+
+static double memory_seconds(const void *state)
+{
+    const memory *m = state;
+    return (double)m->n / AUD_RATE_HZ;
+}
+
+static const aud_decoder_ops memory_ops = {.read = memory_read, .seconds = memory_seconds, .close = sn_free};
+
+sn_status aud_source_from_samples(aud_source **out, const float *samples, size_t n, sn_err *err)
+{
+    aud_source *s = NULL;
+    sn_status st = new_source(&s, "sound in memory", err);
+    memory *m = NULL;
+    if (st != SN_OK) return st;
+    m = sn_alloc(1, sizeof *m);
+    if (!m) {
+        aud_source_close(s);
+        return sn_fail(err, SN_ENOMEM, "out of memory");
+    }
+    *m = (memory){.samples = samples, .n = n};
+    s->decoder = (aud_decoder){.ops = &memory_ops, .state = m};
+    *out = s;
+    return SN_OK;
+}
