@@ -156,6 +156,19 @@ static txt_id whole_word(const txt_vocab *v, const alphabet *a, const char *word
     return txt_lookup(v, spelled, len, TXT_CLASS_TEXT);
 }
 
+/* A byte that this vocabulary has no token for (SmolLM2 lacks a dozen control characters and the bytes that UTF-8 does not use).
+ * A byte foreign to UTF-8 becomes U+FFFD, the replacement character, where that can be written; any other makes no id, as in
+ * the references (what files name as unknown token is often the end of text). */
+static sn_status missing_byte(const txt_vocab *v, unsigned char b, txt_ids *out, sn_err *err)
+{
+    const txt_id mark[] = {v->byte_id[0xef], v->byte_id[0xbf], v->byte_id[0xbd]};
+    bool foreign = b == 0xc0 || b == 0xc1 || b >= 0xf5;
+    sn_status s = SN_OK;
+    if (!foreign || mark[0] == TXT_NO_ID || mark[1] == TXT_NO_ID || mark[2] == TXT_NO_ID) return SN_OK;
+    for (int i = 0; s == SN_OK && i < 3; i++) s = txt_ids_push(out, mark[i], err);
+    return s;
+}
+
 static sn_status word_tokenize(const txt_vocab *v, const alphabet *a, txt_merge *m, const char *word, size_t n, txt_ids *out, sn_err *err)
 {
     if (v->whole_words) {
@@ -168,8 +181,11 @@ static sn_status word_tokenize(const txt_vocab *v, const alphabet *a, txt_merge 
     for (size_t i = 0; i < n; i++) txt_merge_push(m, i, 1, v->byte_id[(unsigned char)word[i]]);
     txt_merge_run(m, &(txt_joiner){.v = v, .text = word, .join = join});
     for (int32_t i = 0; i >= 0; i = m->sym[i].next) {
-        txt_id id = m->sym[i].id == TXT_NO_ID ? v->unk : m->sym[i].id; /* a byte that this vocabulary has no token for */
-        if (id != TXT_NO_ID && (s = txt_ids_push(out, id, err)) != SN_OK) return s;
+        if (m->sym[i].id == TXT_NO_ID)
+            s = missing_byte(v, (unsigned char)word[m->sym[i].off], out, err);
+        else
+            s = txt_ids_push(out, m->sym[i].id, err);
+        if (s != SN_OK) return s;
     }
     return SN_OK;
 }

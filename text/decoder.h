@@ -48,12 +48,11 @@ struct txt_model {
     const txt_family *family;
     txt_hparams hp;
     txt_arch a;
-    float *inv_freq;  /* [n_rot / 2] radians per position */
-    sn_linear embd;   /* [n_vocab, n_embd]; HF embed_tokens; also the output product where `tied` */
-    sn_linear output; /* [n_vocab, n_embd]; HF lm_head; unset where `tied` */
-    bool tied;
-    sn_norm out_norm;  /* [n_embd]; HF model.norm */
-    txt_layer *layers; /* [n_layer] */
+    float *inv_freq;       /* [n_rot / 2] radians per position */
+    const sn_tensor *embd; /* [n_vocab, n_embd], in the map; HF embed_tokens */
+    sn_linear output;      /* [n_vocab, n_embd]; HF lm_head; of embd's tensor where the file ties the two */
+    sn_norm out_norm;      /* [n_embd]; HF model.norm */
+    txt_layer *layers;     /* [n_layer] */
 };
 
 /* Keys and values of all positions so far, F16, [n_layer, n_head_kv, n_ctx, d_head]: what one head reads is one stretch. */

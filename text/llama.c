@@ -54,8 +54,8 @@ static void llama_layer(const txt_model *m, const txt_kv *kv, size_t il, size_t 
     sn_linear_apply(c, v, n_kv, h, d, &L->v, n_tok, tmp);
     if (rope) sn_rope(c, k, n_kv, n_tok, n_head_kv, dh, m->a.n_rot, pos, m->inv_freq, m->family->rope_interleaved);
     for (size_t j = 0; j < n_head_kv; j++) {
-        sn_f32_to_f16_rows(keys + (j * kv->n_ctx + n_past) * dh, dh, k + j * dh, n_kv, n_tok, dh);
-        sn_f32_to_f16_rows(values + (j * kv->n_ctx + n_past) * dh, dh, v + j * dh, n_kv, n_tok, dh);
+        sn_f32_to_f16_rows(c, keys + (j * kv->n_ctx + n_past) * dh, dh, k + j * dh, n_kv, n_tok, dh);
+        sn_f32_to_f16_rows(c, values + (j * kv->n_ctx + n_past) * dh, dh, v + j * dh, n_kv, n_tok, dh);
     }
     x += skip * d; /* from here on [n_out, n_embd] */
     h += skip * d;
@@ -86,15 +86,14 @@ void txt_llama_forward(const txt_model *m, const txt_kv *kv, size_t n_past, floa
 
 void txt_llama_logits(const txt_model *m, float *logits, float *x, size_t n, sn_arena *tmp)
 {
-    const sn_linear *w = m->tied ? &m->embd : &m->output;
     sn_rmsnorm(m->compute, x, x, &m->out_norm, n, m->a.eps);
-    sn_linear_apply(m->compute, logits, m->hp.n_vocab, x, m->hp.n_embd, w, n, tmp);
+    sn_linear_apply(m->compute, logits, m->hp.n_vocab, x, m->hp.n_embd, &m->output, n, tmp);
 }
 
 /* The largest scratch that one product of n rows takes; layers may differ in type. */
 static size_t linear_scratch_bytes(const txt_model *m, size_t n)
 {
-    size_t most = sn_linear_scratch_bytes(m->compute, m->tied ? &m->embd : &m->output, n);
+    size_t most = sn_linear_scratch_bytes(m->compute, &m->output, n);
     for (size_t il = 0; il < m->hp.n_layer; il++) {
         const txt_layer *L = &m->layers[il];
         const sn_linear *all[] = {&L->q, &L->k, &L->v, &L->out, &L->gate, &L->up, &L->down};

@@ -1,5 +1,7 @@
 /* model.c: opening a decoder: the family from a table, hyper-parameters checked against one another, tensors bound. */
+#include "../core/nn.h"
 #include "decoder.h"
+#include "vocab_internal.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -14,7 +16,6 @@ enum {
     MAX_EMBD = 1 << 17,
     MAX_FF = 1 << 20,
     MAX_HEADS = 1 << 12,
-    MAX_D_HEAD = 1 << 10,
     MAX_VOCAB = 1 << 24,
     MAX_CTX = 1 << 30
 };
@@ -24,7 +25,8 @@ static sn_status find_family(txt_model *m, sn_err *err)
     sn_str arch;
     sn_status st = sn_gguf_str_or(m->gguf, "general.architecture", &arch, err);
     if (st != SN_OK) return st;
-    if (arch.p == NULL) return sn_fail(err, SN_EFORMAT, "no general.architecture: not a model file of a kind known here");
+    if (arch.p == NULL)
+        return sn_fail(err, SN_EFORMAT, "%s: no general.architecture: not a model file of a kind known here", sn_gguf_path(m->gguf));
     for (size_t i = 0; i < sizeof families / sizeof *families; i++)
         if (sn_str_eq(arch, families[i]->arch)) m->family = families[i];
     if (m->family != NULL) return SN_OK;
@@ -33,8 +35,8 @@ static sn_status find_family(txt_model *m, sn_err *err)
     size_t n = 0;
     for (size_t i = 0; i < sizeof families / sizeof *families; i++)
         n += (size_t)snprintf(known + n, sizeof known - n, "%s%s", i == 0 ? "" : ", ", families[i]->arch);
-    return sn_fail(err, SN_EUNSUPPORTED, "general.architecture is \"%.*s\"; text decoders known here are %s",
-                   (int)(arch.n < 64 ? arch.n : 64), arch.p, known);
+    return sn_fail(err, SN_EUNSUPPORTED, "%s: general.architecture is \"%s\"; the text decoders known here are %s", sn_gguf_path(m->gguf),
+                   txt_show(arch).s, known);
 }
 
 /* The family's own keys: "llama.block_count". A reader with a sticky status, so that a list of keys reads as one. */
@@ -75,7 +77,8 @@ static float key_float(keys *k, const char *name, float min, float max, float ab
     else
         k->st = sn_gguf_f32_or(k->m->gguf, key_name(k, name), absent, &v, k->err);
     if (k->st == SN_OK && !(v >= min && v <= max))
-        k->st = sn_fail(k->err, SN_EFORMAT, "%s: want %g to %g, file has %g", k->key, (double)min, (double)max, (double)v);
+        k->st = sn_fail(k->err, SN_EFORMAT, "%s: %s: want %g to %g, file has %g", sn_gguf_path(k->m->gguf), k->key, (double)min,
+                        (double)max, (double)v);
     return v;
 }
 
@@ -86,8 +89,8 @@ static void read_rope_scaling(keys *k, txt_arch *a)
     if (k->st == SN_OK) k->st = sn_gguf_str_or(k->m->gguf, key_name(k, "rope.scaling.type"), &type, k->err);
     if (k->st != SN_OK) return;
     if (type.p != NULL && !sn_str_eq(type, "linear") && !sn_str_eq(type, "none")) {
-        k->st = sn_fail(k->err, SN_EUNSUPPORTED, "%s: \"%.*s\" is not supported; none, linear and llama3 (rope_freqs) are", k->key,
-                        (int)(type.n < 64 ? type.n : 64), type.p);
+        k->st = sn_fail(k->err, SN_EUNSUPPORTED, "%s: %s: \"%s\" is not supported; none, linear and llama3 (by rope_freqs) are",
+                        sn_gguf_path(k->m->gguf), k->key, txt_show(type).s);
         return;
     }
     float factor = key_float(k, "rope.scaling.factor", 0, 1e6f, 0);
@@ -107,26 +110,30 @@ static sn_status read_hparams(txt_model *m, sn_err *err)
     hp->n_head_kv = key_size_or(&k, "attention.head_count_kv", 1, MAX_HEADS, hp->n_head);
     if (k.st != SN_OK) return k.st;
     if (hp->n_head % hp->n_head_kv != 0)
-        return sn_fail(err, SN_EFORMAT, "%zu heads cannot share %zu heads of keys and values evenly", hp->n_head, hp->n_head_kv);
+        return sn_fail(err, SN_EFORMAT, "%s: %zu heads cannot share %zu heads of keys and values evenly", sn_gguf_path(m->gguf), hp->n_head,
+                       hp->n_head_kv);
     if (sn_gguf_find(m->gguf, key_name(&k, "attention.key_length")) == NULL && hp->n_embd % hp->n_head != 0)
-        return sn_fail(err, SN_EFORMAT, "embedding_length %zu is not a multiple of %zu heads", hp->n_embd, hp->n_head);
-    hp->d_head = key_size_or(&k, "attention.key_length", 1, MAX_D_HEAD, hp->n_embd / hp->n_head);
-    if (k.st == SN_OK && hp->d_head > MAX_D_HEAD)
-        return sn_fail(err, SN_ELIMIT, "heads of %zu values; the limit is %d", hp->d_head, MAX_D_HEAD);
-    size_t d_value = key_size_or(&k, "attention.value_length", 1, MAX_D_HEAD, hp->d_head);
+        return sn_fail(err, SN_EFORMAT, "%s: embedding_length %zu is not a multiple of %zu heads", sn_gguf_path(m->gguf), hp->n_embd,
+                       hp->n_head);
+    hp->d_head = key_size_or(&k, "attention.key_length", 1, SN_MAX_D_HEAD, hp->n_embd / hp->n_head);
+    if (k.st == SN_OK && hp->d_head > SN_MAX_D_HEAD)
+        return sn_fail(err, SN_ELIMIT, "%s: heads of %zu values; the limit is %d", sn_gguf_path(m->gguf), hp->d_head, SN_MAX_D_HEAD);
+    size_t d_value = key_size_or(&k, "attention.value_length", 1, SN_MAX_D_HEAD, hp->d_head);
     if (k.st == SN_OK && d_value != hp->d_head)
-        return sn_fail(err, SN_EUNSUPPORTED, "keys of %zu and values of %zu: want them alike", hp->d_head, d_value);
+        return sn_fail(err, SN_EUNSUPPORTED, "%s: keys of %zu and values of %zu: want them alike", sn_gguf_path(m->gguf), hp->d_head,
+                       d_value);
     if (key_size_or(&k, "expert_count", 0, UINT32_MAX, 0) > 0)
-        return sn_fail(err, SN_EUNSUPPORTED, "%s: a mixture of experts, which is not supported", k.key);
+        return sn_fail(err, SN_EUNSUPPORTED, "%s: %s: a mixture of experts, which is not supported", sn_gguf_path(m->gguf), k.key);
 
     m->a = (txt_arch){.embd_scale = 1, .logit_scale = 1, .attn_scale = 1.0f / sqrtf((float)hp->d_head)};
     m->a.eps = key_float(&k, "attention.layer_norm_rms_epsilon", 0, 0.1f, NAN);
-    m->a.n_rot = key_size_or(&k, "rope.dimension_count", 2, MAX_D_HEAD, hp->d_head);
+    m->a.n_rot = key_size_or(&k, "rope.dimension_count", 2, SN_MAX_D_HEAD, hp->d_head);
     m->a.rope_base = key_float(&k, "rope.freq_base", 1, 1e12f, 10000);
     read_rope_scaling(&k, &m->a);
     if (k.st != SN_OK) return k.st;
     if (m->a.n_rot % 2 != 0 || m->a.n_rot > hp->d_head)
-        return sn_fail(err, SN_EFORMAT, "%zu values rotate of heads of %zu: want an even number, no more", m->a.n_rot, hp->d_head);
+        return sn_fail(err, SN_EFORMAT, "%s: %zu values rotate of heads of %zu: want an even number, no more", sn_gguf_path(m->gguf),
+                       m->a.n_rot, hp->d_head);
     return m->family->read != NULL ? m->family->read(&m->a, m->gguf, err) : SN_OK;
 }
 
@@ -137,11 +144,11 @@ static sn_status read_vocab(txt_model *m, sn_err *err)
     if (st != SN_OK) return st;
     m->hp.n_vocab = txt_vocab_n(m->vocab);
     if (m->hp.n_vocab == 0 || m->hp.n_vocab > MAX_VOCAB)
-        return sn_fail(err, SN_ELIMIT, "%zu tokens; the limit is %d", m->hp.n_vocab, MAX_VOCAB);
+        return sn_fail(err, SN_ELIMIT, "%s: %zu tokens; the limit is %d", sn_gguf_path(m->gguf), m->hp.n_vocab, MAX_VOCAB);
     keys k = {.m = m, .err = err};
     size_t said = key_size_or(&k, "vocab_size", 1, MAX_VOCAB, m->hp.n_vocab);
     if (k.st == SN_OK && said != m->hp.n_vocab)
-        return sn_fail(err, SN_EFORMAT, "%s is %zu, but the file lists %zu tokens", k.key, said, m->hp.n_vocab);
+        return sn_fail(err, SN_EFORMAT, "%s: %s is %zu, but the file lists %zu tokens", sn_gguf_path(m->gguf), k.key, said, m->hp.n_vocab);
     return k.st;
 }
 
@@ -150,10 +157,11 @@ static sn_status make_inv_freq(txt_model *m, const float *factors, sn_err *err)
 {
     const size_t n = m->a.n_rot / 2;
     m->inv_freq = sn_alloc(n, sizeof *m->inv_freq);
-    if (m->inv_freq == NULL) return sn_fail(err, SN_ENOMEM, "out of memory");
+    if (m->inv_freq == NULL) return sn_fail(err, SN_ENOMEM, "%s: out of memory", sn_gguf_path(m->gguf));
     for (size_t i = 0; i < n; i++) {
         double f = factors != NULL ? (double)factors[i] : 1.0;
-        if (!(f >= 1e-6 && f <= 1e6)) return sn_fail(err, SN_EFORMAT, "rope_freqs.weight: value %zu is %g", i, f);
+        if (!(f >= 1e-6 && f <= 1e6))
+            return sn_fail(err, SN_EFORMAT, "%s: rope_freqs.weight: value %zu is %g", sn_gguf_path(m->gguf), i, f);
         m->inv_freq[i] = (float)(pow((double)m->a.rope_base, -2.0 * (double)i / (double)m->a.n_rot) / m->a.rope_factor / f);
     }
     return SN_OK;
@@ -181,13 +189,16 @@ static sn_status bind_tensors(txt_model *m, sn_err *err)
     sn_bind b;
     sn_status st = sn_bind_init(&b, m->gguf, m->compute, err);
     if (st != SN_OK) return st;
-    m->tied = !sn_bind_has(&b, "output.weight");
-    sn_bind_linear(&b, &m->embd, n_vocab, d, SN_BIAS_NONE, "token_embd");
-    if (!m->tied) sn_bind_linear(&b, &m->output, n_vocab, d, SN_BIAS_OPTIONAL, "output");
+    sn_bind_tensor(&b, &m->embd, (size_t[]){n_vocab, d}, 2, "token_embd.weight");
+    sn_bind_linear(&b, &m->output, n_vocab, d, SN_BIAS_OPTIONAL, "%s", sn_bind_has(&b, "output.weight") ? "output" : "token_embd");
     sn_bind_norm(&b, &m->out_norm, d, SN_BIAS_NONE, "output_norm");
     for (size_t il = 0; il < m->hp.n_layer; il++) bind_layer(&b, m, &m->layers[il], il);
     sn_bind_f32(&b, &factors, &n_freq, 1, true, "rope_freqs.weight");
+    const sn_tensor *left = b.status == SN_OK ? sn_bind_unused(&b) : NULL;
     st = sn_bind_done(&b);
+    if (st == SN_OK && left != NULL) /* a part of a graph that is not computed here: the answers would be wrong */
+        st = sn_fail(err, SN_EUNSUPPORTED, "%s: %s: no such tensor in a model of kind \"%s\"", sn_gguf_path(m->gguf), left->name,
+                     m->hp.arch);
     if (st != SN_OK) goto done;
     for (size_t i = 0; i < d; i++) m->out_norm.weight[i] *= m->a.logit_scale;
     st = make_inv_freq(m, factors, err);
@@ -206,9 +217,9 @@ sn_status txt_model_open(txt_model **out, const char *path, sn_compute *c, sn_er
     st = find_family(m, err);
     if (st == SN_OK) st = read_hparams(m, err);
     if (st == SN_OK) st = read_vocab(m, err);
-    if (st == SN_OK && (m->layers = sn_calloc(m->hp.n_layer, sizeof *m->layers)) == NULL) st = sn_fail(err, SN_ENOMEM, "out of memory");
+    if (st == SN_OK && (m->layers = sn_calloc(m->hp.n_layer, sizeof *m->layers)) == NULL)
+        st = sn_fail(err, SN_ENOMEM, "%s: out of memory", sn_gguf_path(m->gguf));
     if (st == SN_OK) st = bind_tensors(m, err);
-    if (st != SN_OK) sn_wrap(err, "%s", path);
 done:
     if (st != SN_OK) {
         txt_model_close(m);
@@ -236,7 +247,6 @@ void txt_model_close(txt_model *m)
     if (m == NULL) return;
     for (size_t il = 0; m->layers != NULL && il < m->hp.n_layer; il++) layer_free(&m->layers[il]);
     sn_free(m->layers);
-    sn_linear_free(&m->embd);
     sn_linear_free(&m->output);
     sn_norm_free(&m->out_norm);
     sn_free(m->inv_freq);
@@ -262,7 +272,7 @@ const sn_gguf *txt_model_gguf(const txt_model *m)
 
 size_t txt_model_bytes(const txt_model *m)
 {
-    size_t n = sizeof *m + m->hp.n_layer * sizeof *m->layers + sn_linear_bytes(&m->embd) + sn_linear_bytes(&m->output);
+    size_t n = sizeof *m + m->hp.n_layer * sizeof *m->layers + sn_linear_bytes(&m->output);
     n += (m->a.n_rot / 2 + (1 + 2 * m->hp.n_layer) * m->hp.n_embd) * sizeof(float); /* inv_freq and the norms */
     for (size_t il = 0; il < m->hp.n_layer; il++) {
         const txt_layer *L = &m->layers[il];
@@ -274,5 +284,8 @@ size_t txt_model_bytes(const txt_model *m)
 
 void txt_model_embed(const txt_model *m, const txt_id *ids, size_t n, float *out)
 {
-    for (size_t i = 0; i < n; i++) sn_linear_row(out + i * m->hp.n_embd, &m->embd, (size_t)ids[i]);
+    const sn_type_info *type = sn_type_get(m->embd->type);
+    const size_t row_bytes = m->hp.n_embd / type->block * type->bytes;
+    for (size_t i = 0; i < n; i++)
+        type->dequantize(out + i * m->hp.n_embd, (const char *)m->embd->data + (size_t)ids[i] * row_bytes, m->hp.n_embd);
 }

@@ -35,7 +35,7 @@ sn_status txt_spm_open(txt_vocab *v, const sn_gguf *g, sn_err *err)
     for (int b = 0; b < 256; b++) {
         char name[8] = {'<', '0', 'x', "0123456789ABCDEF"[b >> 4], "0123456789ABCDEF"[b & 15], '>'};
         v->byte_id[b] = txt_lookup(v, name, 6, TXT_CLASS_BYTE | TXT_CLASS_TEXT);
-        if (v->byte_id[b] == TXT_NO_ID) v->byte_id[b] = v->unk;
+        if (v->byte_id[b] == TXT_NO_ID && v->unk != TXT_NO_ID && v->tokens[v->unk].type == TXT_TYPE_UNKNOWN) v->byte_id[b] = v->unk;
     }
     return SN_OK;
 }

@@ -19,7 +19,8 @@ static sn_status granite_read(txt_arch *a, const sn_gguf *g, sn_err *err)
         sn_status st = sn_gguf_f32_or(g, scales[i].key, *scales[i].value, scales[i].value, err);
         if (st != SN_OK) return st;
         if (!(*scales[i].value >= 1e-4f && *scales[i].value <= 1e4f))
-            return sn_fail(err, SN_EFORMAT, "%s: want 1e-4 to 1e4, file has %g", scales[i].key, (double)*scales[i].value);
+            return sn_fail(err, SN_EFORMAT, "%s: %s: want 1e-4 to 1e4, file has %g", sn_gguf_path(g), scales[i].key,
+                           (double)*scales[i].value);
     }
     a->embd_scale = embd / residual;
     a->eps /= residual * residual;
