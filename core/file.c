@@ -160,6 +160,7 @@ static char *temp_name(const char *path)
 
 static void out_release(sn_out *o)
 {
+    free(o->name);
     free(o->path);
     free(o->temp);
     *o = (sn_out){0};
@@ -175,8 +176,9 @@ sn_status sn_out_open(sn_out *o, const char *path, sn_err *err)
         *o = (sn_out){.stream = stdout};
         return SN_OK;
     }
+    out.name = strdup(path);
     out.path = real_target(path);
-    if (out.path == NULL) {
+    if (out.name == NULL || out.path == NULL) {
         status = sn_fail(err, SN_ENOMEM, "%s: out of memory", path);
         goto done;
     }
@@ -224,7 +226,7 @@ static void sync_directory(const char *path)
 
 sn_status sn_out_commit(sn_out *o, sn_err *err)
 {
-    const char *name = o->path != NULL ? o->path : "standard output";
+    const char *name = o->name != NULL ? o->name : "standard output";
     sn_status status = SN_OK;
     bool earlier = ferror(o->stream) != 0; /* a write failed before: its errno is gone */
     if (fflush(o->stream) != 0 || (o->temp != NULL && !earlier && fsync(fileno(o->stream)) != 0))

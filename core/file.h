@@ -20,11 +20,13 @@ void      sn_map_close(sn_map *m);
  * "a zip archive", "a safetensors file", "text", "a JPEG picture", ...; NULL when it looks like nothing known. */
 const char *sn_guess_kind(const void *head, size_t n);
 
-/* An output file: bytes go to a temporary beside `path`; commit renames it (fsynced), discard removes it.
- * "-" writes to standard output. One of commit and discard must be called; both release everything. */
+/* An output file: bytes go to a temporary beside `path`; commit renames it (fsynced), discard removes it, and so does a commit
+ * that fails, for instance because the disk is full: ask for errors there, not at each write. A link is followed; "-" (standard
+ * output) and devices are written to directly. One of commit and discard must be called; both release everything. */
 typedef struct {
     FILE *stream;
-    char *path, *temp;
+    char *name;        /* as given, for messages */
+    char *path, *temp; /* where the bytes end up, and where they are until then; NULL where they go there directly */
 } sn_out;
 
 sn_status sn_out_open(sn_out *o, const char *path, sn_err *err);
