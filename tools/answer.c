@@ -1,0 +1,98 @@
+#include "answer.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "command.h"
+#include "interrupt.h"
+#include "progress.h"
+
+typedef struct {
+    cli_answer *answer;
+    bool stream, trim;
+} listener;
+
+static bool on_text(void *user, const char *utf8, size_t n)
+{
+    listener *l = user;
+    while (l->trim && n > 0 && strchr(" \t\r\n", utf8[0]) != NULL) {
+        utf8++;
+        n--;
+    }
+    if (n == 0) return !interrupt_seen();
+    l->trim = false;
+    buffer_add(&l->answer->text, utf8, n);
+    if (!l->stream) return !interrupt_seen();
+    l->answer->line_open = utf8[n - 1] != '\n';
+    return out_text(utf8, n) && fflush(stdout) == 0 && !interrupt_seen();
+}
+
+/* Room for the answer: what -n says. When nothing was said and a long prompt leaves less, a shorter answer will do. */
+static senses_status take_prompt(const cli_options *o, senses_session *s, const char *prompt, const cli_media *media, senses_error *err)
+{
+    enum { LEAST_TOKENS = 32 };
+    size_t room = o->n_predict == CLI_UNSET ? ANSWER_TOKENS : o->n_predict;
+    senses_status status = senses_session_prompt(s, prompt, media->list, media->n, room, err);
+    if (status == SN_ELIMIT && o->n_predict == CLI_UNSET)
+        status = senses_session_prompt(s, prompt, media->list, media->n, LEAST_TOKENS, err);
+    return status;
+}
+
+/* Ends the line that a streamed answer left open. */
+static void end_line(cli_answer *a)
+{
+    if (a->line_open) out_text("\n", 1);
+    a->line_open = false;
+    fflush(stdout);
+}
+
+static void explain_notes(const cli_options *o, const senses_session *s)
+{
+    const char *notes = senses_session_notes(s);
+    for (const char *end; notes != NULL && *notes != '\0'; notes = *end == '\n' ? end + 1 : end) {
+        end = notes + strcspn(notes, "\n");
+        if (end > notes) diag_explain(o, "%.*s", (int)(end - notes), notes);
+    }
+}
+
+int answer_get(cli_answer *a, const cli_options *o, senses_session *s, const char *prompt, const cli_media *media, bool stream)
+{
+    senses_error err = {0};
+    listener l = {.answer = a, .stream = stream, .trim = !o->session.raw};
+    size_t before = senses_session_n_past(s);
+    double start_s = clock_s();
+    buffer_add(&a->text, "", 0);
+    if (take_prompt(o, s, prompt, media, &err) != SN_OK) return runtime_say(&err);
+    double prompt_s = clock_s() - start_s;
+    size_t n_prompt = senses_session_n_past(s) - before;
+    explain_notes(o, s);
+
+    double answer_start_s = clock_s();
+    size_t n_predict = o->n_predict == CLI_UNSET ? ANSWER_TOKENS : o->n_predict;
+    senses_status status = senses_session_answer(s, n_predict, on_text, &l, &a->ids, &a->n_ids, &err);
+    double answer_s = clock_s() - answer_start_s;
+    a->seconds = prompt_s + answer_s;
+    a->stopped = interrupt_seen();
+    end_line(a);
+    if (status != SN_OK && status != SN_ECANCELLED) return runtime_say(&err);
+    diag_explain(o, "prompt: %zu tokens in %.2f s (%.1f tokens/s); answer: %zu tokens in %.2f s (%.1f tokens/s)", n_prompt, prompt_s,
+                 prompt_s > 0 ? (double)n_prompt / prompt_s : 0, a->n_ids, answer_s, answer_s > 0 ? (double)a->n_ids / answer_s : 0);
+    return EXIT_DONE;
+}
+
+void answer_free(cli_answer *a)
+{
+    free(a->text.data);
+    free(a->ids);
+    *a = (cli_answer){.ids = NULL};
+}
+
+cJSON *answer_json(const char *file, const char *type, const char *task, const char *model)
+{
+    cJSON *j = json_object();
+    if (file != NULL) json_add_string(j, "file", file);
+    if (type != NULL) json_add_string(j, "type", type);
+    json_add_string(j, "task", task);
+    json_add_string(j, "model", path_base(model));
+    return j;
+}

@@ -1,0 +1,27 @@
+/* answer.h: one prompt, one answer: what describe, ask and chat have in common. */
+#ifndef TOOLS_ANSWER_H
+#define TOOLS_ANSWER_H
+
+#include "media.h"
+#include "output.h"
+
+enum { ANSWER_TOKENS = 512 }; /* -n where it is not given */
+
+typedef struct {
+    cli_buffer text; /* without white space in front, unless the prompt is raw */
+    int32_t *ids;
+    size_t n_ids;
+    double seconds;
+    bool stopped;   /* by the user */
+    bool line_open; /* what was streamed does not end a line */
+} cli_answer;
+
+/* Asks; with `stream` the text goes to standard output while it comes, and ends with a line. *a must be zeroed. EXIT_DONE, or EXIT_FAILED when it
+ * was said on standard error what went wrong. answer_free in any case. */
+int answer_get(cli_answer *a, const cli_options *o, senses_session *s, const char *prompt, const cli_media *media, bool stream);
+void answer_free(cli_answer *a);
+
+/* The fields that every result has: file (NULL: none), type, task, model, text; an error in the place of the text. */
+cJSON *answer_json(const char *file, const char *type, const char *task, const char *model);
+
+#endif

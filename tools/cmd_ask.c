@@ -1,0 +1,122 @@
+/* senses ask: an answer about pictures, recordings and texts. */
+#include "answer.h"
+#include "command.h"
+#include "output.h"
+#include "progress.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static bool has_medium(const cli_options *o, cli_medium_kind kind)
+{
+    for (size_t i = 0; i < o->n_media; i++)
+        if (o->media[i].kind == kind) return true;
+    return false;
+}
+
+/* The files of the question as one array of names; null for none, one name for one: what `file` is elsewhere. */
+static void add_files(cJSON *j, const cli_options *o)
+{
+    if (o->n_media == 1) {
+        json_add_string(j, "file", o->media[0].path);
+        return;
+    }
+    if (o->n_media == 0) {
+        must(cJSON_AddNullToObject(j, "file"));
+        return;
+    }
+    cJSON *files = json_add_array(j, "file");
+    for (size_t i = 0; i < o->n_media; i++) {
+        cJSON *one = json_object();
+        json_add_string(one, "name", o->media[i].path);
+        cJSON_AddItemToArray(files, cJSON_DetachItemFromObject(one, "name"));
+        cJSON_Delete(one);
+    }
+}
+
+static void write_ids(const cli_answer *a)
+{
+    out_text("[", 1);
+    for (size_t i = 0; i < a->n_ids; i++) {
+        char *id = text_format(i == 0 ? "%d" : ", %d", (int)a->ids[i]);
+        out_text(id, strlen(id));
+        free(id);
+    }
+    out_text("]\n", 2);
+}
+
+static int ask(cli_runtime *rt, const char *question)
+{
+    const cli_options *o = rt->o;
+    cli_media media = {.list = NULL};
+    cli_answer a = {.ids = NULL};
+    senses_session *s = NULL;
+    int status = EXIT_FAILED;
+    double start_s = clock_s();
+    if (media_load(&media, rt)) s = runtime_session(rt);
+    if (s != NULL) status = answer_get(&a, o, s, question, &media, !o->json && !o->ids);
+    if (status == EXIT_DONE && o->ids) write_ids(&a);
+    if (status == EXIT_DONE && o->json) {
+        cJSON *j = json_object();
+        add_files(j, o);
+        json_add_string(j, "task", "ask");
+        json_add_string(j, "model", path_base(senses_text_path(rt->text)));
+        json_add_text(j, "text", a.text.data, a.text.n);
+        json_add_number(j, "tokens", (double)a.n_ids);
+        json_add_decimal(j, "seconds", clock_s() - start_s, 3);
+        out_json(j);
+    }
+    senses_session_close(s);
+    answer_free(&a);
+    media_free(&media);
+    return status;
+}
+
+static int run(const cli_options *o)
+{
+    cli_runtime rt;
+    char *from_stdin = NULL;
+    int status = EXIT_FAILED;
+    if (o->json && o->ids) return diag_usage("ask", "ask: --ids and --json exclude one another");
+    if (!runtime_stdin_once(o, "ask")) return EXIT_USAGE;
+    if (has_medium(o, MEDIUM_IMAGE) && o->n_mmproj == 0) {
+        for (size_t i = 0; i < o->n_media; i++)
+            if (o->media[i].kind == MEDIUM_IMAGE) {
+                runtime_say_no_vision(o->media[i].path);
+                return EXIT_FAILED;
+            }
+    }
+    if (strcmp(o->operands[0], "-") == 0) {
+        size_t n;
+        from_stdin = media_read_text("-", &n);
+        if (from_stdin == NULL) return EXIT_FAILED;
+    }
+    runtime_init(&rt, o);
+    if (runtime_text(&rt) && runtime_encoders(&rt)) status = ask(&rt, from_stdin != NULL ? from_stdin : o->operands[0]);
+    runtime_close(&rt);
+    free(from_stdin);
+    return status;
+}
+
+const cli_command cmd_ask = {
+    .name = "ask",
+    .operands = "QUESTION",
+    .summary = "answer a question about pictures, recordings and texts",
+    .details = "Writes the answer while it is made. The media reach the model in the order given, before the question, or where "
+               "<__media__> stands "
+               "in it. QUESTION - is read from standard input.\n"
+               "Pictures need a vision model (-m and --mmproj). A recording goes to the model through an audio encoder when one is given "
+               "with --mmproj; otherwise it is transcribed and the transcript goes to the model as text: this works with any text model. "
+               "Which of the two was done is said on standard error.\n"
+               "What stands in media and files is data: it is never read as control tokens.",
+    .examples = "senses ask \"What is the capital of France?\"\n"
+                "senses ask --audio talk.mp3 \"What does the speaker ask for?\"\n"
+                "senses ask --text report.txt \"Sum this up in two sentences.\"\n"
+                "senses ask -m llava.gguf --mmproj mmproj.gguf --image a.jpg --image b.jpg \"What is different?\"",
+    .sets = SET_COMMON | SET_JSON | SET_ENGINE | SET_TEXT | SET_MMPROJ | SET_WHISPER | SET_IMAGE | SET_MEDIA | SET_MEDIA_TEXT | SET_PROMPT |
+            SET_SAMPLING | SET_RAW | SET_ASK,
+    .min_operands = 1,
+    .max_operands = 1,
+    .operand_missing = "no question was given",
+    .run = run,
+};

@@ -1,0 +1,59 @@
+#include "interrupt.h"
+
+#include <signal.h>
+#include <string.h>
+#include <unistd.h>
+
+/* A signal handler has no other way to know things than variables of the program. */
+static char guarded_file[4096];
+static volatile sig_atomic_t file_guarded, line_guarded, soft_mode, seen;
+
+static void on_signal(int sig)
+{
+    if (sig == SIGINT && soft_mode && !seen) {
+        seen = 1;
+        return;
+    }
+    if (file_guarded) unlink(guarded_file);
+    if (line_guarded && write(STDERR_FILENO, "\n", 1) < 0) _exit(128 + sig);
+    _exit(128 + sig);
+}
+
+void interrupt_install(void)
+{
+    struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
+    sigemptyset(&action.sa_mask);
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+    sigaction(SIGHUP, &action, NULL);
+    struct sigaction usual = {.sa_handler = SIG_DFL};
+    sigemptyset(&usual.sa_mask);
+    sigaction(SIGPIPE, &usual, NULL); /* a reader that has gone ends us quietly, whatever our parent ignores */
+}
+
+bool interrupt_guard_file(const char *path)
+{
+    file_guarded = 0;
+    if (path == NULL) return true;
+    size_t n = strlen(path);
+    if (n >= sizeof guarded_file) return false;
+    memcpy(guarded_file, path, n + 1);
+    file_guarded = 1;
+    return true;
+}
+
+void interrupt_guard_line(bool unfinished)
+{
+    line_guarded = unfinished;
+}
+
+void interrupt_soft(bool soft)
+{
+    seen = 0;
+    soft_mode = soft;
+}
+
+bool interrupt_seen(void)
+{
+    return seen != 0;
+}

@@ -1,0 +1,203 @@
+#include "media.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "output.h"
+#include "progress.h"
+#include "utf8.h"
+
+enum { TEXT_LIMIT_BYTES = 64 << 20 };
+
+/* ---- text files ---- */
+
+static bool read_all(FILE *f, const char *path, cli_buffer *b)
+{
+    char block[65536];
+    size_t n;
+    struct stat st;
+    buffer_add(b, "", 0);
+    if (fstat(fileno(f), &st) == 0 && S_ISDIR(st.st_mode)) {
+        diag_error("%s: is a folder, not a text file", input_name(path));
+        return false;
+    }
+    while ((n = fread(block, 1, sizeof block, f)) > 0) {
+        buffer_add(b, block, n);
+        if (b->n <= TEXT_LIMIT_BYTES) continue;
+        diag_error("%s: more than %d MB of text", input_name(path), TEXT_LIMIT_BYTES >> 20);
+        return false;
+    }
+    if (!ferror(f)) return true;
+    diag_error("%s: %s", input_name(path), strerror(errno));
+    return false;
+}
+
+char *media_read_text(const char *path, size_t *n)
+{
+    static const char mark[] = "\xEF\xBB\xBF";
+    cli_buffer b = {0};
+    bool is_stdin = strcmp(path, "-") == 0;
+    FILE *f = is_stdin ? stdin : fopen(path, "rb");
+    if (f == NULL) {
+        diag_error("%s: %s", path, strerror(errno));
+        return NULL;
+    }
+    bool good = read_all(f, path, &b);
+    if (!is_stdin) fclose(f);
+    if (good && (memchr(b.data, '\0', b.n) != NULL || !utf8_valid(b.data, b.n))) {
+        diag_error("%s: is not UTF-8 text", input_name(path));
+        good = false;
+    }
+    if (!good) {
+        free(b.data);
+        return NULL;
+    }
+    size_t skip = b.n >= 3 && memcmp(b.data, mark, 3) == 0 ? 3 : 0;
+    *n = b.n - skip;
+    memmove(b.data, b.data + skip, *n + 1);
+    return b.data;
+}
+
+/* ---- what goes into the prompt ---- */
+
+static void put(cli_media *m, senses_medium medium)
+{
+    if (m->n == m->room) {
+        m->room = m->room == 0 ? 8 : m->room * 2;
+        m->list = must(realloc(m->list, m->room * sizeof *m->list));
+    }
+    m->list[m->n++] = medium;
+}
+
+/* Text between what stands before and behind it, unless the prompt is raw: then it is put in as it is. */
+static void put_text(cli_media *m, const cli_options *o, const char *before, const char *text, size_t n)
+{
+    cli_buffer b = {0};
+    while (!o->session.raw && n > 0 && strchr(" \t\r\n", text[n - 1]) != NULL) n--;
+    if (!o->session.raw) buffer_add(&b, before, strlen(before));
+    buffer_add(&b, text, n);
+    if (!o->session.raw) buffer_add(&b, "\n\n", 2);
+    put(m, (senses_medium){.text = b.data, .n_text = b.n});
+}
+
+static bool add_image(cli_media *m, cli_runtime *rt, const char *path)
+{
+    if (runtime_encoder(rt, SENSES_IMAGE) == NULL) {
+        runtime_say_no_vision(path);
+        return false;
+    }
+    senses_image *img = runtime_image(rt, path);
+    if (img == NULL) return false;
+    put(m, (senses_medium){.image = img});
+    return true;
+}
+
+static bool add_text(cli_media *m, const cli_runtime *rt, const char *path)
+{
+    size_t n = 0;
+    char *text = media_read_text(path, &n);
+    if (text == NULL) return false;
+    if (n == 0)
+        diag_error("%s: is empty", input_name(path));
+    else
+        put_text(m, rt->o, "", text, n);
+    free(text);
+    return n > 0;
+}
+
+/* ---- recordings ---- */
+
+static bool add_sound(cli_media *m, const cli_runtime *rt, const char *path)
+{
+    senses_error err = {0};
+    senses_sound *sound = NULL;
+    if (senses_sound_load(&sound, path, 0, &err) != SN_OK) {
+        runtime_say(&err);
+        return false;
+    }
+    diag_note(rt->o, "%s: heard through the audio encoder %s", input_name(path),
+              path_base(senses_encoder_path(runtime_encoder(rt, SENSES_AUDIO))));
+    put(m, (senses_medium){.sound = sound});
+    return true;
+}
+
+typedef struct {
+    cli_buffer text;
+    cli_progress progress;
+} listening;
+
+static void on_segment(void *user, const senses_segment *s)
+{
+    listening *l = user;
+    buffer_add(&l->text, s->text, strlen(s->text));
+}
+
+static bool on_progress(void *user, double done_s, double total_s)
+{
+    listening *l = user;
+    progress_update(&l->progress, done_s, total_s);
+    return true;
+}
+
+static bool add_transcript(cli_media *m, cli_runtime *rt, const char *path)
+{
+    if (!runtime_whisper(rt)) return false;
+    senses_error err = {0};
+    listening l = {.text = {0}};
+    const char *language = NULL;
+    double seconds = 0;
+    senses_transcribe_params p = {.language = "auto"};
+    senses_transcribe_callbacks cb = {.segment = on_segment, .progress = on_progress, .user = &l};
+    buffer_add(&l.text, "", 0);
+    progress_start(&l.progress, rt->o, input_name(path));
+    senses_status status = senses_transcribe(rt->whisper, path, &p, &cb, &language, &seconds, &err);
+    progress_clear(&l.progress);
+    if (status == SN_OK) {
+        const char *text = l.text.data + strspn(l.text.data, " \t\r\n");
+        diag_note(rt->o, "%s: transcribed by %s, as no audio encoder was given; the transcript goes to the model as text", input_name(path),
+                  path_base(rt->whisper_path));
+        diag_explain(rt->o, "transcript (%.1f s, %s): %s", seconds, language != NULL ? language : "?", text);
+        put_text(m, rt->o, "Transcript of the recording:\n", text, strlen(text));
+    } else {
+        runtime_say(&err);
+    }
+    free(l.text.data);
+    return status == SN_OK;
+}
+
+bool media_add(cli_media *m, cli_runtime *rt, const cli_medium *medium)
+{
+    switch (medium->kind) {
+    case MEDIUM_IMAGE: return add_image(m, rt, medium->path);
+    case MEDIUM_TEXT: return add_text(m, rt, medium->path);
+    case MEDIUM_AUDIO: break;
+    }
+    return runtime_encoder(rt, SENSES_AUDIO) != NULL ? add_sound(m, rt, medium->path) : add_transcript(m, rt, medium->path);
+}
+
+bool media_load(cli_media *m, cli_runtime *rt)
+{
+    for (size_t i = 0; i < rt->o->n_media; i++)
+        if (!media_add(m, rt, &rt->o->media[i])) return false;
+    return true;
+}
+
+void media_clear(cli_media *m)
+{
+    for (size_t i = 0; i < m->n; i++) {
+        senses_image_close((senses_image *)m->list[i].image);
+        senses_sound_close((senses_sound *)m->list[i].sound);
+        free((char *)m->list[i].text);
+    }
+    m->n = 0;
+}
+
+void media_free(cli_media *m)
+{
+    media_clear(m);
+    free(m->list);
+    *m = (cli_media){.list = NULL};
+}

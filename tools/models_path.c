@@ -1,0 +1,104 @@
+#include "models_path.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "output.h"
+
+/* The default bundle, the first of a role first: its files, and the names people use for them. */
+typedef struct {
+    model_role role;
+    const char *file;
+    const char *names[3];
+    const char *mark; /* shown by `models`; NULL: no default */
+} bundled_model;
+
+static const bundled_model bundle[] = {
+    {MODEL_TEXT, "smollm2-135m-instruct-q4_1.gguf", {"smollm2-135m-instruct", "smollm2-135m", "smollm2"}, "text"},
+    {MODEL_WHISPER, "whisper-tiny.en.gguf", {"whisper-tiny.en", "tiny.en", NULL}, "speech"},
+    {MODEL_WHISPER, "whisper-base.gguf", {"whisper-base", "base", NULL}, NULL},
+};
+enum { N_BUNDLE = sizeof bundle / sizeof bundle[0] };
+
+static const char *variable(const char *name)
+{
+    const char *value = getenv(name);
+    return value != NULL && value[0] != '\0' ? value : NULL;
+}
+
+char *models_folder(void)
+{
+    if (variable("SENSES_HOME") != NULL) return text_format("%s/models", variable("SENSES_HOME"));
+    if (variable("XDG_DATA_HOME") != NULL) return text_format("%s/senses/models", variable("XDG_DATA_HOME"));
+    if (variable("HOME") != NULL) return text_format("%s/.local/share/senses/models", variable("HOME"));
+    return NULL;
+}
+
+const char *models_default_mark(const char *file)
+{
+    for (size_t i = 0; i < N_BUNDLE; i++)
+        if (strcmp(bundle[i].file, file) == 0) return bundle[i].mark;
+    return NULL;
+}
+
+static bool exists(const char *path)
+{
+    struct stat st;
+    return stat(path, &st) == 0;
+}
+
+/* folder/pattern-with-name when it is there, else NULL. */
+static char *try_file(const char *folder, const char *before, const char *name, const char *after)
+{
+    char *path = text_format("%s/%s%s%s", folder, before, name, after);
+    if (exists(path)) return path;
+    free(path);
+    return NULL;
+}
+
+static char *find_named(const char *folder, const char *name)
+{
+    static const char *const around[][2] = {{"", ""}, {"", ".gguf"}, {"", ".bin"}, {"ggml-", ".bin"}};
+    char *path = NULL;
+    for (size_t i = 0; i < sizeof around / sizeof around[0] && path == NULL; i++) path = try_file(folder, around[i][0], name, around[i][1]);
+    for (size_t i = 0; i < N_BUNDLE && path == NULL; i++)
+        for (size_t k = 0; k < 3 && bundle[i].names[k] != NULL && path == NULL; k++)
+            if (strcmp(bundle[i].names[k], name) == 0) path = try_file(folder, "", bundle[i].file, "");
+    return path;
+}
+
+static char *find_default(const char *folder, model_role role)
+{
+    char *path = NULL;
+    const char *first = NULL;
+    for (size_t i = 0; i < N_BUNDLE && path == NULL; i++) {
+        if (bundle[i].role != role) continue;
+        if (first == NULL) first = bundle[i].file;
+        path = try_file(folder, "", bundle[i].file, "");
+    }
+    if (path == NULL)
+        diag_error("%s/%s: the default %s model is not there; bring it with: make models (or name another with %s)", folder, first,
+                   role == MODEL_TEXT ? "text" : "speech", role == MODEL_TEXT ? "-m FILE" : "--whisper FILE");
+    return path;
+}
+
+char *models_resolve(const char *value, model_role role)
+{
+    if (value != NULL && (strchr(value, '/') != NULL || exists(value))) return must(strdup(value));
+    char *folder = models_folder(), *path = NULL;
+    if (folder == NULL) {
+        diag_error("%s: no such file, and there is no folder of models: none of SENSES_HOME, XDG_DATA_HOME and HOME is set",
+                   value != NULL ? value : "default model");
+        return NULL;
+    }
+    if (value == NULL) {
+        path = find_default(folder, role);
+    } else {
+        path = find_named(folder, value);
+        if (path == NULL) diag_error("%s: no such file, and no model of that name in %s ('senses models' lists them)", value, folder);
+    }
+    free(folder);
+    return path;
+}

@@ -1,0 +1,21 @@
+/* models_path.h: from what stands behind -m, --mmproj and --whisper to a file. */
+#ifndef TOOLS_MODELS_PATH_H
+#define TOOLS_MODELS_PATH_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+typedef enum { MODEL_TEXT, MODEL_MMPROJ, MODEL_WHISPER, MODEL_ANY } model_role;
+
+/* The folder of fetched models: $SENSES_HOME/models, else $XDG_DATA_HOME/senses/models, else $HOME/.local/share/senses/models.
+ * malloc'ed; NULL when none of these variables is set. */
+char *models_folder(void);
+
+/* The file that `value` means: itself when it has a '/' or exists, else a model of that name in the folder; NULL: the default
+ * model of the role. malloc'ed; NULL: said on standard error. */
+char *models_resolve(const char *value, model_role role);
+
+/* Whether a file of the folder is what a role takes without being named ("text", "speech"), else NULL. */
+const char *models_default_mark(const char *file);
+
+#endif

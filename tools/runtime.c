@@ -1,0 +1,170 @@
+#include "runtime.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "command.h"
+#include "models_path.h"
+#include "output.h"
+
+void runtime_init(cli_runtime *rt, const cli_options *o)
+{
+    *rt = (cli_runtime){.o = o};
+}
+
+void runtime_close(cli_runtime *rt)
+{
+    senses_whisper_close(rt->whisper);
+    for (size_t i = 0; i < rt->n_encoders; i++) senses_encoder_close(rt->encoders[i]);
+    senses_text_close(rt->text);
+    senses_engine_close(rt->engine);
+    free(rt->whisper_path);
+    runtime_init(rt, rt->o);
+}
+
+int runtime_say(const senses_error *err)
+{
+    diag_error("%s", err->msg[0] != '\0' ? err->msg : "failed for a reason the library did not give");
+    return EXIT_FAILED;
+}
+
+const char *path_base(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash != NULL && slash[1] != '\0' ? slash + 1 : path;
+}
+
+bool runtime_engine(cli_runtime *rt)
+{
+    if (rt->engine != NULL) return true;
+    senses_error err = {0};
+    senses_engine_params p = {.threads = rt->o->threads, .isa = rt->o->isa};
+    if (senses_engine_open(&rt->engine, &p, &err) != SN_OK) {
+        runtime_say(&err);
+        return false;
+    }
+    diag_explain(rt->o, "engine: %zu thread%s, %s", senses_engine_threads(rt->engine), senses_engine_threads(rt->engine) == 1 ? "" : "s",
+                 senses_engine_isa(rt->engine));
+    return true;
+}
+
+bool runtime_text(cli_runtime *rt)
+{
+    if (rt->text != NULL) return true;
+    senses_error err = {0};
+    char *path = models_resolve(rt->o->model, MODEL_TEXT);
+    bool good = path != NULL && runtime_engine(rt);
+    if (good && senses_text_open(&rt->text, rt->engine, path, &err) != SN_OK) {
+        runtime_say(&err);
+        good = false;
+    }
+    if (good)
+        diag_explain(rt->o, "text model: %s (width %zu, %zu tokens, context %zu)", path, senses_text_n_embd(rt->text),
+                     senses_text_n_vocab(rt->text), senses_text_n_ctx_train(rt->text));
+    free(path);
+    return good;
+}
+
+static bool open_encoder(cli_runtime *rt, const char *value)
+{
+    senses_error err = {0};
+    senses_encoder *c = NULL;
+    char *path = models_resolve(value, MODEL_MMPROJ);
+    bool good = path != NULL && runtime_engine(rt);
+    if (good && senses_encoder_open(&c, rt->engine, path, &err) != SN_OK) {
+        runtime_say(&err);
+        good = false;
+    }
+    if (good && runtime_encoder(rt, senses_encoder_kind(c)) != NULL) {
+        diag_error("%s: a second %s encoder; one for images and one for audio can be given", path,
+                   senses_encoder_kind(c) == SENSES_IMAGE ? "image" : "audio");
+        senses_encoder_close(c);
+        good = false;
+    }
+    if (good) {
+        rt->encoders[rt->n_encoders++] = c;
+        diag_explain(rt->o, "%s encoder: %s (%s, width %zu)", senses_encoder_kind(c) == SENSES_IMAGE ? "image" : "audio", path,
+                     senses_encoder_family(c), senses_encoder_n_embd(c));
+    }
+    free(path);
+    return good;
+}
+
+bool runtime_encoders(cli_runtime *rt)
+{
+    if (rt->n_encoders > 0) return true;
+    for (size_t i = 0; i < rt->o->n_mmproj; i++)
+        if (!open_encoder(rt, rt->o->mmproj[i])) return false;
+    return true;
+}
+
+bool runtime_whisper(cli_runtime *rt)
+{
+    if (rt->whisper != NULL) return true;
+    senses_error err = {0};
+    char *path = models_resolve(rt->o->whisper, MODEL_WHISPER);
+    bool good = path != NULL && runtime_engine(rt);
+    if (good && senses_whisper_open(&rt->whisper, rt->engine, path, &err) != SN_OK) {
+        runtime_say(&err);
+        good = false;
+    }
+    if (good) {
+        diag_explain(rt->o, "speech model: %s (%s)", path, senses_whisper_multilingual(rt->whisper) ? "many languages" : "English only");
+        free(rt->whisper_path);
+        rt->whisper_path = path;
+        path = NULL;
+    }
+    free(path);
+    return good;
+}
+
+senses_encoder *runtime_encoder(const cli_runtime *rt, senses_medium_kind kind)
+{
+    for (size_t i = 0; i < rt->n_encoders; i++)
+        if (senses_encoder_kind(rt->encoders[i]) == kind) return rt->encoders[i];
+    return NULL;
+}
+
+void runtime_say_no_vision(const char *file)
+{
+    diag_error("%s: seeing needs a vision model: bring the two GGUF files of one, such as LLaVA-1.5 or SmolVLM, and name its text model "
+               "with -m and its image encoder with --mmproj",
+               input_name(file));
+}
+
+senses_image_fit runtime_fit(const cli_options *o)
+{
+    if (o->image_fit == NULL) return SENSES_FIT_DEFAULT;
+    return strcmp(o->image_fit, "pad") == 0 ? SENSES_FIT_PAD : strcmp(o->image_fit, "crop") == 0 ? SENSES_FIT_CROP : SENSES_FIT_STRETCH;
+}
+
+senses_image *runtime_image(const cli_runtime *rt, const char *path)
+{
+    senses_error err = {0};
+    senses_image *img = NULL;
+    senses_image_params p = {.max_pixels = rt->o->max_pixels};
+    if (senses_image_load(&img, path, &p, &err) == SN_OK) return img;
+    runtime_say(&err);
+    return NULL;
+}
+
+senses_session *runtime_session(const cli_runtime *rt)
+{
+    senses_error err = {0};
+    senses_session *s = NULL;
+    senses_session_params p = rt->o->session;
+    p.fit = runtime_fit(rt->o);
+    if (senses_session_open(&s, rt->text, rt->encoders, rt->n_encoders, &p, &err) == SN_OK) return s;
+    runtime_say(&err);
+    return NULL;
+}
+
+bool runtime_stdin_once(const cli_options *o, const char *command)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < o->n_media; i++) n += strcmp(o->media[i].path, "-") == 0;
+    for (size_t i = 0; i < o->n_operands; i++) n += strcmp(o->operands[i], "-") == 0;
+    if (n <= 1) return true;
+    diag_usage(command, "%s: '-' (standard input) can be read only once", command);
+    return false;
+}

@@ -1,0 +1,40 @@
+/* runtime.h: the models of one run, opened when they are first needed. Every function that fails has said why on standard error. */
+#ifndef TOOLS_RUNTIME_H
+#define TOOLS_RUNTIME_H
+
+#include "options.h"
+
+typedef struct {
+    const cli_options *o;
+    senses_engine *engine;
+    senses_text *text;
+    senses_encoder *encoders[CLI_MAX_MMPROJ];
+    size_t n_encoders;
+    senses_whisper *whisper;
+    char *whisper_path;
+} cli_runtime;
+
+void runtime_init(cli_runtime *rt, const cli_options *o);
+void runtime_close(cli_runtime *rt);
+bool runtime_engine(cli_runtime *rt);
+bool runtime_text(cli_runtime *rt);
+bool runtime_encoders(cli_runtime *rt); /* all of --mmproj, which may be none */
+bool runtime_whisper(cli_runtime *rt);
+
+/* The encoder of a kind, NULL when none was given; after runtime_encoders. */
+senses_encoder *runtime_encoder(const cli_runtime *rt, senses_medium_kind kind);
+/* Says that pictures need an encoder, and which files to bring. */
+void runtime_say_no_vision(const char *file);
+
+senses_image_fit runtime_fit(const cli_options *o);
+senses_image *runtime_image(const cli_runtime *rt, const char *path);
+senses_session *runtime_session(const cli_runtime *rt);
+
+/* Says a library error; an interruption is not one. Returns EXIT_FAILED. */
+int runtime_say(const senses_error *err);
+/* The last part of a path: how results name a model. */
+const char *path_base(const char *path);
+/* "-" stands for standard input once at most: false, and said as wrong usage, when it stands more often. */
+bool runtime_stdin_once(const cli_options *o, const char *command);
+
+#endif
