@@ -41,6 +41,11 @@ sn_status aud_padded_mel(aud_model *m, const float *samples, size_t n_samples, s
 /* Columns [first, first + n) of mel [n_mel, n_frame] as dst [n_mel, n]; columns behind the last are `pad`. */
 void aud_cut_mel(float *dst, const float *mel, size_t n_mel, size_t n_frame, size_t first, size_t n, float pad);
 
-extern const aud_family aud_voxtral;
+/* For a family's open, sticky like sn_bind_*: a whole number in 1 .. max from the metadata; the first axis of a matrix whose
+ * inner width only the tensor tells (1 .. 65536). 1 after a problem. */
+size_t aud_bind_u32(sn_bind *b, const char *key, uint32_t max);
+size_t aud_bind_rows(sn_bind *b, const char *tensor);
+
+extern const aud_family aud_qwen2audio, aud_ultravox, aud_voxtral;
 
 #endif

@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-static const aud_family *const families[] = {&aud_voxtral};
+static const aud_family *const families[] = {&aud_voxtral, &aud_ultravox, &aud_qwen2audio};
 #define N_FAMILIES (sizeof families / sizeof families[0])
 
 static sn_status find_family(const aud_family **out, const sn_gguf *g, sn_err *err)
@@ -207,4 +207,20 @@ void aud_cut_mel(float *dst, const float *mel, size_t n_mel, size_t n_frame, siz
         memcpy(dst + i * n, mel + i * n_frame + first, have * sizeof *dst);
         for (size_t f = have; f < n; f++) dst[i * n + f] = pad;
     }
+}
+
+size_t aud_bind_u32(sn_bind *b, const char *key, uint32_t max)
+{
+    uint32_t v = 1;
+    if (b->status == SN_OK) b->status = sn_gguf_u32(b->gguf, key, 1, max, &v, b->err);
+    return b->status == SN_OK ? v : 1;
+}
+
+size_t aud_bind_rows(sn_bind *b, const char *tensor)
+{
+    const sn_tensor *t = sn_gguf_tensor(b->gguf, tensor);
+    if (b->status != SN_OK) return 1;
+    if (t && t->n_dims == 2 && t->shape[0] <= 65536) return t->shape[0];
+    b->status = sn_fail(b->err, SN_ESHAPE, "%s: want a matrix, the file has %s", tensor, t ? "another shape" : "no such tensor");
+    return 1;
 }

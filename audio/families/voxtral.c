@@ -46,27 +46,18 @@ static sn_status plan_arena(aud_model *m, sn_err *err)
 static void voxtral_open(aud_model *m, sn_bind *b)
 {
     const aud_encoder_hparams *hp = aud_encoder_get_hparams(m->encoder);
-    uint32_t stack, n_embd;
-    const sn_tensor *t = NULL;
-    voxtral *v;
-
-    if (b->status != SN_OK) return;
-    v = m->adapter = sn_calloc(1, sizeof *v);
-    if (!v)
-        b->status = sn_fail(b->err, SN_ENOMEM, "out of memory");
-    else if ((b->status = sn_gguf_u32(b->gguf, "clip.audio.projector.stack_factor", 1, 64, &stack, b->err)) != SN_OK)
+    voxtral *v = m->adapter = sn_calloc(1, sizeof *v);
+    if (!v) {
+        if (b->status == SN_OK) b->status = sn_fail(b->err, SN_ENOMEM, "out of memory");
         return;
-    else if ((b->status = sn_gguf_u32(b->gguf, "clip.audio.projection_dim", 1, 65536, &n_embd, b->err)) != SN_OK)
-        return;
-    else if (hp->n_ctx % stack != 0)
-        b->status = sn_fail(b->err, SN_EFORMAT, "a stack factor of %u does not divide %zu positions", stack, hp->n_ctx);
-    else if (!(t = sn_gguf_tensor(b->gguf, "mm.a.mlp.1.weight")) || t->n_dims != 2 || t->shape[0] > 65536)
-        b->status = sn_fail(b->err, SN_ESHAPE, "mm.a.mlp.1.weight: want [n_hidden,%zu], the file has none", stack * hp->n_embd);
-    if (b->status != SN_OK) return;
-    v->stack = stack;
-    m->n_embd = n_embd;
-    sn_bind_linear(b, &v->fc1, t->shape[0], stack * hp->n_embd, SN_BIAS_NONE, "mm.a.mlp.1");
-    sn_bind_linear(b, &v->fc2, n_embd, t->shape[0], SN_BIAS_NONE, "mm.a.mlp.2");
+    }
+    v->stack = aud_bind_u32(b, "clip.audio.projector.stack_factor", 64);
+    m->n_embd = aud_bind_u32(b, "clip.audio.projection_dim", 65536);
+    if (b->status == SN_OK && hp->n_ctx % v->stack != 0)
+        b->status = sn_fail(b->err, SN_EFORMAT, "a stack factor of %zu does not divide %zu positions", v->stack, hp->n_ctx);
+    size_t n_hidden = aud_bind_rows(b, "mm.a.mlp.1.weight");
+    sn_bind_linear(b, &v->fc1, n_hidden, v->stack * hp->n_embd, SN_BIAS_NONE, "mm.a.mlp.1");
+    sn_bind_linear(b, &v->fc2, m->n_embd, n_hidden, SN_BIAS_NONE, "mm.a.mlp.2");
     if (b->status == SN_OK) b->status = plan_arena(m, b->err);
 }
 
