@@ -52,6 +52,7 @@ typedef struct {
     const char *text; /* data; may hold the media marker */
     size_t      n;
 } txt_message;
+#define TXT_MEDIA_MARK ((char)0xFF) /* in a message: here is a medium (a byte that UTF-8 does not have) */
 typedef struct txt_chat_template txt_chat_template; /* static, one of a table */
 
 /* The family recognised from the GGUF's own tokenizer.chat_template (or, without one, from its other metadata), or the one
