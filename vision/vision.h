@@ -8,8 +8,8 @@
 
 /* ---- image.c: decoding ---- */
 typedef struct {
-    size_t         w, h; /* pixels, upright: EXIF orientation applied */
-    unsigned char *rgb;  /* [h, w, 3] sRGB, alpha composited on white; free with vis_image_free */
+    size_t w, h;        /* pixels, upright: EXIF orientation applied */
+    unsigned char *rgb; /* [h, w, 3] sRGB, alpha composited on white; free with vis_image_free */
 } vis_image;
 #define VIS_MAX_SIDE 65535
 typedef struct {
@@ -18,7 +18,9 @@ typedef struct {
 /* A picture file, or the first frame of a video; "-" is standard input. Type by content. Truncated or corrupt files are refused. */
 sn_status vis_image_load(vis_image *out, const char *path, const vis_load_params *p, sn_err *err);
 sn_status vis_image_decode(vis_image *out, const void *bytes, size_t n, const char *name, const vis_load_params *p, sn_err *err);
-void      vis_image_free(vis_image *img);
+void vis_image_free(vis_image *img);
+/* A picture of w x h pixels, not initialised. */
+sn_status vis_image_new(vis_image *out, size_t w, size_t h, sn_err *err);
 
 /* ---- resize.c: Pillow's resampling on 8-bit RGB, bit for bit ---- */
 typedef enum { VIS_BILINEAR, VIS_BICUBIC, VIS_LANCZOS } vis_filter;
@@ -27,32 +29,32 @@ sn_status vis_resize(vis_image *out, const vis_image *in, size_t w, size_t h, vi
 /* ---- families (registry.c, families/ *.c) ---- */
 typedef struct vis_model vis_model;
 typedef enum { VIS_FIT_DEFAULT, VIS_FIT_PAD, VIS_FIT_CROP, VIS_FIT_STRETCH } vis_fit; /* --image-fit */
-sn_status   vis_model_open(vis_model **out, const char *path, sn_compute *c, sn_err *err);
-void        vis_model_close(vis_model *m);
+sn_status vis_model_open(vis_model **out, const char *path, sn_compute *c, sn_err *err);
+void vis_model_close(vis_model *m);
 const char *vis_model_family(const vis_model *m);
-size_t      vis_model_n_embd(const vis_model *m);
-size_t      vis_model_bytes(const vis_model *m);
+size_t vis_model_n_embd(const vis_model *m);
+size_t vis_model_bytes(const vis_model *m);
 
 /* What a picture becomes: tiles in the order they enter the prompt, each with the marker text in front of its rows, and text
  * behind the last. Marker text is framing: control tokens in it are parsed. */
 typedef struct {
-    char  *before; /* "" for none */
-    size_t n_tok;  /* rows of this tile */
+    char *before; /* "" for none */
+    size_t n_tok; /* rows of this tile */
 } vis_tile;
 typedef struct {
     vis_tile *tiles;
-    size_t    n_tiles, n_tok; /* n_tok: the sum */
-    char     *after;
-    size_t    grid_w, grid_h; /* tiles across and down, for the message; 1 x 1 without tiling */
-    bool      overview;
+    size_t n_tiles, n_tok; /* n_tok: the sum */
+    char *after;
+    size_t grid_w, grid_h; /* tiles across and down, for the message; 1 x 1 without tiling */
+    bool overview;
     /* the prepared input: tile i is float [3, h_i, w_i] at pixels[i], owned */
-    float   **pixels;
-    size_t   *tile_w, *tile_h;
-    size_t    src_w, src_h;   /* of the picture */
+    float **pixels;
+    size_t *tile_w, *tile_h;
+    size_t src_w, src_h; /* of the picture */
 } vis_prepared;
 /* Cuts, resizes and normalises. Free with vis_prepared_free. */
 sn_status vis_model_prepare(vis_model *m, const vis_image *img, vis_fit fit, vis_prepared *out, sn_err *err);
-void      vis_prepared_free(vis_prepared *p);
+void vis_prepared_free(vis_prepared *p);
 /* out [p->n_tok, n_embd], caller-owned; tiles one behind the other. */
 sn_status vis_model_encode(vis_model *m, const vis_prepared *p, float *out, sn_err *err);
 

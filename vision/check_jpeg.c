@@ -1,0 +1,140 @@
+/* check_jpeg.c: a walk over a JPEG's markers (ITU-T T.81, annex B). Decoders fill what is missing with gray; here a file without
+ * its end, without a scan for each component, or with restart intervals missing is refused, and so is one whose many scans
+ * would keep a decoder busy for minutes. */
+#include "decode.h"
+
+#define CUT "JPEG: the file is cut short"
+#define MAX_SCANS 1000
+#define MAX_WORK 20000000000.0 /* pixels times scans */
+
+typedef struct {
+    size_t id, h, v;
+    bool scanned;
+} component;
+
+typedef struct {
+    size_t n, h_max, v_max;
+    component c[4];
+    bool progressive;
+} frame;
+
+static sn_status read_frame(frame *fr, vis_head *head, unsigned marker, const unsigned char *d, size_t n, sn_err *err)
+{
+    if (fr->n) return sn_fail(err, SN_EFORMAT, "JPEG: two frames in one picture");
+    if (marker > 0xC2) return sn_fail(err, SN_EUNSUPPORTED, "JPEG: a lossless, hierarchical or arithmetic-coded picture is not read");
+    if (n < 6 || n != 6 + 3 * (size_t)d[5]) return sn_fail(err, SN_EFORMAT, "JPEG: the frame header is damaged");
+    if (d[0] != 8) return sn_fail(err, SN_EUNSUPPORTED, "JPEG: %u bits a sample are not read", d[0]);
+    if (d[5] != 1 && d[5] != 3 && d[5] != 4) return sn_fail(err, SN_EUNSUPPORTED, "JPEG: %u components are not read", d[5]);
+    head->h = vis_be16(d + 1);
+    head->w = vis_be16(d + 3);
+    fr->n = d[5];
+    fr->progressive = marker == 0xC2;
+    for (size_t i = 0; i < fr->n; i++) {
+        component *c = &fr->c[i];
+        *c = (component){.id = d[6 + 3 * i], .h = d[7 + 3 * i] >> 4, .v = d[7 + 3 * i] & 15};
+        if (c->h < 1 || c->h > 4 || c->v < 1 || c->v > 4) return sn_fail(err, SN_EFORMAT, "JPEG: a wrong sampling factor");
+        if (c->h > fr->h_max) fr->h_max = c->h;
+        if (c->v > fr->v_max) fr->v_max = c->v;
+    }
+    return SN_OK;
+}
+
+static size_t ceil_div(size_t a, size_t b)
+{
+    return (a + b - 1) / b;
+}
+
+/* The scan header: marks its components and gives the coded units (MCUs) the scan must hold. */
+static sn_status read_scan(frame *fr, const vis_head *head, const unsigned char *d, size_t n, size_t *n_units, sn_err *err)
+{
+    if (!fr->n) return sn_fail(err, SN_EFORMAT, "JPEG: a scan in front of the frame header");
+    if (n < 1 || d[0] < 1 || d[0] > fr->n || n != 4 + 2 * (size_t)d[0]) return sn_fail(err, SN_EFORMAT, "JPEG: a scan header is damaged");
+    *n_units = ceil_div(head->w, 8 * fr->h_max) * ceil_div(head->h, 8 * fr->v_max);
+    for (size_t k = 0; k < d[0]; k++) {
+        size_t i = 0;
+        while (i < fr->n && fr->c[i].id != d[1 + 2 * k]) i++;
+        if (i == fr->n) return sn_fail(err, SN_EFORMAT, "JPEG: a scan of a component that is not there");
+        fr->c[i].scanned = true;
+        if (d[0] == 1)
+            *n_units = ceil_div(ceil_div(head->w * fr->c[i].h, fr->h_max), 8) * ceil_div(ceil_div(head->h * fr->c[i].v, fr->v_max), 8);
+    }
+    return SN_OK;
+}
+
+/* Entropy-coded bytes from *at to the next marker that is not a restart; counts those. False at the end of the file. */
+static bool skip_entropy(vis_bytes f, size_t *at, size_t *n_restarts)
+{
+    *n_restarts = 0;
+    for (;;) {
+        const unsigned char *p = *at < f.n ? memchr(f.p + *at, 0xFF, f.n - *at) : NULL;
+        size_t i;
+
+        if (!p || (i = (size_t)(p - f.p) + 1) >= f.n) return false;
+        if (f.p[i] >= 0xD0 && f.p[i] <= 0xD7)
+            ++*n_restarts;
+        else if (f.p[i] != 0 && f.p[i] != 0xFF) {
+            *at = i - 1;
+            return true;
+        }
+        *at = f.p[i] == 0xFF ? i : i + 1;
+    }
+}
+
+/* At the marker's first byte; fill bytes in front of it are skipped. Returns the marker, 0 when there is none. */
+static unsigned next_marker(vis_bytes f, size_t *at)
+{
+    if (*at >= f.n || f.p[*at] != 0xFF) return 0;
+    while (*at < f.n && f.p[*at] == 0xFF) ++*at;
+    return *at < f.n ? f.p[(*at)++] : 0;
+}
+
+static sn_status check_scan(vis_bytes f, size_t *at, frame *fr, const vis_head *head, const unsigned char *d, size_t n, size_t interval,
+                            sn_err *err)
+{
+    const size_t begin = *at;
+    size_t n_units = 0, n_restarts;
+    sn_status st = read_scan(fr, head, d, n, &n_units, err);
+
+    if (st != SN_OK) return st;
+    if (!skip_entropy(f, at, &n_restarts)) return sn_fail(err, SN_EFORMAT, CUT " (no end-of-image marker)");
+    /* A sequential unit takes 2 bits at least, one for each of its two codes; a progressive scan may skip 32767 blocks at once. */
+    if (*at == begin || (!fr->progressive && (*at - begin) < n_units / 4) || (interval && n_restarts + 1 < ceil_div(n_units, interval)))
+        return sn_fail(err, SN_EFORMAT, "JPEG: coded data is missing");
+    return SN_OK;
+}
+
+sn_status vis_check_jpeg(vis_bytes f, vis_head *head, sn_err *err)
+{
+    frame fr = {0};
+    size_t at = 2, interval = 0, n_scans = 0;
+    sn_status st;
+
+    *head = (vis_head){0, 0, 1};
+    for (;;) {
+        const unsigned marker = next_marker(f, &at);
+        const unsigned char *d;
+        size_t n;
+
+        if (marker == 0) return sn_fail(err, SN_EFORMAT, at >= f.n ? CUT : "JPEG: no marker where one is due, at byte %zu", at);
+        if (marker == 0xD9) break;
+        if (marker == 0x01 || (marker >= 0xD0 && marker <= 0xD7)) continue; /* without a length */
+        if (f.n - at < 2 || (n = vis_be16(f.p + at)) < 2 || n > f.n - at) return sn_fail(err, SN_EFORMAT, CUT);
+        d = f.p + at + 2;
+        at += n;
+        n -= 2;
+        if (marker >= 0xC0 && marker <= 0xCF && marker != 0xC4 && marker != 0xC8 && marker != 0xCC) {
+            if ((st = read_frame(&fr, head, marker, d, n, err)) != SN_OK) return st;
+        } else if (marker == 0xDD && n >= 2) {
+            interval = vis_be16(d);
+        } else if (marker == 0xE1 && n > 6 && !memcmp(d, "Exif\0\0", 6)) {
+            head->orientation = vis_exif_orientation(d + 6, n - 6);
+        } else if (marker == 0xDA) {
+            if ((st = check_scan(f, &at, &fr, head, d, n, interval, err)) != SN_OK) return st;
+            if (++n_scans > MAX_SCANS || (double)n_scans * (double)head->w * (double)head->h > MAX_WORK)
+                return sn_fail(err, SN_ELIMIT, "JPEG: more than %zu scans", n_scans - 1);
+        }
+    }
+    for (size_t i = 0; i < fr.n; i++)
+        if (!fr.c[i].scanned) return sn_fail(err, SN_EFORMAT, "JPEG: coded data is missing");
+    return fr.n ? SN_OK : sn_fail(err, SN_EFORMAT, "JPEG: no picture in it");
+}

@@ -1,0 +1,78 @@
+/* decode.h: what the picture readers share with image.c. Private to vision/. */
+#ifndef VISION_DECODE_H
+#define VISION_DECODE_H
+
+#include "vision.h"
+
+#include <string.h>
+
+typedef struct { /* a whole file; borrowed */
+    const unsigned char *p;
+    size_t n;
+} vis_bytes;
+
+typedef struct {     /* what a file says of its picture before anything is decoded */
+    size_t w, h;     /* as stored, orientation not applied; 0 where only the decoder can tell */
+    int orientation; /* 1..8, EXIF's (TIFF 6.0, tag 274) */
+} vis_head;
+
+typedef struct { /* decoded samples, 8 bits, interleaved: gray, gray+alpha, RGB, RGBA by n_ch */
+    size_t w, h, n_ch;
+    unsigned char *data; /* [h, w, n_ch]; sn_free */
+    int orientation;     /* where only the decoder learns it (films); 0: the head's counts */
+} vis_raster;
+
+/* Refuses sides of 0 or above VIS_MAX_SIDE, and more than max_pixels. */
+sn_status vis_check_size(size_t w, size_t h, size_t max_pixels, sn_err *err);
+
+/* check_*: walks the whole file, refuses what is truncated or damaged, and fills *head. Nothing is allocated. (check.c, check_jpeg.c) */
+sn_status vis_check_png(vis_bytes f, vis_head *head, sn_err *err);
+sn_status vis_check_jpeg(vis_bytes f, vis_head *head, sn_err *err);
+sn_status vis_check_gif(vis_bytes f, vis_head *head, sn_err *err);
+sn_status vis_check_bmp(vis_bytes f, vis_head *head, sn_err *err);
+sn_status vis_check_tga(vis_bytes f, vis_head *head, sn_err *err);
+sn_status vis_check_hdr(vis_bytes f, vis_head *head, sn_err *err);
+sn_status vis_check_psd(vis_bytes f, vis_head *head, sn_err *err);
+sn_status vis_check_pnm(vis_bytes f, vis_head *head, sn_err *err);
+sn_status vis_check_webp(vis_bytes f, vis_head *head, sn_err *err);
+sn_status vis_check_tiff(vis_bytes f, vis_head *head, sn_err *err);
+sn_status vis_check_heif(vis_bytes f, vis_head *head, sn_err *err);
+sn_status vis_check_movie(vis_bytes f, vis_head *head, sn_err *err); /* the size is left to the decoder */
+
+bool vis_is_heif(vis_bytes f);  /* an ISO media file with a still's brand */
+bool vis_is_movie(vis_bytes f); /* a container of films */
+
+/* Decoders: *out is untouched on failure. head comes from the format's check. max_pixels binds where the head has no size. */
+sn_status vis_decode_stb(vis_raster *out, vis_bytes f, const vis_head *head, size_t max_pixels, sn_err *err);
+sn_status vis_decode_pnm(vis_raster *out, vis_bytes f, const vis_head *head, size_t max_pixels, sn_err *err);
+sn_status vis_decode_bmp(vis_raster *out, vis_bytes f, const vis_head *head, size_t max_pixels, sn_err *err);
+sn_status vis_decode_webp(vis_raster *out, vis_bytes f, const vis_head *head, size_t max_pixels, sn_err *err);
+sn_status vis_decode_tiff(vis_raster *out, vis_bytes f, const vis_head *head, size_t max_pixels, sn_err *err);
+sn_status vis_decode_heif(vis_raster *out, vis_bytes f, const vis_head *head, size_t max_pixels, sn_err *err);
+sn_status vis_decode_movie(vis_raster *out, vis_bytes f, const vis_head *head, size_t max_pixels, sn_err *err);
+
+/* image_av.c: one coded picture, by libavcodec. extra: the codec's configuration (hvcC, av1C), or NULL. */
+typedef enum { VIS_AV_WEBP, VIS_AV_TIFF, VIS_AV_BMP, VIS_AV_HEVC, VIS_AV_AV1 } vis_av_codec;
+sn_status vis_av_decode(vis_raster *out, vis_av_codec codec, vis_bytes extra, vis_bytes data, size_t max_pixels, sn_err *err);
+
+/* The orientation in a TIFF structure (the payload of EXIF), 1 where it has none or a wrong one. Never fails. */
+int vis_exif_orientation(const unsigned char *tiff, size_t n);
+
+static inline uint32_t vis_be16(const unsigned char *p)
+{
+    return (uint32_t)p[0] << 8 | p[1];
+}
+static inline uint32_t vis_be32(const unsigned char *p)
+{
+    return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
+}
+static inline uint32_t vis_le16(const unsigned char *p)
+{
+    return (uint32_t)p[1] << 8 | p[0];
+}
+static inline uint32_t vis_le32(const unsigned char *p)
+{
+    return (uint32_t)p[3] << 24 | (uint32_t)p[2] << 16 | (uint32_t)p[1] << 8 | p[0];
+}
+
+#endif

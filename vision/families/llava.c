@@ -1,0 +1,182 @@
+/* llava.c: LLaVA-1.5 (Liu et al. 2023) and what was made in its likeness: a CLIP or SigLIP ViT at one fixed size, its patches
+ * through a two-layer MLP.
+ *
+ *   one square of image_px -> ViT, n_run blocks, no last norm -> patches, class row dropped -> mm.0 -> GELU -> mm.2 */
+#include "llava.h"
+
+#include "../../core/mem.h"
+
+#include <stdio.h>
+#include <string.h>
+
+bool llava_is_anyres(const sn_gguf *g)
+{
+    return sn_gguf_find(g, "clip.vision.image_grid_pinpoints") && sn_gguf_tensor(g, "model.image_newline");
+}
+
+/* The first published files lack the key: they are mlp, and say so by clip.has_llava_projector. */
+static bool is_mlp(const sn_gguf *g, sn_str projector)
+{
+    return projector.p ? sn_str_eq(projector, "mlp") : sn_gguf_find(g, "clip.has_llava_projector") != NULL;
+}
+
+static bool llava_match(const sn_gguf *g, sn_str projector)
+{
+    return is_mlp(g, projector) && !llava_is_anyres(g);
+}
+
+/* ---- how many blocks run ---- */
+
+/* Whether the tensors of blocks il and il - 1 are equal byte for byte. */
+static bool block_is_copy(const sn_gguf *g, size_t il)
+{
+    char prefix[32], name[SN_MAX_NAME + 16];
+    size_t n = 0;
+    const size_t n_prefix = (size_t)snprintf(prefix, sizeof prefix, "v.blk.%zu.", il);
+
+    for (size_t i = 0; i < sn_gguf_n_tensors(g); i++) {
+        const sn_tensor *a = sn_gguf_tensor_at(g, i), *b;
+        if (strncmp(a->name, prefix, n_prefix)) continue;
+        snprintf(name, sizeof name, "v.blk.%zu.%s", il - 1, a->name + n_prefix);
+        b = sn_gguf_tensor(g, name);
+        if (!b || b->type != a->type || b->n_bytes != a->n_bytes || memcmp(a->data, b->data, a->n_bytes)) return false;
+        n++;
+    }
+    return n > 0;
+}
+
+/* With clip.vision.feature_layer: that many (n is the output of n blocks). Without: all that are stored, as the LLaVA converter
+ * already took off the last; but for a filler, a copy of the block before it, that Moondream2's file has at its end. */
+static sn_status count_blocks(size_t *n_run, const sn_gguf *g, size_t n_layer, sn_err *err)
+{
+    const sn_kv *kv = sn_gguf_find(g, "clip.vision.feature_layer");
+    int64_t n;
+
+    if (!kv) {
+        *n_run = n_layer > 1 && block_is_copy(g, n_layer - 1) ? n_layer - 1 : n_layer;
+        return SN_OK;
+    }
+    if (kv->type == SN_KV_STRING || (kv->type == SN_KV_ARRAY && kv->elem == SN_KV_STRING) || kv->n == 0)
+        return sn_fail(err, SN_EFORMAT, "%s: clip.vision.feature_layer: want a number", sn_gguf_path(g));
+    if (kv->n > 1) return sn_fail(err, SN_EUNSUPPORTED, "%s: features of %zu layers side by side are not computed", sn_gguf_path(g), kv->n);
+    n = sn_kv_i64(kv, 0);
+    if (n < 0 || (uint64_t)n > n_layer)
+        return sn_fail(err, SN_EFORMAT, "%s: clip.vision.feature_layer is %lld of %zu blocks", sn_gguf_path(g), (long long)n, n_layer);
+    *n_run = (size_t)n;
+    return SN_OK;
+}
+
+/* ---- open, close ---- */
+
+sn_status llava_open_adapter(vis_model *m, bool want_newline, sn_err *err)
+{
+    const sn_gguf *g = m->gguf;
+    llava_adapter *a = m->adapter = sn_calloc(1, sizeof *a);
+    vit_hparams hp;
+    size_t n_run = 0;
+    bool gelu;
+    const bool siglip = !sn_gguf_tensor(g, "v.class_embd");
+    sn_bind b;
+    sn_status st;
+
+    if (!a) return sn_fail(err, SN_ENOMEM, "%s: out of memory", sn_gguf_path(g));
+    if ((st = vit_read_hparams(&hp, g, err)) != SN_OK) return st;
+    if ((st = count_blocks(&n_run, g, hp.n_layer, err)) != SN_OK) return st;
+    if ((st = sn_gguf_bool_or(g, "clip.use_gelu", false, &gelu, err)) != SN_OK) return st;
+    if ((st = vis_tensor_rows(&m->n_embd, g, "mm.2.weight", err)) != SN_OK) return st;
+    m->vit = (vit){.hp = hp, .n_run = n_run};
+    /* SigLIP's GELU is the tanh form, OpenAI's CLIP has x sigmoid(1.702 x), OpenCLIP's the exact one. */
+    m->vit.opt = (vit_options){.act = !gelu    ? SN_ACT_GELU_QUICK
+                                      : siglip ? SN_ACT_GELU_TANH
+                                               : SN_ACT_GELU_ERF,
+                               .post_ln = siglip && sn_gguf_tensor(g, "v.post_ln.weight")};
+    if ((st = sn_bind_init(&b, g, m->compute, err)) != SN_OK) return st;
+    vit_bind(&m->vit, &b);
+    sn_bind_linear(&b, &a->fc1, m->n_embd, hp.n_embd, SN_BIAS_OPTIONAL, "mm.0"); /* w [n_embd, vit n_embd] */
+    sn_bind_linear(&b, &a->fc2, m->n_embd, m->n_embd, SN_BIAS_OPTIONAL, "mm.2"); /* w [n_embd, n_embd] */
+    if (want_newline) sn_bind_f32(&b, &a->newline, &m->n_embd, 1, false, "model.image_newline");
+    return sn_bind_done(&b);
+}
+
+static sn_status llava_open(vis_model *m, sn_err *err)
+{
+    return llava_open_adapter(m, false, err);
+}
+
+void llava_close_adapter(vis_model *m)
+{
+    llava_adapter *a = m->adapter;
+
+    if (!a) return;
+    sn_linear_free(&a->fc1);
+    sn_linear_free(&a->fc2);
+    sn_free(a->newline);
+    sn_free(a->grids);
+    sn_free(a);
+    m->adapter = NULL;
+}
+
+/* ---- preparing ---- */
+
+static sn_status llava_prepare(const vis_model *m, const vis_image *img, vis_fit fit, vis_prepared *out, sn_err *err)
+{
+    const vit_hparams *hp = &m->vit.hp;
+    const size_t s = hp->image_px, side = s / hp->patch_px;
+    vis_image square = {0};
+    sn_status st = vis_prepared_init(out, img, 1, s, s, side * side, err);
+
+    if (st != SN_OK) return st;
+    st = vis_fit_square(&square, img, fit == VIS_FIT_DEFAULT ? VIS_FIT_PAD : fit, hp, err); /* padded as it was trained */
+    if (st == SN_OK)
+        vis_prepared_fill(out, 0, &square, 0, 0, hp);
+    else
+        vis_prepared_free(out);
+    vis_image_free(&square);
+    return st;
+}
+
+/* ---- encoding ---- */
+
+void llava_encode_tile(vis_model *m, const vis_prepared *p, size_t i, float *out)
+{
+    const llava_adapter *a = m->adapter;
+    sn_compute *c = m->compute;
+    sn_arena *tmp = &m->arena;
+    const size_t d = m->vit.hp.n_embd, n_class = vit_n_class(&m->vit), w = p->tile_w[i], h = p->tile_h[i];
+    const size_t n_tok = vit_n_tok(&m->vit, w, h), n = n_tok - n_class, mark = sn_arena_mark(tmp);
+    float *x = sn_arena_f32(tmp, n_tok * d), *y = sn_arena_f32(tmp, n * m->n_embd); /* [n_tok, vit n_embd], [n, n_embd] */
+
+    vit_forward(&m->vit, c, x, p->pixels[i], w, h, tmp);
+    sn_linear_apply(c, y, m->n_embd, x + n_class * d, d, &a->fc1, n, tmp); /* the class row stays behind */
+    sn_activate(c, y, n * m->n_embd, SN_ACT_GELU_ERF);
+    sn_linear_apply(c, out, m->n_embd, y, m->n_embd, &a->fc2, n, tmp);
+    sn_arena_reset(tmp, mark);
+}
+
+size_t llava_scratch_bytes(const vis_model *m)
+{
+    const llava_adapter *a = m->adapter;
+    const size_t s = m->vit.hp.image_px, n_tok = vit_n_tok(&m->vit, s, s);
+    const size_t parts[3] = {vit_scratch_bytes(&m->vit, m->compute, s, s), sn_linear_scratch_bytes(m->compute, &a->fc1, n_tok),
+                             sn_linear_scratch_bytes(m->compute, &a->fc2, n_tok)};
+
+    return sn_arena_cost_f32(n_tok * m->vit.hp.n_embd) + sn_arena_cost_f32(n_tok * m->n_embd) + parts[0] + parts[1] + parts[2];
+}
+
+static sn_status llava_encode(vis_model *m, const vis_prepared *p, float *out, sn_err *err)
+{
+    const sn_status st = vis_reserve(m, llava_scratch_bytes(m), err);
+
+    if (st == SN_OK) llava_encode_tile(m, p, 0, out);
+    return st;
+}
+
+extern const vis_family vis_llava;
+const vis_family vis_llava = {
+    .name = "llava",
+    .match = llava_match,
+    .open = llava_open,
+    .close = llava_close_adapter,
+    .prepare = llava_prepare,
+    .encode = llava_encode,
+};

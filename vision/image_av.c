@@ -1,0 +1,349 @@
+/* image_av.c: libavcodec for single coded pictures, libavformat for the first frame of a film, libswscale for their colours. Nothing is
+ * opened but the bytes that are given: demuxers are on a list, and every other file or address they ask for is refused. */
+#include "../core/mem.h"
+#include "decode.h"
+
+#include <libavcodec/avcodec.h>
+#include <libavformat/avformat.h>
+
+#include <libavutil/imgutils.h>
+#include <libavutil/pixdesc.h>
+#include <libswscale/swscale.h>
+#include <limits.h>
+
+#define FILM_FORMATS "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,flv,ogg,asf,swf"
+#define FILM_PACKETS 2000 /* read at most before the first picture must be there */
+
+/* ---- frames to samples ---- */
+
+typedef struct { /* formats that need no arithmetic: the high byte of each sample */
+    enum AVPixelFormat fmt;
+    unsigned char n_ch, step, at; /* bytes from sample to sample; the byte of a sample that counts */
+} plain_format;
+
+static const plain_format plain_formats[] = {
+    {AV_PIX_FMT_GRAY8, 1, 1, 0},    {AV_PIX_FMT_YA8, 2, 1, 0},      {AV_PIX_FMT_RGB24, 3, 1, 0},    {AV_PIX_FMT_RGBA, 4, 1, 0},
+    {AV_PIX_FMT_GRAY16LE, 1, 2, 1}, {AV_PIX_FMT_GRAY16BE, 1, 2, 0}, {AV_PIX_FMT_YA16LE, 2, 2, 1},   {AV_PIX_FMT_YA16BE, 2, 2, 0},
+    {AV_PIX_FMT_RGB48LE, 3, 2, 1},  {AV_PIX_FMT_RGB48BE, 3, 2, 0},  {AV_PIX_FMT_RGBA64LE, 4, 2, 1}, {AV_PIX_FMT_RGBA64BE, 4, 2, 0},
+};
+
+static void copy_plain(vis_raster *r, const AVFrame *f, const plain_format *p)
+{
+    const size_t n = r->w * r->n_ch;
+    unsigned char *dst = r->data;
+
+    for (size_t y = 0; y < r->h; y++, dst += n) {
+        const unsigned char *src = f->data[0] + (ptrdiff_t)y * f->linesize[0] + p->at;
+        for (size_t x = 0; x < n; x++) dst[x] = src[x * p->step];
+    }
+}
+
+static void copy_palette(vis_raster *r, const AVFrame *f)
+{
+    unsigned char *dst = r->data;
+
+    for (size_t y = 0; y < r->h; y++) {
+        const unsigned char *src = f->data[0] + (ptrdiff_t)y * f->linesize[0];
+        for (size_t x = 0; x < r->w; x++, dst += 4) {
+            uint32_t argb;
+            memcpy(&argb, f->data[1] + (size_t)src[x] * 4, 4);
+            dst[0] = (unsigned char)(argb >> 16);
+            dst[1] = (unsigned char)(argb >> 8);
+            dst[2] = (unsigned char)argb;
+            dst[3] = (unsigned char)(argb >> 24);
+        }
+    }
+}
+
+/* Luma and chroma, planar RGB, odd depths: by libswscale, into rows padded for its wide stores. */
+static sn_status convert(vis_raster *r, const AVFrame *f, sn_err *err)
+{
+    const size_t stride = (r->w * r->n_ch + 63) / 64 * 64;
+    const bool full = f->color_range == AVCOL_RANGE_JPEG || f->format == AV_PIX_FMT_YUVJ420P || f->format == AV_PIX_FMT_YUVJ422P ||
+                      f->format == AV_PIX_FMT_YUVJ444P;
+    const int matrix = f->colorspace == AVCOL_SPC_BT709        ? SWS_CS_ITU709
+                       : f->colorspace == AVCOL_SPC_BT2020_NCL ? SWS_CS_BT2020
+                                                               : SWS_CS_ITU601;
+    struct SwsContext *sws =
+        sws_getContext(f->width, f->height, f->format, f->width, f->height, r->n_ch == 4 ? AV_PIX_FMT_RGBA : AV_PIX_FMT_RGB24,
+                       SWS_BILINEAR | SWS_ACCURATE_RND | SWS_FULL_CHR_H_INT | SWS_FULL_CHR_H_INP, NULL, NULL, NULL);
+    unsigned char *rows = sn_alloc(r->h + 1, stride);
+    sn_status st = SN_OK;
+
+    if (!sws || !rows) {
+        st = sn_fail(err, SN_EUNSUPPORTED, "colours of format %s cannot be read", av_get_pix_fmt_name(f->format));
+    } else {
+        sws_setColorspaceDetails(sws, sws_getCoefficients(matrix), full, sws_getCoefficients(SWS_CS_DEFAULT), 1, 0, 1 << 16, 1 << 16);
+        sws_scale(sws, (const uint8_t *const *)f->data, f->linesize, 0, f->height, (uint8_t *const[4]){rows}, (const int[4]){(int)stride});
+        for (size_t y = 0; y < r->h; y++) memcpy(r->data + y * r->w * r->n_ch, rows + y * stride, r->w * r->n_ch);
+    }
+    sn_free(rows);
+    sws_freeContext(sws);
+    return st;
+}
+
+static sn_status frame_to_raster(vis_raster *out, const AVFrame *f, size_t max_pixels, sn_err *err)
+{
+    const AVPixFmtDescriptor *desc = av_pix_fmt_desc_get(f->format);
+    const plain_format *plain = NULL;
+    vis_raster r = {.w = (size_t)f->width, .h = (size_t)f->height};
+    sn_status st;
+
+    if (!desc || f->width < 1 || f->height < 1) return sn_fail(err, SN_EFORMAT, "the picture is damaged");
+    if ((st = vis_check_size(r.w, r.h, max_pixels, err)) != SN_OK) return st;
+    for (size_t i = 0; i < sizeof plain_formats / sizeof *plain_formats; i++)
+        if (plain_formats[i].fmt == f->format) plain = &plain_formats[i];
+    r.n_ch = plain ? plain->n_ch : f->format == AV_PIX_FMT_PAL8 || desc->flags & AV_PIX_FMT_FLAG_ALPHA ? 4 : 3;
+    if (!(r.data = sn_alloc(r.w * r.h, r.n_ch))) return sn_fail(err, SN_ENOMEM, "no memory for a picture of %zux%zu pixels", r.w, r.h);
+    if (plain)
+        copy_plain(&r, f, plain);
+    else if (f->format == AV_PIX_FMT_PAL8)
+        copy_palette(&r, f);
+    else
+        st = convert(&r, f, err);
+    if (st == SN_OK)
+        *out = r;
+    else
+        sn_free(r.data);
+    return st;
+}
+
+/* ---- one coded picture ---- */
+
+/* A decoder that says nothing, stops at damage and keeps to one thread. */
+static AVCodecContext *new_decoder(const AVCodec *codec, size_t max_pixels)
+{
+    AVCodecContext *c = codec ? avcodec_alloc_context3(codec) : NULL;
+
+    if (!c) return NULL;
+    c->thread_count = 1;
+    c->max_pixels = (int64_t)max_pixels;
+    c->err_recognition = AV_EF_CRCCHECK | AV_EF_BITSTREAM | AV_EF_BUFFER | AV_EF_EXPLODE;
+    return c;
+}
+
+static void quiet(void)
+{
+    av_log_set_level(AV_LOG_QUIET); /* it prints otherwise; the setting is the process's, and always this */
+}
+
+/* A packet with the padding that libavcodec reads over. */
+static AVPacket *new_packet(vis_bytes data)
+{
+    AVPacket *p = data.n <= INT_MAX / 2 ? av_packet_alloc() : NULL;
+
+    if (p && av_new_packet(p, (int)data.n) < 0) av_packet_free(&p);
+    if (p) memcpy(p->data, data.p, data.n);
+    return p;
+}
+
+sn_status vis_av_decode(vis_raster *out, vis_av_codec codec, vis_bytes extra, vis_bytes data, size_t max_pixels, sn_err *err)
+{
+    static const enum AVCodecID ids[] = {AV_CODEC_ID_WEBP, AV_CODEC_ID_TIFF, AV_CODEC_ID_BMP, AV_CODEC_ID_HEVC, AV_CODEC_ID_AV1};
+    const AVCodec *c = codec == VIS_AV_AV1 ? avcodec_find_decoder_by_name("libdav1d") : avcodec_find_decoder(ids[codec]);
+    AVCodecContext *ctx;
+    AVPacket *packet = new_packet(data);
+    AVFrame *frame = av_frame_alloc();
+    sn_status st;
+
+    quiet();
+    if (!c && codec == VIS_AV_AV1) c = avcodec_find_decoder(AV_CODEC_ID_AV1);
+    ctx = new_decoder(c, max_pixels);
+    if (!c) {
+        st = sn_fail(err, SN_EUNSUPPORTED, "libavcodec has no decoder for %s here", avcodec_get_name(ids[codec]));
+        goto done;
+    }
+    if (!ctx || !packet || !frame) {
+        st = sn_fail(err, SN_ENOMEM, "out of memory");
+        goto done;
+    }
+    if (extra.n && extra.n < INT_MAX / 2 && (ctx->extradata = av_mallocz(extra.n + AV_INPUT_BUFFER_PADDING_SIZE))) {
+        memcpy(ctx->extradata, extra.p, extra.n);
+        ctx->extradata_size = (int)extra.n;
+    }
+    packet->flags |= AV_PKT_FLAG_KEY;
+    if (avcodec_open2(ctx, c, NULL) < 0 || avcodec_send_packet(ctx, packet) < 0 || avcodec_send_packet(ctx, NULL) < 0 ||
+        avcodec_receive_frame(ctx, frame) < 0 || frame->decode_error_flags)
+        st = sn_fail(err, SN_EFORMAT, "the picture is damaged or cut short (%s)", avcodec_get_name(ids[codec]));
+    else
+        st = frame_to_raster(out, frame, max_pixels, err);
+done:
+    av_frame_free(&frame);
+    av_packet_free(&packet);
+    avcodec_free_context(&ctx);
+    return st;
+}
+
+sn_status vis_decode_tiff(vis_raster *out, vis_bytes f, const vis_head *head, size_t max_pixels, sn_err *err)
+{
+    (void)head;
+    return vis_av_decode(out, VIS_AV_TIFF, (vis_bytes){0}, f, max_pixels, err);
+}
+
+/* stb reads BMPs but those in run lengths. */
+sn_status vis_decode_bmp(vis_raster *out, vis_bytes f, const vis_head *head, size_t max_pixels, sn_err *err)
+{
+    const uint32_t compression = vis_le32(f.p + 14) >= 40 ? vis_le32(f.p + 30) : 0;
+
+    if (compression == 1 || compression == 2) return vis_av_decode(out, VIS_AV_BMP, (vis_bytes){0}, f, max_pixels, err);
+    return vis_decode_stb(out, f, head, max_pixels, err);
+}
+
+/* ---- films ---- */
+
+typedef struct {
+    vis_bytes f;
+    size_t at;
+} reader;
+
+static int read_bytes(void *opaque, uint8_t *buf, int n)
+{
+    reader *r = opaque;
+    const size_t left = r->f.n - r->at, take = left < (size_t)n ? left : (size_t)n;
+
+    if (take == 0) return AVERROR_EOF;
+    memcpy(buf, r->f.p + r->at, take);
+    r->at += take;
+    return (int)take;
+}
+
+static int64_t seek_bytes(void *opaque, int64_t offset, int whence)
+{
+    reader *r = opaque;
+
+    if (whence == AVSEEK_SIZE) return (int64_t)r->f.n;
+    if (whence == SEEK_CUR) offset += (int64_t)r->at;
+    if (whence == SEEK_END) offset += (int64_t)r->f.n;
+    if (offset < 0 || (uint64_t)offset > r->f.n) return AVERROR(EINVAL);
+    r->at = (size_t)offset;
+    return offset;
+}
+
+/* A film names no other file: whatever it asks for is not there. */
+static int refuse_open(AVFormatContext *s, AVIOContext **pb, const char *url, int flags, AVDictionary **options)
+{
+    (void)s, (void)pb, (void)url, (void)flags, (void)options;
+    return AVERROR(ENOENT);
+}
+
+static AVFormatContext *open_film(AVIOContext *io, size_t max_pixels)
+{
+    AVFormatContext *fmt = avformat_alloc_context();
+    AVDictionary *options = NULL;
+    int res;
+
+    if (!fmt) return NULL;
+    fmt->pb = io;
+    fmt->io_open = refuse_open;
+    fmt->flags |= AVFMT_FLAG_CUSTOM_IO;
+    fmt->probesize = 5000000;
+    fmt->max_analyze_duration = 2 * AV_TIME_BASE;
+    fmt->max_probe_packets = 500;
+    fmt->max_streams = 64;
+    av_dict_set(&options, "format_whitelist", FILM_FORMATS, 0);
+    res = avformat_open_input(&fmt, NULL, NULL, &options); /* frees fmt on failure */
+    av_dict_free(&options);
+    if (res < 0) return NULL;
+    for (unsigned i = 0; i < fmt->nb_streams; i++) { /* the sizes are not ours to trust: what cannot be within the limits is not probed */
+        const AVCodecParameters *p = fmt->streams[i]->codecpar;
+        if (p->width > 0 && p->height > 0 && (size_t)p->height > max_pixels / (size_t)p->width) fmt->streams[i]->discard = AVDISCARD_ALL;
+    }
+    return fmt;
+}
+
+/* The display matrix [a b; c d] (in 16.16) as an orientation: which way the picture's right and its top come to lie. */
+static int matrix_orientation(const int32_t *m)
+{
+    const int32_t a = m[0], b = m[1], c = m[3], d = m[4];
+
+    if (a == 0 && d == 0) return b > 0 ? (c < 0 ? 6 : 5) : (c > 0 ? 8 : 7);
+    if (b == 0 && c == 0) return a > 0 ? (d < 0 ? 4 : 1) : (d < 0 ? 3 : 2);
+    return 1;
+}
+
+/* The stream's first picture. */
+static sn_status first_picture(vis_raster *out, AVFormatContext *fmt, const AVStream *stream, size_t max_pixels, sn_err *err)
+{
+    const AVCodec *codec = avcodec_find_decoder(stream->codecpar->codec_id);
+    AVCodecContext *ctx = new_decoder(codec, max_pixels);
+    AVPacket *packet = av_packet_alloc();
+    AVFrame *frame = av_frame_alloc();
+    const int32_t *matrix = (const int32_t *)av_stream_get_side_data(stream, AV_PKT_DATA_DISPLAYMATRIX, NULL);
+    sn_status st = sn_fail(err, SN_EFORMAT, "no picture can be decoded from this film: damaged or cut short");
+    bool found = false;
+
+    if (!ctx || !packet || !frame || avcodec_parameters_to_context(ctx, stream->codecpar) < 0) goto done;
+    ctx->err_recognition = 0; /* a film may begin in the middle: the first whole picture counts */
+    if (avcodec_open2(ctx, codec, NULL) < 0) goto done;
+    for (int i = 0; i < FILM_PACKETS && !found; i++) {
+        const int res = av_read_frame(fmt, packet);
+        if (res >= 0 && packet->stream_index == stream->index) avcodec_send_packet(ctx, packet);
+        if (res < 0) avcodec_send_packet(ctx, NULL);
+        av_packet_unref(packet);
+        while (!found && avcodec_receive_frame(ctx, frame) >= 0)
+            found = !frame->decode_error_flags && !(frame->flags & AV_FRAME_FLAG_CORRUPT);
+        if (res < 0) break;
+    }
+    if (!found) goto done;
+    if (frame->colorspace == AVCOL_SPC_UNSPECIFIED && frame->height > 576)
+        frame->colorspace = AVCOL_SPC_BT709; /* what players take for HD */
+    st = frame_to_raster(out, frame, max_pixels, err);
+    if (st == SN_OK && matrix) out->orientation = matrix_orientation(matrix);
+done:
+    av_frame_free(&frame);
+    av_packet_free(&packet);
+    avcodec_free_context(&ctx);
+    return st;
+}
+
+/* Streams may need a look at their first packets before their codecs are known. One options entry a stream. */
+static bool probe_streams(AVFormatContext *fmt, size_t max_pixels)
+{
+    const unsigned n = fmt->nb_streams;
+    AVDictionary **options = sn_calloc(n + 1, sizeof *options);
+    bool ok = false;
+
+    if (!options) return false;
+    for (unsigned i = 0; i < n; i++) {
+        av_dict_set_int(&options[i], "max_pixels", (int64_t)max_pixels, 0);
+        av_dict_set_int(&options[i], "threads", 1, 0);
+    }
+    ok = avformat_find_stream_info(fmt, options) >= 0;
+    for (unsigned i = 0; i < n; i++) av_dict_free(&options[i]);
+    sn_free(options);
+    return ok;
+}
+
+sn_status vis_decode_movie(vis_raster *out, vis_bytes f, const vis_head *head, size_t max_pixels, sn_err *err)
+{
+    reader r = {f, 0};
+    unsigned char *buffer = av_malloc(65536);
+    AVIOContext *io = buffer ? avio_alloc_context(buffer, 65536, 0, &r, read_bytes, NULL, seek_bytes) : NULL;
+    AVFormatContext *fmt = NULL;
+    int stream;
+    sn_status st;
+
+    (void)head;
+    quiet();
+    if (!io) {
+        av_free(buffer);
+        return sn_fail(err, SN_ENOMEM, "out of memory");
+    }
+    if (!(fmt = open_film(io, max_pixels)) || !probe_streams(fmt, max_pixels)) {
+        st = sn_fail(err, SN_EFORMAT, "this film is damaged or cut short");
+        goto done;
+    }
+    stream = av_find_best_stream(fmt, AVMEDIA_TYPE_VIDEO, -1, -1, NULL, 0);
+    if (stream < 0 || fmt->streams[stream]->disposition & AV_DISPOSITION_ATTACHED_PIC) {
+        st = sn_fail(err, SN_EFORMAT, "no pictures in this file: it is a sound, or damaged");
+        goto done;
+    }
+    const AVCodecParameters *p = fmt->streams[stream]->codecpar;
+    if (p->width > 0 && p->height > 0 && (st = vis_check_size((size_t)p->width, (size_t)p->height, max_pixels, err)) != SN_OK) goto done;
+    st = first_picture(out, fmt, fmt->streams[stream], max_pixels, err);
+done:
+    avformat_close_input(&fmt);
+    av_freep(&io->buffer);
+    avio_context_free(&io);
+    return st;
+}

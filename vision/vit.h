@@ -1,0 +1,68 @@
+/* vit.h: the vision transformer of CLIP, SigLIP, DINOv2, InternViT and Pixtral: one graph, whose parts are data. Private to vision/. */
+#ifndef VISION_VIT_H
+#define VISION_VIT_H
+
+#include "../core/bind.h"
+#include "../core/nn.h"
+#include "vision.h"
+
+typedef struct {                                  /* clip.vision.*, checked */
+    size_t image_px, patch_px;                    /* the trained square's side, a patch's side */
+    size_t n_embd, n_head, d_head, n_ff, n_layer; /* n_layer: blocks stored in the file */
+    float eps, mean[3], std[3];
+} vit_hparams;
+
+typedef struct {         /* v.blk.N.* */
+    sn_norm ln1, ln2;    /* [n_embd]; HF layer_norm1, layer_norm2 */
+    sn_linear q, k, v;   /* [n_embd, n_embd]; attn_q, attn_k, attn_v; or */
+    sn_linear qkv;       /* [3 * n_embd, n_embd]; attn_qkv */
+    sn_linear out;       /* [n_embd, n_embd]; attn_out */
+    sn_linear fc1, gate; /* [n_ff, n_embd]; ffn_up, ffn_gate (gated files only) */
+    sn_linear fc2;       /* [n_embd, n_ff]; ffn_down */
+    float *ls1, *ls2;    /* [n_embd] or NULL: LayerScale */
+} vit_block;
+
+typedef struct { /* what the family knows and the file does not say */
+    sn_act act;
+    bool rms;        /* RMS norms, no biases (Pixtral) */
+    bool gated;      /* SwiGLU with v.blk.N.ffn_gate */
+    float rope_base; /* 0: positions are learned; else rows turn the first half of a head's pairs, columns the second */
+    bool post_ln;    /* v.post_ln must be there, and is applied */
+} vit_options;
+
+typedef struct {
+    vit_hparams hp;
+    vit_options opt;
+    size_t n_run;            /* blocks that run, <= n_layer */
+    sn_linear patch;         /* [n_embd, 3 * patch_px * patch_px] */
+    float *patch_w;          /* its f32 rows, owned */
+    float *class_embd;       /* [n_embd] or NULL: a class token in front of the patches */
+    float *pos;              /* [n_class + n_patch, n_embd] or NULL */
+    sn_norm pre_ln, post_ln; /* n 0: none */
+    vit_block *blocks;       /* [n_layer] */
+    float *freq_y, *freq_x;  /* [d_head / 2] or NULL: radians per row and per column */
+} vit;
+
+/* Reads and checks clip.vision.*. */
+sn_status vit_read_hparams(vit_hparams *hp, const sn_gguf *g, sn_err *err);
+/* Binds everything under "v."; problems stick in b. v->hp, v->opt and v->n_run are set by the caller. On failure vit_close(v). */
+void vit_bind(vit *v, sn_bind *b);
+void vit_close(vit *v);
+size_t vit_bytes(const vit *v);
+
+static inline size_t vit_n_class(const vit *v)
+{
+    return v->class_embd ? 1 : 0;
+}
+/* Rows of the output for a picture of w x h pixels, both multiples of patch_px. */
+static inline size_t vit_n_tok(const vit *v, size_t w, size_t h)
+{
+    return vit_n_class(v) + (w / v->hp.patch_px) * (h / v->hp.patch_px);
+}
+
+/* x [n_tok, n_embd], n_tok = vit_n_tok(v, w, h), class row first = the states behind n_run blocks (and post_ln, where asked for) of
+ * pixels [3, h, w], normalised. With learned positions w = h = image_px. */
+void vit_forward(const vit *v, sn_compute *c, float *x, const float *pixels, size_t w, size_t h, sn_arena *tmp);
+size_t vit_scratch_bytes(const vit *v, const sn_compute *c, size_t w, size_t h);
+
+#endif
