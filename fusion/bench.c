@@ -50,11 +50,11 @@ senses_status senses_bench_encoder_input(senses_encoder *c, senses_image **img, 
 static sn_status bench_text(senses_text *t, size_t n, bool one_by_one, double *seconds, sn_err *err)
 {
     const size_t n_vocab = senses_text_n_vocab(t);
-    txt_session *s       = NULL;
-    uint32_t     state   = 1;
-    txt_id      *ids     = sn_alloc(n, sizeof *ids);
-    float       *logits  = sn_alloc(n_vocab, sizeof *logits); /* [n_vocab] */
-    sn_status    st      = ids && logits ? SN_OK : sn_fail(err, SN_ENOMEM, "out of memory for %zu tokens", n);
+    txt_session *s = NULL;
+    uint32_t state = 1;
+    txt_id *ids = sn_alloc(n, sizeof *ids);
+    float *logits = sn_alloc(n_vocab, sizeof *logits); /* [n_vocab] */
+    sn_status st = ids && logits ? SN_OK : sn_fail(err, SN_ENOMEM, "out of memory for %zu tokens", n);
     if (st == SN_OK) st = txt_session_open(&s, t->model, n, err);
     for (size_t i = 0; st == SN_OK && i < n; i++) ids[i] = (txt_id)(next_value(&state) % (uint32_t)n_vocab);
     const double start = now_s();
@@ -75,4 +75,9 @@ senses_status senses_bench_prompt(senses_text *t, size_t n, double *seconds, sen
 senses_status senses_bench_generate(senses_text *t, size_t n, double *seconds, senses_error *err)
 {
     return bench_text(t, n, true, seconds, err);
+}
+
+senses_status senses_bench_whisper(senses_whisper *w, size_t n_tokens, double *encode_s, double *decode_s, senses_error *err)
+{
+    return aud_whisper_bench(w->model, n_tokens, encode_s, decode_s, err);
 }

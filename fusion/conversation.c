@@ -16,7 +16,7 @@ static sn_status push_turn(fus_conversation *c, txt_role role, fus_text *text, s
     sn_status st = sn_grow((void **)&c->turns, &c->cap, c->n + 1, sizeof *c->turns, err);
     if (st != SN_OK) return st;
     c->turns[c->n++] = (fus_turn){.role = role, .text = *text};
-    *text            = (fus_text){0};
+    *text = (fus_text){0};
     return SN_OK;
 }
 
@@ -28,7 +28,7 @@ void fus_conversation_pop(fus_conversation *c, size_t n_read)
 
 sn_status fus_conversation_system(fus_conversation *c, const char *text, sn_err *err)
 {
-    fus_text  t  = {0};
+    fus_text t = {0};
     sn_status st = fus_text_append(&t, text, strlen(text), err);
     if (st == SN_OK) st = push_turn(c, TXT_SYSTEM, &t, err);
     fus_text_free(&t);
@@ -37,7 +37,7 @@ sn_status fus_conversation_system(fus_conversation *c, const char *text, sn_err 
 
 sn_status fus_conversation_answered(fus_conversation *c, const char *text, size_t n, sn_err *err)
 {
-    fus_text  t  = {0};
+    fus_text t = {0};
     sn_status st = fus_text_append(&c->read, text, n, err);
     if (c->framed == NULL || st != SN_OK) return st;
     while (n > 0 && (*text == ' ' || *text == '\n')) text++, n--; /* templates put the blank between turns themselves */
@@ -51,28 +51,28 @@ sn_status fus_conversation_answered(fus_conversation *c, const char *text, size_
 
 typedef struct {
     txt_parts parts; /* texts owned */
-    bool      raw;   /* the user's words may spell control tokens */
-    sn_err   *err;
+    bool raw;        /* the user's words may spell control tokens */
+    sn_err *err;
 } composer;
 
 static sn_status compose(composer *k, fus_text *t, bool framing)
 {
     if (t->n == 0) return SN_OK;
-    sn_status st   = sn_grow((void **)&k->parts.parts, &k->parts.cap, k->parts.n + 1, sizeof *k->parts.parts, k->err);
-    char     *copy = st == SN_OK ? malloc(t->n) : NULL;
+    sn_status st = sn_grow((void **)&k->parts.parts, &k->parts.cap, k->parts.n + 1, sizeof *k->parts.parts, k->err);
+    char *copy = st == SN_OK ? malloc(t->n) : NULL;
     if (st == SN_OK && copy == NULL) st = sn_fail(k->err, SN_ENOMEM, "out of memory for a prompt");
     if (st != SN_OK) return st;
     memcpy(copy, t->p, t->n);
     k->parts.parts[k->parts.n++] = (txt_part){.text = copy, .n = t->n, .framing = framing};
-    t->n                         = 0;
+    t->n = 0;
     return SN_OK;
 }
 
 static sn_status compose_medium(composer *k, fus_text *words, const senses_medium *m)
 {
     if (m->image || m->sound) return fus_text_append_mark(words, k->err);
-    sn_status st   = compose(k, words, k->raw);
-    fus_text  data = {0};
+    sn_status st = compose(k, words, k->raw);
+    fus_text data = {0};
     if (st == SN_OK) st = fus_text_append(&data, m->text, m->n_text, k->err);
     if (st == SN_OK) st = compose(k, &data, false);
     fus_text_free(&data);
@@ -90,14 +90,15 @@ static sn_status compose_turn(composer *k, const char *prompt, const senses_medi
 {
     const size_t n_markers = count_markers(prompt);
     if (n_markers > n_media)
-        return sn_fail(k->err, SN_EUSAGE, "the prompt has %zu %s markers, but %zu media were given", n_markers, SENSES_MEDIA_MARKER, n_media);
-    fus_text  words = {0};
-    sn_status st    = SN_OK;
-    size_t    next  = 0;
+        return sn_fail(k->err, SN_EUSAGE, "the prompt has %zu %s markers, but %zu media were given", n_markers, SENSES_MEDIA_MARKER,
+                       n_media);
+    fus_text words = {0};
+    sn_status st = SN_OK;
+    size_t next = 0;
     while (next < n_media - n_markers && st == SN_OK) st = compose_medium(k, &words, &media[next++]);
     while (st == SN_OK) {
         const char *marker = strstr(prompt, SENSES_MEDIA_MARKER);
-        st                 = fus_text_append(&words, prompt, marker ? (size_t)(marker - prompt) : strlen(prompt), k->err);
+        st = fus_text_append(&words, prompt, marker ? (size_t)(marker - prompt) : strlen(prompt), k->err);
         if (marker == NULL) break;
         if (st == SN_OK) st = compose_medium(k, &words, &media[next++]);
         prompt = marker + strlen(SENSES_MEDIA_MARKER);
@@ -122,8 +123,8 @@ static sn_status append_parts(fus_text *t, const txt_parts *parts, sn_err *err)
 static void drop_front(txt_parts *parts, size_t n)
 {
     for (size_t i = 0; i < parts->n && n > 0; i++) {
-        txt_part *p   = &parts->parts[i];
-        size_t    cut = n < p->n ? n : p->n;
+        txt_part *p = &parts->parts[i];
+        size_t cut = n < p->n ? n : p->n;
         memmove(p->text, p->text + cut, p->n - cut);
         p->n -= cut;
         n -= cut;
@@ -147,9 +148,10 @@ static sn_status render_new(fus_conversation *c, txt_parts *parts, sn_err *err)
     txt_message *messages = calloc(c->n, sizeof *messages);
     if (messages == NULL) return sn_fail(err, SN_ENOMEM, "out of memory for a prompt");
     for (size_t i = 0; i < c->n; i++)
-        messages[i] = (txt_message){.role = c->turns[i].role, .text = c->turns[i].text.p ? c->turns[i].text.p : "", .n = c->turns[i].text.n};
-    fus_text  whole = {0};
-    sn_status st    = txt_chat_render(c->framed, messages, c->n, true, parts, err);
+        messages[i] =
+            (txt_message){.role = c->turns[i].role, .text = c->turns[i].text.p ? c->turns[i].text.p : "", .n = c->turns[i].text.n};
+    fus_text whole = {0};
+    sn_status st = txt_chat_render(c->framed, messages, c->n, true, parts, err);
     if (st == SN_OK) st = append_parts(&whole, parts, err);
     if (st == SN_OK) {
         bool same = c->read.n == 0 || (whole.n >= c->read.n && memcmp(whole.p, c->read.p, c->read.n) == 0);
@@ -163,9 +165,9 @@ static sn_status render_new(fus_conversation *c, txt_parts *parts, sn_err *err)
 sn_status fus_conversation_ask(fus_conversation *c, const char *prompt, const senses_medium *media, size_t n_media, txt_parts *parts,
                                sn_err *err)
 {
-    composer  k    = {.raw = c->framed == NULL, .err = err};
-    fus_text  turn = {0};
-    sn_status st   = compose_turn(&k, prompt, media, n_media);
+    composer k = {.raw = c->framed == NULL, .err = err};
+    fus_text turn = {0};
+    sn_status st = compose_turn(&k, prompt, media, n_media);
     if (st == SN_OK && c->framed) {
         st = append_parts(&turn, &k.parts, err);
         if (st == SN_OK) st = push_turn(c, TXT_USER, &turn, err);

@@ -13,9 +13,9 @@ typedef struct {
  * that the decoder holds. */
 typedef struct {
     const txt_chat_template *framed;
-    fus_turn                *turns;
-    size_t                   n, cap;
-    fus_text                 read;
+    fus_turn *turns;
+    size_t n, cap;
+    fus_text read;
 } fus_conversation;
 
 void fus_conversation_free(fus_conversation *c); /* forgets the turns; `framed` stays */
@@ -25,7 +25,7 @@ void fus_conversation_free(fus_conversation *c); /* forgets the turns; `framed` 
  * part of the conversation from then on: fus_conversation_pop takes it back. */
 sn_status fus_conversation_ask(fus_conversation *c, const char *prompt, const senses_medium *media, size_t n_media, txt_parts *parts,
                                sn_err *err);
-void      fus_conversation_pop(fus_conversation *c, size_t n_read); /* read.n before the ask */
+void fus_conversation_pop(fus_conversation *c, size_t n_read); /* read.n before the ask */
 /* The assistant's turn, as generated. */
 sn_status fus_conversation_answered(fus_conversation *c, const char *text, size_t n, sn_err *err);
 /* A first turn of the system. */

@@ -31,6 +31,15 @@ static void add_key(cJSON *o, const sn_gguf *g, const char *key, const char *nam
         cJSON_AddNumberToObject(o, name, sn_kv_f64(kv, 0));
 }
 
+/* The type that most bytes are of. */
+static uint32_t largest(const size_t bytes[SN_TYPE_MAX])
+{
+    uint32_t best = 0;
+    for (uint32_t id = 1; id < SN_TYPE_MAX; id++)
+        if (bytes[id] > bytes[best]) best = id;
+    return best;
+}
+
 /* Sizes and their share by weight type. */
 static void add_tensors(cJSON *o, const sn_gguf *g)
 {
@@ -42,9 +51,11 @@ static void add_tensors(cJSON *o, const sn_gguf *g)
         values += t->n_values;
     }
     cJSON_AddNumberToObject(o, "tensors", (double)sn_gguf_n_tensors(g));
-    cJSON_AddNumberToObject(o, "parameters", (double)values);
-    char   line[256] = "";
-    size_t used      = 0;
+    cJSON_AddNumberToObject(o, "params", (double)values);
+    const sn_type_info *main_type = sn_type_get(largest(bytes));
+    if (main_type) cJSON_AddStringToObject(o, "type", main_type->name);
+    char line[256] = "";
+    size_t used = 0;
     for (uint32_t id = 0; id < SN_TYPE_MAX; id++) {
         const sn_type_info *info = sn_type_get(id);
         if (bytes[id] == 0 || info == NULL || used + 32 > sizeof line) continue;
@@ -67,10 +78,10 @@ static const char *kind_of(const sn_gguf *g, sn_str arch)
     bool image = false, audio = false;
     (void)sn_gguf_bool_or(g, "clip.has_vision_encoder", false, &image, NULL);
     (void)sn_gguf_bool_or(g, "clip.has_audio_encoder", false, &audio, NULL);
-    if (image) return "image encoder with adapter (mmproj)";
-    if (audio) return "audio encoder with adapter (mmproj)";
-    if (sn_str_eq(arch, "whisper")) return "speech recogniser";
-    return sn_gguf_find(g, "tokenizer.ggml.model") ? "text decoder" : "unknown";
+    if (image) return "image encoder";
+    if (audio) return "audio encoder";
+    if (sn_str_eq(arch, "whisper")) return "speech model";
+    return sn_gguf_find(g, "tokenizer.ggml.model") ? "text model" : "unknown";
 }
 
 static void add_text(cJSON *o, const sn_gguf *g, sn_str arch)
@@ -106,14 +117,14 @@ static void add_encoder(cJSON *o, const sn_gguf *g)
 
 static sn_status describe_gguf(cJSON *o, const char *path, sn_err *err)
 {
-    sn_gguf  *g  = NULL;
+    sn_gguf *g = NULL;
     sn_status st = sn_gguf_open(&g, path, err);
     if (st != SN_OK) return st;
     sn_str arch = {0};
     (void)sn_gguf_str_or(g, "general.architecture", &arch, NULL);
+    cJSON_AddStringToObject(o, "kind", kind_of(g, arch));
     cJSON_AddStringToObject(o, "format", sn_gguf_version(g) == 2 ? "GGUF v2" : "GGUF v3");
     cJSON_AddNumberToObject(o, "bytes", (double)sn_gguf_bytes(g));
-    cJSON_AddStringToObject(o, "kind", kind_of(g, arch));
     add_key(o, g, "general.architecture", "architecture");
     add_key(o, g, "general.name", "name");
     add_key(o, g, "general.license", "licence");
@@ -127,9 +138,9 @@ static sn_status describe_gguf(cJSON *o, const char *path, sn_err *err)
 /* "key: value" lines. */
 static char *as_lines(const cJSON *o)
 {
-    char  *text = NULL;
-    size_t n    = 0;
-    FILE  *f    = open_memstream(&text, &n);
+    char *text = NULL;
+    size_t n = 0;
+    FILE *f = open_memstream(&text, &n);
     if (f == NULL) return NULL;
     for (const cJSON *v = o->child; v; v = v->next) {
         if (cJSON_IsString(v))
@@ -148,14 +159,14 @@ static char *as_lines(const cJSON *o)
 
 senses_status senses_describe_file(const char *path, bool json, char **text, senses_error *err)
 {
-    cJSON    *o  = cJSON_CreateObject();
+    cJSON *o = cJSON_CreateObject();
     sn_status st = o ? SN_OK : sn_fail(err, SN_ENOMEM, "%s: out of memory", path);
-    if (st == SN_OK) add_string(o, "file", path, strlen(path));
     if (st == SN_OK) st = describe_gguf(o, path, err);
+    if (st == SN_OK) add_string(o, "file", path, strlen(path));
     char *made = NULL;
     if (st == SN_OK) {
         char *z = json ? cJSON_PrintUnformatted(o) : as_lines(o);
-        made    = z ? strdup(z) : NULL;
+        made = z ? strdup(z) : NULL;
         if (made == NULL) st = sn_fail(err, SN_ENOMEM, "%s: out of memory", path);
         if (json)
             cJSON_free(z);

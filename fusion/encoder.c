@@ -6,7 +6,7 @@
 /* An mmproj says itself which sense it is for. */
 static sn_status probe_kind(const char *path, senses_medium_kind *kind, sn_err *err)
 {
-    sn_gguf  *g  = NULL;
+    sn_gguf *g = NULL;
     sn_status st = sn_gguf_open(&g, path, err);
     if (st != SN_OK) return st;
     bool image = false, audio = false;
@@ -31,7 +31,7 @@ static sn_status probe_kind(const char *path, senses_medium_kind *kind, sn_err *
 senses_status senses_encoder_open(senses_encoder **out, senses_engine *e, const char *path, senses_error *err)
 {
     senses_medium_kind kind = SENSES_IMAGE;
-    sn_status          st   = probe_kind(path, &kind, err);
+    sn_status st = probe_kind(path, &kind, err);
     if (st != SN_OK) return st;
     senses_encoder *c = calloc(1, sizeof *c);
     if (c == NULL) return sn_fail(err, SN_ENOMEM, "%s: out of memory", path);
@@ -88,9 +88,9 @@ static sn_status matrix_alloc(senses_matrix *m, size_t rows, size_t cols, sn_err
 senses_status senses_encode_image(senses_encoder *c, const senses_image *img, senses_image_fit fit, senses_matrix *out, senses_error *err)
 {
     if (c->vision == NULL) return sn_fail(err, SN_EUSAGE, "%s: an audio encoder; it cannot read a picture", c->path);
-    vis_prepared  tiles = {0};
-    senses_matrix m     = {0};
-    sn_status     st    = vis_model_prepare(c->vision, &img->pixels, (vis_fit)fit, &tiles, err);
+    vis_prepared tiles = {0};
+    senses_matrix m = {0};
+    sn_status st = vis_model_prepare(c->vision, &img->pixels, (vis_fit)fit, &tiles, err);
     if (st == SN_OK) st = matrix_alloc(&m, tiles.n_tok, vis_model_n_embd(c->vision), err); /* [n_tok, n_embd] */
     if (st == SN_OK) st = vis_model_encode(c->vision, &tiles, m.data, err);
     vis_prepared_free(&tiles);
@@ -104,8 +104,8 @@ senses_status senses_encode_image(senses_encoder *c, const senses_image *img, se
 senses_status senses_encode_sound(senses_encoder *c, const senses_sound *s, senses_matrix *out, senses_error *err)
 {
     if (c->audio == NULL) return sn_fail(err, SN_EUSAGE, "%s: an image encoder; it cannot hear a sound", c->path);
-    senses_matrix m  = {0};
-    sn_status     st = matrix_alloc(&m, aud_model_n_tok(c->audio, s->n), aud_model_n_embd(c->audio), err); /* [n_tok, n_embd] */
+    senses_matrix m = {0};
+    sn_status st = matrix_alloc(&m, aud_model_n_tok(c->audio, s->n), aud_model_n_embd(c->audio), err); /* [n_tok, n_embd] */
     if (st == SN_OK) st = aud_model_encode(c->audio, s->samples, s->n, m.data, err);
     if (st == SN_OK)
         *out = m;
@@ -117,8 +117,8 @@ senses_status senses_encode_sound(senses_encoder *c, const senses_sound *s, sens
 senses_status senses_encoder_mel(senses_encoder *c, const senses_sound *s, senses_matrix *out, senses_error *err)
 {
     if (c->audio == NULL) return sn_fail(err, SN_EUSAGE, "%s: an image encoder; it has no log-mel", c->path);
-    senses_matrix m  = {0};
-    sn_status     st = aud_model_mel(c->audio, s->samples, s->n, &m.data, &m.rows, &m.cols, err);
+    senses_matrix m = {0};
+    sn_status st = aud_model_mel(c->audio, s->samples, s->n, &m.data, &m.rows, &m.cols, err);
     if (st == SN_OK) *out = m;
     return st;
 }

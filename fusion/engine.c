@@ -48,7 +48,7 @@ const char *senses_engine_isa(const senses_engine *e)
 senses_status senses_image_load(senses_image **out, const char *path, const senses_image_params *p, senses_error *err)
 {
     vis_load_params limits = {.max_pixels = p && p->max_pixels ? p->max_pixels : (size_t)100000000};
-    senses_image   *img    = calloc(1, sizeof *img);
+    senses_image *img = calloc(1, sizeof *img);
     if (img == NULL) return sn_fail(err, SN_ENOMEM, "%s: out of memory", path);
     sn_status st = vis_image_load(&img->pixels, path, &limits, err);
     if (st != SN_OK) {
@@ -68,7 +68,7 @@ void senses_image_close(senses_image *img)
 
 void senses_image_size(const senses_image *img, size_t *width_px, size_t *height_px)
 {
-    *width_px  = img->pixels.w;
+    *width_px = img->pixels.w;
     *height_px = img->pixels.h;
 }
 
@@ -78,7 +78,7 @@ senses_status senses_sound_load(senses_sound **out, const char *path, double max
     senses_sound *s = calloc(1, sizeof *s);
     if (s == NULL) return sn_fail(err, SN_ENOMEM, "%s: out of memory", path);
     aud_source *src = NULL;
-    sn_status   st  = aud_source_open(&src, path, err);
+    sn_status st = aud_source_open(&src, path, err);
     if (st == SN_OK) st = aud_source_read_all(src, (size_t)(max_seconds * AUD_RATE_HZ), &s->samples, &s->n, err);
     aud_source_close(src);
     if (st != SN_OK) {

@@ -22,18 +22,18 @@ struct senses_sound {
 };
 
 struct senses_encoder { /* exactly one of vision and audio is set */
-    char      *path;
+    char *path;
     vis_model *vision;
     aud_model *audio;
 };
 
 struct senses_text {
-    char      *path;
+    char *path;
     txt_model *model;
 };
 
 struct senses_whisper {
-    char        *path;
+    char *path;
     aud_whisper *model;
 };
 

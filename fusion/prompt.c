@@ -24,8 +24,8 @@ sn_status fus_text_append(fus_text *t, const char *p, size_t n, sn_err *err)
 {
     while (n > 0) {
         const char *mark = memchr(p, FUS_MEDIA_MARK, n);
-        size_t      run  = mark ? (size_t)(mark - p) : n;
-        sn_status   st   = text_push(t, p, run, err);
+        size_t run = mark ? (size_t)(mark - p) : n;
+        sn_status st = text_push(t, p, run, err);
         if (st == SN_OK && mark) st = text_push(t, "\xEF\xBF\xBD", 3, err);
         if (st != SN_OK) return st;
         p += run + (mark != NULL);
@@ -55,12 +55,12 @@ void fus_prompt_free(fus_prompt *p)
 
 /* The text between two media, not yet tokenized: borrowed parts. */
 typedef struct {
-    fus_prompt      *out;
+    fus_prompt *out;
     const txt_vocab *vocab;
-    txt_part        *parts;
-    size_t           n, cap;
-    bool             add_bos;
-    sn_err          *err;
+    txt_part *parts;
+    size_t n, cap;
+    bool add_bos;
+    sn_err *err;
 } stretch;
 
 static sn_status stretch_push(stretch *s, const char *text, size_t n, bool framing)
@@ -81,9 +81,9 @@ static sn_status push_chunk(fus_prompt *p, fus_chunk c, sn_err *err)
 /* Tokenizes what has gathered. The first stretch of a context carries the bos token, even when it has no text. */
 static sn_status stretch_flush(stretch *s)
 {
-    fus_prompt *p     = s->out;
-    size_t      first = p->ids.n;
-    sn_status   st    = SN_OK;
+    fus_prompt *p = s->out;
+    size_t first = p->ids.n;
+    sn_status st = SN_OK;
     if (s->add_bos && txt_vocab_add_bos(s->vocab)) st = txt_ids_push(&p->ids, txt_vocab_bos(s->vocab), s->err);
     s->add_bos = false;
     if (st == SN_OK && s->n) st = txt_tokenize_parts(s->vocab, s->parts, s->n, &p->ids, s->err);
@@ -115,7 +115,7 @@ static sn_status push_medium(stretch *s, const fus_medium *m, size_t index)
     size_t row = 0;
     for (size_t i = 0; i < m->tiles.n_tiles && st == SN_OK; i++) {
         const vis_tile *t = &m->tiles.tiles[i];
-        st                = stretch_push(s, t->before, strlen(t->before), true);
+        st = stretch_push(s, t->before, strlen(t->before), true);
         if (st == SN_OK) st = push_rows(s, index, row, t->n_tok);
         row += t->n_tok;
     }
@@ -126,16 +126,16 @@ static sn_status push_medium(stretch *s, const fus_medium *m, size_t index)
 sn_status fus_prompt_build(fus_prompt *out, const txt_vocab *v, const txt_part *parts, size_t n_parts, const fus_medium *media,
                            size_t n_media, bool add_bos, sn_err *err)
 {
-    fus_prompt p    = {0};
-    stretch    s    = {.out = &p, .vocab = v, .add_bos = add_bos, .err = err};
-    size_t     used = 0;
-    sn_status  st   = SN_OK;
+    fus_prompt p = {0};
+    stretch s = {.out = &p, .vocab = v, .add_bos = add_bos, .err = err};
+    size_t used = 0;
+    sn_status st = SN_OK;
     for (size_t i = 0; i < n_parts && st == SN_OK; i++) {
         const char *text = parts[i].text, *end = text + parts[i].n;
         while (text < end && st == SN_OK) {
             const char *mark = memchr(text, FUS_MEDIA_MARK, (size_t)(end - text));
-            size_t      run  = (size_t)((mark ? mark : end) - text);
-            st               = stretch_push(&s, text, run, parts[i].framing);
+            size_t run = (size_t)((mark ? mark : end) - text);
+            st = stretch_push(&s, text, run, parts[i].framing);
             if (st == SN_OK && mark && used < n_media) st = push_medium(&s, &media[used], used);
             used += mark != NULL;
             text += run + (mark != NULL);
@@ -155,7 +155,8 @@ sn_status fus_prompt_build(fus_prompt *out, const txt_vocab *v, const txt_part *
 /* The rows of medium `m`: out [n_rows, n_embd]. */
 static sn_status encode_medium(fus_medium *m, float *out, sn_err *err)
 {
-    return m->audio ? aud_model_encode(m->audio, m->sound->samples, m->sound->n, out, err) : vis_model_encode(m->vision, &m->tiles, out, err);
+    return m->audio ? aud_model_encode(m->audio, m->sound->samples, m->sound->n, out, err)
+                    : vis_model_encode(m->vision, &m->tiles, out, err);
 }
 
 static size_t medium_rows(const fus_medium *m)
@@ -165,11 +166,11 @@ static size_t medium_rows(const fus_medium *m)
 
 sn_status fus_prompt_embed(const fus_prompt *p, const txt_model *m, fus_medium *media, size_t n_media, float **out, sn_err *err)
 {
-    const size_t d       = txt_model_hparams(m)->n_embd;
-    size_t       n_value = 0;
-    sn_status    st      = SN_OK;
-    float       *rows    = sn_mul_ok(p->n_pos, d, &n_value) ? sn_alloc(n_value, sizeof(float)) : NULL; /* [n_pos, n_embd] */
-    float      **encoded = calloc(n_media + 1, sizeof *encoded);                                       /* each [rows, n_embd] */
+    const size_t d = txt_model_hparams(m)->n_embd;
+    size_t n_value = 0;
+    sn_status st = SN_OK;
+    float *rows = sn_mul_ok(p->n_pos, d, &n_value) ? sn_alloc(n_value, sizeof(float)) : NULL; /* [n_pos, n_embd] */
+    float **encoded = calloc(n_media + 1, sizeof *encoded);                                   /* each [rows, n_embd] */
     if (rows == NULL || encoded == NULL) st = sn_fail(err, SN_ENOMEM, "out of memory for a prompt of %zu positions", p->n_pos);
     for (size_t i = 0; i < n_media && st == SN_OK; i++) {
         encoded[i] = sn_mul_ok(medium_rows(&media[i]), d, &n_value) ? sn_alloc(n_value, sizeof(float)) : NULL;

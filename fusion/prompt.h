@@ -11,9 +11,9 @@
 
 /* A medium made ready: cut and counted, not yet encoded. Exactly one of vision and sound is set. */
 typedef struct {
-    vis_model          *vision;
-    vis_prepared        tiles;
-    aud_model          *audio;
+    vis_model *vision;
+    vis_prepared tiles;
+    aud_model *audio;
     const senses_sound *sound;
 } fus_medium;
 void fus_medium_free(fus_medium *m);
@@ -25,11 +25,11 @@ typedef struct {
 } fus_chunk;
 
 typedef struct {
-    txt_ids    ids;
+    txt_ids ids;
     fus_chunk *chunks;
-    size_t     n_chunks, cap_chunks;
-    size_t     n_pos; /* positions in all: ids and rows */
-    size_t     n_rows;
+    size_t n_chunks, cap_chunks;
+    size_t n_pos; /* positions in all: ids and rows */
+    size_t n_rows;
 } fus_prompt;
 void fus_prompt_free(fus_prompt *p);
 
@@ -43,11 +43,11 @@ sn_status fus_prompt_embed(const fus_prompt *p, const txt_model *m, fus_medium *
 
 /* Growing text. */
 typedef struct {
-    char  *p;
+    char *p;
     size_t n, cap;
 } fus_text;
-void      fus_text_free(fus_text *t);
-sn_status fus_text_append(fus_text *t, const char *p, size_t n, sn_err *err);      /* as data: FUS_MEDIA_MARK bytes become U+FFFD */
+void fus_text_free(fus_text *t);
+sn_status fus_text_append(fus_text *t, const char *p, size_t n, sn_err *err); /* as data: FUS_MEDIA_MARK bytes become U+FFFD */
 sn_status fus_text_append_mark(fus_text *t, sn_err *err);
 
 #endif

@@ -5,23 +5,23 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define AUTO_CTX_MIN 4096     /* positions, when the caller leaves the choice to us */
-#define AUTO_CTX_ANSWER 2048  /* room for an answer of open length */
-#define REPEAT_LAST 64        /* tokens that the repeat penalty looks back at */
+#define AUTO_CTX_MIN 4096    /* positions, when the caller leaves the choice to us */
+#define AUTO_CTX_ANSWER 2048 /* room for an answer of open length */
+#define REPEAT_LAST 64       /* tokens that the repeat penalty looks back at */
 
 struct senses_session {
-    senses_text          *text;
-    senses_encoder       *vision, *audio;
+    senses_text *text;
+    senses_encoder *vision, *audio;
     senses_session_params params;
-    char                 *system;
-    fus_conversation      talk;
-    txt_session          *kv; /* opened with the first prompt, when its size is known */
-    txt_sampler          *sampler;
-    float                *logits, *trial; /* [n_vocab]: behind the last position; the sampler's scratch copy */
-    bool                  ready;          /* logits are those of the next token */
-    txt_id                pending;        /* sampled, not yet in the KV cache */
-    fus_text              answer;         /* of the running answer */
-    fus_text              notes;
+    char *system;
+    fus_conversation talk;
+    txt_session *kv; /* opened with the first prompt, when its size is known */
+    txt_sampler *sampler;
+    float *logits, *trial; /* [n_vocab]: behind the last position; the sampler's scratch copy */
+    bool ready;            /* logits are those of the next token */
+    txt_id pending;        /* sampled, not yet in the KV cache */
+    fus_text answer;       /* of the running answer */
+    fus_text notes;
 };
 
 void senses_session_defaults(senses_session_params *p)
@@ -43,15 +43,15 @@ static sn_status take_encoder(senses_session *s, senses_encoder *c, sn_err *err)
 
 static sn_status open_sampler(senses_session *s, sn_err *err)
 {
-    const senses_session_params *p        = &s->params;
-    const txt_sampling           sampling = {
-                  .temperature    = p->temperature,
-                  .top_k          = p->top_k,
-                  .top_p          = p->top_p,
-                  .min_p          = p->min_p,
-                  .repeat_penalty = p->repeat_penalty,
-                  .repeat_last    = REPEAT_LAST,
-                  .seed           = p->seed,
+    const senses_session_params *p = &s->params;
+    const txt_sampling sampling = {
+        .temperature = p->temperature,
+        .top_k = p->top_k,
+        .top_p = p->top_p,
+        .min_p = p->min_p,
+        .repeat_penalty = p->repeat_penalty,
+        .repeat_last = REPEAT_LAST,
+        .seed = p->seed,
     };
     return txt_sampler_open(&s->sampler, &sampling, senses_text_n_vocab(s->text), err);
 }
@@ -73,8 +73,8 @@ senses_status senses_session_open(senses_session **out, senses_text *t, senses_e
     senses_session *s = calloc(1, sizeof *s);
     if (s == NULL) return sn_fail(err, SN_ENOMEM, "out of memory");
     sn_status st = SN_OK;
-    s->text      = t;
-    s->pending   = TXT_NO_ID;
+    s->text = t;
+    s->pending = TXT_NO_ID;
     if (p)
         s->params = *p;
     else
@@ -82,8 +82,8 @@ senses_status senses_session_open(senses_session **out, senses_text *t, senses_e
     if (s->params.system && (s->system = strdup(s->params.system)) == NULL) st = sn_fail(err, SN_ENOMEM, "out of memory");
     for (size_t i = 0; i < n_encoders && st == SN_OK; i++) st = take_encoder(s, encoders[i], err);
     const size_t n_vocab = senses_text_n_vocab(t);
-    s->logits            = sn_alloc(n_vocab, sizeof(float));
-    s->trial             = sn_alloc(n_vocab, sizeof(float));
+    s->logits = sn_alloc(n_vocab, sizeof(float));
+    s->trial = sn_alloc(n_vocab, sizeof(float));
     if (st == SN_OK && (s->logits == NULL || s->trial == NULL)) st = sn_fail(err, SN_ENOMEM, "out of memory");
     if (st == SN_OK) st = open_sampler(s, err);
     if (st == SN_OK) st = open_conversation(s, err);
@@ -114,8 +114,8 @@ void senses_session_clear(senses_session *s)
     fus_conversation_free(&s->talk);
     if (s->system && s->talk.framed) (void)fus_conversation_system(&s->talk, s->system, NULL);
     if (s->kv) txt_session_truncate(s->kv, 0);
-    s->pending  = TXT_NO_ID;
-    s->ready    = false;
+    s->pending = TXT_NO_ID;
+    s->ready = false;
     s->answer.n = 0;
 }
 
@@ -144,11 +144,12 @@ static sn_status ready_image(senses_session *s, const senses_image *img, fus_med
     if (s->vision == NULL)
         return sn_fail(err, SN_EUSAGE, "%s: reads text only: a picture needs the image encoder that was trained with it (--mmproj)",
                        s->text->path);
-    m->vision    = s->vision->vision;
+    m->vision = s->vision->vision;
     sn_status st = vis_model_prepare(m->vision, &img->pixels, (vis_fit)s->params.fit, &m->tiles, err);
     if (st != SN_OK) return st;
     char line[160], tiles[64] = "";
-    if (m->tiles.n_tiles > 1) snprintf(tiles, sizeof tiles, "%zux%zu tiles%s = ", m->tiles.grid_w, m->tiles.grid_h, m->tiles.overview ? " + overview" : "");
+    if (m->tiles.n_tiles > 1)
+        snprintf(tiles, sizeof tiles, "%zux%zu tiles%s = ", m->tiles.grid_w, m->tiles.grid_h, m->tiles.overview ? " + overview" : "");
     snprintf(line, sizeof line, "image %zu: %zux%zu -> %s%zu tokens", number, img->pixels.w, img->pixels.h, tiles, m->tiles.n_tok);
     return note(s, line, err);
 }
@@ -168,8 +169,8 @@ static sn_status ready_sound(senses_session *s, const senses_sound *snd, fus_med
 /* Cuts and counts the pictures and sounds of a prompt; text media are part of its words. */
 static sn_status ready_media(senses_session *s, const senses_medium *media, size_t n_media, fus_medium *out, size_t *n_out, sn_err *err)
 {
-    s->notes.n   = 0;
-    size_t n     = 0;
+    s->notes.n = 0;
+    size_t n = 0;
     sn_status st = SN_OK;
     for (size_t i = 0; i < n_media && st == SN_OK; i++) {
         if (media[i].image) st = ready_image(s, media[i].image, &out[n++], i + 1, err);
@@ -185,7 +186,7 @@ static sn_status ready_media(senses_session *s, const senses_medium *media, size
 static sn_status make_room(senses_session *s, size_t n_pos, size_t n_predict, sn_err *err)
 {
     const size_t past = senses_session_n_past(s), n_train = senses_text_n_ctx_train(s->text);
-    size_t       need = past + n_pos + (n_predict ? n_predict : 1);
+    size_t need = past + n_pos + (n_predict ? n_predict : 1);
     if (s->kv == NULL) {
         size_t n_ctx = s->params.n_ctx;
         if (n_ctx == 0) {
@@ -217,50 +218,51 @@ static sn_status close_answer(senses_session *s, sn_err *err)
 {
     if (!s->ready && s->answer.n == 0) return SN_OK;
     sn_status st = fus_conversation_answered(&s->talk, s->answer.p ? s->answer.p : "", s->answer.n, err);
-    s->answer.n  = 0;
-    s->ready     = false;
+    s->answer.n = 0;
+    s->ready = false;
     return st;
 }
 
 static sn_status evaluate(senses_session *s, const fus_prompt *p, fus_medium *media, size_t n_media, float *logits, bool all, sn_err *err)
 {
     if (p->n_rows == 0) return txt_session_eval_ids(s->kv, p->ids.ids, p->ids.n, logits, all, err);
-    float    *rows = NULL; /* [n_pos, n_embd] */
-    sn_status st   = fus_prompt_embed(p, s->text->model, media, n_media, &rows, err);
+    float *rows = NULL; /* [n_pos, n_embd] */
+    sn_status st = fus_prompt_embed(p, s->text->model, media, n_media, &rows, err);
     if (st == SN_OK) st = txt_session_eval_embd(s->kv, rows, p->n_pos, logits, all, err);
     sn_free(rows);
     return st;
 }
 
 typedef struct { /* one prompt on its way */
-    const char          *prompt;
+    const char *prompt;
     const senses_medium *media;
-    size_t               n_media, n_predict;
-    senses_matrix       *all; /* NULL: only the last position's logits, into s->logits */
+    size_t n_media, n_predict;
+    senses_matrix *all; /* NULL: only the last position's logits, into s->logits */
 } question;
 
 static sn_status read_prompt(senses_session *s, const question *q, fus_medium *ready, sn_err *err)
 {
-    size_t       n_ready = 0;
-    txt_parts    parts   = {0};
-    fus_prompt   layout  = {0};
-    const size_t n_read  = s->talk.read.n;
-    sn_status    st      = ready_media(s, q->media, q->n_media, ready, &n_ready, err);
-    bool         asked   = st == SN_OK;
+    size_t n_ready = 0;
+    txt_parts parts = {0};
+    fus_prompt layout = {0};
+    const size_t n_read = s->talk.read.n;
+    sn_status st = ready_media(s, q->media, q->n_media, ready, &n_ready, err);
+    bool asked = st == SN_OK;
     if (st == SN_OK) st = fus_conversation_ask(&s->talk, q->prompt, q->media, q->n_media, &parts, err);
     asked = asked && st == SN_OK;
     if (st == SN_OK)
-        st = fus_prompt_build(&layout, txt_model_vocab(s->text->model), parts.parts, parts.n, ready, n_ready, senses_session_n_past(s) == 0, err);
+        st = fus_prompt_build(&layout, txt_model_vocab(s->text->model), parts.parts, parts.n, ready, n_ready, senses_session_n_past(s) == 0,
+                              err);
     if (st == SN_OK && layout.n_pos == 0) st = sn_fail(err, SN_EUSAGE, "the prompt is empty");
     if (st == SN_OK) st = make_room(s, layout.n_pos, q->n_predict, err);
     const size_t n_past = senses_session_n_past(s);
-    float       *logits = s->logits;
+    float *logits = s->logits;
     if (st == SN_OK && q->all) {
         size_t n;
         q->all->rows = layout.n_pos;
         q->all->cols = senses_text_n_vocab(s->text);
         q->all->data = sn_mul_ok(q->all->rows, q->all->cols, &n) ? sn_alloc(n, sizeof(float)) : NULL; /* [n_pos, n_vocab] */
-        logits       = q->all->data;
+        logits = q->all->data;
         if (logits == NULL) st = sn_fail(err, SN_ENOMEM, "out of memory for the logits of %zu positions", layout.n_pos);
     }
     if (st == SN_OK) st = evaluate(s, &layout, ready, n_ready, logits, q->all != NULL, err);
@@ -279,7 +281,7 @@ static sn_status ask(senses_session *s, const question *q, sn_err *err)
     if (st != SN_OK) return st;
     fus_medium *ready = calloc(q->n_media + 1, sizeof *ready);
     if (ready == NULL) return sn_fail(err, SN_ENOMEM, "out of memory");
-    st       = read_prompt(s, q, ready, err);
+    st = read_prompt(s, q, ready, err);
     s->ready = st == SN_OK && q->all == NULL;
     free(ready);
     return st;
@@ -294,8 +296,8 @@ senses_status senses_session_prompt(senses_session *s, const char *prompt, const
 senses_status senses_session_logits(senses_session *s, const char *prompt, const senses_medium *media, size_t n_media, bool all,
                                     senses_matrix *out, senses_error *err)
 {
-    senses_matrix m  = {0};
-    sn_status     st = ask(s, &(question){.prompt = prompt, .media = media, .n_media = n_media, .all = all ? &m : NULL}, err);
+    senses_matrix m = {0};
+    sn_status st = ask(s, &(question){.prompt = prompt, .media = media, .n_media = n_media, .all = all ? &m : NULL}, err);
     if (st == SN_OK && !all) {
         m = (senses_matrix){.rows = 1, .cols = senses_text_n_vocab(s->text)};
         m.data = sn_alloc(m.cols, sizeof(float)); /* [1, n_vocab] */
@@ -315,9 +317,9 @@ senses_status senses_session_logits(senses_session *s, const char *prompt, const
 
 static sn_status append_piece(senses_session *s, txt_id id, sn_err *err)
 {
-    char             buf[256];
+    char buf[256];
     const txt_vocab *v = txt_model_vocab(s->text->model);
-    const size_t     n = txt_piece(v, id, s->params.raw, buf, sizeof buf);
+    const size_t n = txt_piece(v, id, s->params.raw, buf, sizeof buf);
     if (n <= sizeof buf) return fus_text_append(&s->answer, buf, n, err);
     char *big = malloc(n);
     if (big == NULL) return sn_fail(err, SN_ENOMEM, "out of memory for an answer");
@@ -331,7 +333,7 @@ senses_status senses_session_next(senses_session *s, int32_t *id, bool *end, sen
 {
     if (!s->ready) return sn_fail(err, SN_EUSAGE, "an answer was asked for before a prompt");
     const txt_vocab *v = txt_model_vocab(s->text->model);
-    *end               = false;
+    *end = false;
     if (s->pending != TXT_NO_ID) {
         if (txt_session_n_past(s->kv) >= txt_session_n_ctx(s->kv)) {
             *end = true;
@@ -348,26 +350,26 @@ senses_status senses_session_next(senses_session *s, int32_t *id, bool *end, sen
         return SN_OK;
     }
     s->pending = next;
-    *id        = next;
+    *id = next;
     return append_piece(s, next, err);
 }
 
 /* The answer's text on its way out: held back are an unfinished character and what may become the template's stop text. */
 typedef struct {
     senses_text_fn fn;
-    void          *user;
-    const char    *stop; /* NULL: none */
-    fus_text      *text; /* the whole answer */
-    size_t         shown;
-    bool           trim, stopped; /* trim: leading blanks belong to the frame */
+    void *user;
+    const char *stop; /* NULL: none */
+    fus_text *text;   /* the whole answer */
+    size_t shown;
+    bool trim, stopped; /* trim: leading blanks belong to the frame */
 } outlet;
 
 /* Bytes at the end of p[n] that begin a UTF-8 character which is not complete yet. */
 static size_t unfinished(const char *p, size_t n)
 {
     for (size_t back = 1; back <= 3 && back <= n; back++) {
-        const unsigned char c    = (unsigned char)p[n - back];
-        const size_t        want = c >= 0xF0 ? 4 : c >= 0xE0 ? 3 : c >= 0xC0 ? 2 : 1;
+        const unsigned char c = (unsigned char)p[n - back];
+        const size_t want = c >= 0xF0 ? 4 : c >= 0xE0 ? 3 : c >= 0xC0 ? 2 : 1;
         if (c >= 0xC0) return want > back ? back : 0;
         if (c < 0x80) return 0;
     }
@@ -385,16 +387,16 @@ static size_t begins_stop(const char *p, size_t n, const char *stop)
 
 static void show(outlet *o, bool last)
 {
-    fus_text *t    = o->text;
-    size_t    upto = t->n;
+    fus_text *t = o->text;
+    size_t upto = t->n;
     if (o->trim)
         while (o->shown < upto && (t->p[o->shown] == ' ' || t->p[o->shown] == '\n')) o->shown++;
     o->trim = o->trim && o->shown == upto;
     if (o->stop && *o->stop) {
         const char *hit = memmem(t->p + o->shown, upto - o->shown, o->stop, strlen(o->stop));
         if (hit) {
-            upto       = (size_t)(hit - t->p);
-            t->n       = upto;
+            upto = (size_t)(hit - t->p);
+            t->n = upto;
             o->stopped = true;
         } else if (!last) {
             upto -= begins_stop(t->p + o->shown, upto - o->shown, o->stop);
@@ -409,14 +411,14 @@ senses_status senses_session_answer(senses_session *s, size_t n_predict, senses_
                                     senses_error *err)
 {
     txt_ids list = {0};
-    outlet  o    = {.fn = fn, .user = user, .text = &s->answer, .trim = s->talk.framed != NULL};
+    outlet o = {.fn = fn, .user = user, .text = &s->answer, .trim = s->talk.framed != NULL};
     if (s->talk.framed) o.stop = txt_chat_stop(s->talk.framed);
-    s->answer.n  = 0;
+    s->answer.n = 0;
     sn_status st = SN_OK;
     for (size_t n = 0; st == SN_OK && !o.stopped && (n_predict == 0 || n < n_predict); n++) {
-        int32_t id  = 0;
-        bool    end = false;
-        st          = senses_session_next(s, &id, &end, err);
+        int32_t id = 0;
+        bool end = false;
+        st = senses_session_next(s, &id, &end, err);
         if (st != SN_OK || end) break;
         st = txt_ids_push(&list, id, err);
         if (st == SN_OK) show(&o, false);

@@ -33,15 +33,15 @@ bool senses_whisper_multilingual(const senses_whisper *w)
 /* Hands segments on in the public form. */
 static void forward_segment(void *user, const aud_segment *s)
 {
-    const senses_transcribe_callbacks *cb  = user;
-    senses_segment                     out = {
-                            .start_s           = s->start_s,
-                            .end_s             = s->end_s,
-                            .text              = s->text,
-                            .avg_log_prob      = s->avg_log_prob,
-                            .no_speech_prob    = s->no_speech_prob,
-                            .compression_ratio = s->compression_ratio,
-                            .temperature       = s->temperature,
+    const senses_transcribe_callbacks *cb = user;
+    senses_segment out = {
+        .start_s = s->start_s,
+        .end_s = s->end_s,
+        .text = s->text,
+        .avg_log_prob = s->avg_log_prob,
+        .no_speech_prob = s->no_speech_prob,
+        .compression_ratio = s->compression_ratio,
+        .temperature = s->temperature,
     };
     if (cb->segment) cb->segment(cb->user, &out);
 }
@@ -52,23 +52,23 @@ static bool forward_progress(void *user, double done_s, double total_s)
     return cb->progress == NULL || cb->progress(cb->user, done_s, total_s);
 }
 
-senses_status senses_transcribe(senses_whisper *w, const char *path, const senses_transcribe_params *p, const senses_transcribe_callbacks *cb,
-                                const char **language, double *seconds, senses_error *err)
+senses_status senses_transcribe(senses_whisper *w, const char *path, const senses_transcribe_params *p,
+                                const senses_transcribe_callbacks *cb, const char **language, double *seconds, senses_error *err)
 {
     aud_transcribe_params params;
     aud_transcribe_defaults(&params);
-    params.language              = p->language;
-    params.translate             = p->translate;
-    params.word_timestamps       = p->word_timestamps;
+    params.language = p->language;
+    params.translate = p->translate;
+    params.word_timestamps = p->word_timestamps;
     params.condition_on_previous = !p->no_context;
-    params.temperature           = p->temperature;
-    params.prompt                = p->prompt;
-    params.seed                  = p->seed;
-    senses_transcribe_callbacks   given   = cb ? *cb : (senses_transcribe_callbacks){0};
+    params.temperature = p->temperature;
+    params.prompt = p->prompt;
+    params.seed = p->seed;
+    senses_transcribe_callbacks given = cb ? *cb : (senses_transcribe_callbacks){0};
     const aud_transcribe_callbacks forward = {.segment = forward_segment, .progress = forward_progress, .user = &given};
 
     aud_source *src = NULL;
-    sn_status   st  = aud_source_open(&src, path, err);
+    sn_status st = aud_source_open(&src, path, err);
     if (st == SN_OK) st = aud_transcribe(w->model, src, &params, &forward, language, seconds, err);
     aud_source_close(src);
     return st;

@@ -46,16 +46,17 @@ size_t senses_text_n_ctx_train(const senses_text *t)
     return txt_model_hparams(t->model)->n_ctx_train;
 }
 
-senses_status senses_tokenize(const senses_text *t, const char *text, size_t n, bool special, int32_t **ids, size_t *n_ids, senses_error *err)
+senses_status senses_tokenize(const senses_text *t, const char *text, size_t n, bool special, int32_t **ids, size_t *n_ids,
+                              senses_error *err)
 {
-    txt_ids   list  = {0};
-    unsigned  flags = special ? TXT_PARSE_SPECIAL | TXT_ADD_BOS_EOS : TXT_PLAIN;
-    sn_status st    = txt_tokenize(txt_model_vocab(t->model), text, n, flags, &list, err);
-    int32_t  *copy  = NULL;
+    txt_ids list = {0};
+    unsigned flags = special ? TXT_PARSE_SPECIAL | TXT_ADD_BOS_EOS : TXT_PLAIN;
+    sn_status st = txt_tokenize(txt_model_vocab(t->model), text, n, flags, &list, err);
+    int32_t *copy = NULL;
     if (st == SN_OK && (copy = malloc((list.n + 1) * sizeof *copy)) == NULL) st = sn_fail(err, SN_ENOMEM, "out of memory");
     if (st == SN_OK) {
         if (list.n) memcpy(copy, list.ids, list.n * sizeof *copy);
-        *ids   = copy;
+        *ids = copy;
         *n_ids = list.n;
     }
     txt_ids_free(&list);
