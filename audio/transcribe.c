@@ -179,8 +179,10 @@ static bool silent(const job *j, size_t seek)
     return true;
 }
 
-/* The window through the encoder, and into the decoder's caches. Behind the end of the sound there is silence. */
-static sn_status encode(job *j, size_t seek, sn_err *err)
+/* The window of n_frames through the encoder, and into the decoder's caches. Behind the end of the sound the normalised mel
+ * is 0, as faster-whisper has it (openai/whisper puts digital silence there): with tiny.en, 72 recordings of 2 to 12 s shifted
+ * and with noise had a word error rate of 1.3 % so and 1.7 % with silence. */
+static sn_status encode(job *j, size_t seek, size_t n_frames, sn_err *err)
 {
     aud_whisper *w = j->scribe.w;
     const size_t n_mel = w->file.hp.n_mel, skip = seek < MARGIN_FRAMES ? 0 : MARGIN_FRAMES; /* frames of the left margin */
@@ -189,6 +191,8 @@ static sn_status encode(job *j, size_t seek, sn_err *err)
     if (st != SN_OK) return st;
     for (size_t i = 0; i < n_mel; i++) memmove(j->mel + i * AUD_WINDOW_FRAMES, j->mel + i * LD + skip, AUD_WINDOW_FRAMES * sizeof *j->mel);
     aud_mel_normalise(j->mel, n_mel, AUD_WINDOW_FRAMES, AUD_WINDOW_FRAMES, NULL);
+    for (size_t i = 0; i < n_mel; i++)
+        memset(j->mel + i * AUD_WINDOW_FRAMES + n_frames, 0, (AUD_WINDOW_FRAMES - n_frames) * sizeof *j->mel);
     st = aud_encoder_run(w->encoder, j->mel, AUD_WINDOW_FRAMES, AUD_N_AUDIO_CTX, j->states, err);
     if (st == SN_OK) aud_decoder_set_window(&j->scribe.decoder, j->states);
     return st;
@@ -243,7 +247,7 @@ static sn_status window(job *j, size_t seek, size_t n_frames, size_t *step, sn_e
     const aud_transcribe_params *p = j->scribe.params;
     *step = n_frames;
     if (silent(j, seek)) return SN_OK;
-    sn_status st = encode(j, seek, err);
+    sn_status st = encode(j, seek, n_frames, err);
     if (st != SN_OK) return st;
     if (j->language < 0) j->language = (int)aud_scribe_language(&j->scribe);
     size_t sot;
