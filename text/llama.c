@@ -54,8 +54,8 @@ static void llama_layer(const txt_model *m, const txt_kv *kv, size_t il, size_t 
     sn_linear_apply(c, v, n_kv, h, d, &L->v, n_tok, tmp);
     if (rope) sn_rope(c, k, n_kv, n_tok, n_head_kv, dh, m->a.n_rot, pos, m->inv_freq, m->family->rope_interleaved);
     for (size_t j = 0; j < n_head_kv; j++) {
-        sn_f32_to_f16_rows(c, keys + (j * kv->n_ctx + n_past) * dh, dh, k + j * dh, n_kv, n_tok, dh);
-        sn_f32_to_f16_rows(c, values + (j * kv->n_ctx + n_past) * dh, dh, v + j * dh, n_kv, n_tok, dh);
+        sn_f32_to_f16_rows(keys + (j * kv->n_ctx + n_past) * dh, dh, k + j * dh, n_kv, n_tok, dh);
+        sn_f32_to_f16_rows(values + (j * kv->n_ctx + n_past) * dh, dh, v + j * dh, n_kv, n_tok, dh);
     }
     x += skip * d; /* from here on [n_out, n_embd] */
     h += skip * d;
