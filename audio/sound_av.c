@@ -116,6 +116,7 @@ static sn_status open_container(av *d, sn_err *err)
     rc = avformat_open_input(&d->format, NULL, NULL, &options); /* frees d->format when it fails */
     av_dict_free(&options);
     if (rc == AVERROR(ENOMEM)) return sn_fail(err, SN_ENOMEM, "out of memory");
+    if (rc == AVERROR(EINVAL)) return sn_fail(err, SN_EUNSUPPORTED, "is of a kind that is not read as sound"); /* not on our list */
     if (rc < 0) return sn_fail(err, SN_EUNSUPPORTED, "cannot be read as sound: %s", av_text(rc, text, sizeof text));
     d->bare = strcmp(d->format->iformat->name, "mp3") == 0 || strcmp(d->format->iformat->name, "aac") == 0;
     rc = avformat_find_stream_info(d->format, NULL);

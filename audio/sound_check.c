@@ -2,6 +2,7 @@
  * without a word, so each container's outer structure is walked here first. Contents stay the libraries' business. */
 #include "sound.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #define MAX_STEPS 1000000 /* chunks or boxes: more is no sound file */
@@ -205,17 +206,51 @@ static bool ebml_number(aud_file *f, uint64_t *at, bool keep_mark, uint64_t *out
     return true;
 }
 
-/* Matroska and WebM: the header element, then the segment, whose size may be unknown (a live recording). */
+/* Matroska and WebM: elements end to end. One of unknown size (the segment and clusters of a live recording) is walked into. */
 static sn_status check_mkv(aud_file *f, sn_err *err)
 {
     uint64_t at = 0, id, size;
-    for (size_t step = 0; step < 64; step++) {
-        if (!ebml_number(f, &at, true, &id) || !ebml_number(f, &at, false, &size)) break;
-        if (size == UINT64_MAX) return SN_OK;
+    for (size_t step = 0; step < MAX_STEPS && at < f->size; step++) {
+        uint64_t begin = at;
+        if (!ebml_number(f, &at, true, &id) || !ebml_number(f, &at, false, &size))
+            return f->size - begin < 12 ? cut(f, begin + 12, err) : SN_OK;
+        if (size == UINT64_MAX) continue;
         if (at > f->size || size > f->size - at) return cut(f, at + size, err);
         at += size;
     }
     return SN_OK;
+}
+
+/* FLV: after the header, tags of 11 bytes and their data, each followed by its size again. */
+static sn_status check_flv(aud_file *f, sn_err *err)
+{
+    unsigned char h[11];
+    if (!get(f, 0, h, 9)) return cut(f, 9, err);
+    uint64_t at = be(h + 5, 4) + 4;
+    for (size_t step = 0; step < MAX_STEPS && at < f->size; step++) {
+        if (!get(f, at, h, sizeof h)) return cut(f, at + sizeof h, err);
+        if ((h[0] & 0x1f) != 8 && (h[0] & 0x1f) != 9 && (h[0] & 0x1f) != 18) return SN_OK;
+        at += 11 + be(h + 1, 3) + 4;
+    }
+    return at > f->size ? cut(f, at, err) : SN_OK;
+}
+
+/* The number behind "\n<key> -i " in a NIST header, 0 when it is not there. */
+static uint64_t nist_number(const char *header, const char *key)
+{
+    const char *at = strstr(header, key);
+    return at ? strtoull(at + strlen(key), NULL, 10) : 0;
+}
+
+/* NIST SPHERE: a text header of 1024 bytes. Compressed files hold fewer bytes and pass. */
+static sn_status check_nist(aud_file *f, sn_err *err)
+{
+    char h[1025] = {0};
+    if (!get(f, 0, (unsigned char *)h, 1024)) return cut(f, 1024, err);
+    uint64_t n = nist_number(h, "\nsample_count -i "), ch = nist_number(h, "\nchannel_count -i ");
+    uint64_t bytes = nist_number(h, "\nsample_n_bytes -i ");
+    if (strstr(h, "shorten") || n > (uint64_t)1 << 40 || ch > AUD_MAX_CHANNELS || bytes > 8) return SN_OK;
+    return 1024 + n * ch * bytes > f->size ? cut(f, 1024 + n * ch * bytes, err) : SN_OK;
 }
 
 /* ASF: the header's file properties object tells the file's size. */
@@ -266,38 +301,50 @@ static size_t adts_frame(const unsigned char *h)
     return h[0] == 0xff && (h[1] & 0xf6) == 0xf0 && n >= 7 ? n : 0;
 }
 
-/* Frames that the first frame's Xing/Info tag declares, 0 when there is none. */
-static uint64_t xing_frames(aud_file *f, uint64_t at, const unsigned char *h)
+/* What the Xing/Info tag in the first frame, at `at`, declares: frames (its own not counted) and bytes from that frame on; 0
+ * where it does not say. */
+static void read_xing(aud_file *f, uint64_t at, const unsigned char *h, uint64_t *n_frame, uint64_t *n_byte)
 {
     bool mpeg1 = (h[1] >> 3 & 3) == 3, mono = h[3] >> 6 == 3;
-    unsigned char x[12];
+    unsigned char x[16];
     uint64_t tag = at + 4 + (mpeg1 ? (mono ? 17 : 32) : (mono ? 9 : 17));
-    if (!get(f, tag, x, 12) || (memcmp(x, "Xing", 4) != 0 && memcmp(x, "Info", 4) != 0) || !(x[7] & 1)) return 0;
-    return be(x + 8, 4);
+    if (!get(f, tag, x, sizeof x) || (memcmp(x, "Xing", 4) != 0 && memcmp(x, "Info", 4) != 0)) return;
+    if (x[7] & 1) *n_frame = be(x + 8, 4);
+    if ((x[7] & 3) == 3) *n_byte = be(x + 12, 4);
 }
 
-/* From the first frame on, frame by frame: a last one that is cut, or fewer than declared, is a truncated file. Where the chain
+/* Behind the ID3v2 tags that a stream may begin with. */
+static uint64_t skip_id3(aud_file *f)
+{
+    unsigned char h[10];
+    uint64_t at = 0;
+    while (get(f, at, h, 10) && memcmp(h, "ID3", 3) == 0) {
+        uint64_t size = (uint64_t)(h[6] & 127) << 21 | (uint64_t)(h[7] & 127) << 14 | (uint64_t)(h[8] & 127) << 7 | (h[9] & 127);
+        at += 10 + size + (h[5] & 16 ? 10 : 0);
+    }
+    return at;
+}
+
+/* From the first frame on, frame by frame: a last one that is cut, or less than declared, is a truncated file. Where the chain
  * breaks (a tag at the end, junk) the rest is the decoder's. */
 static sn_status check_frames(aud_file *f, size_t (*length)(const unsigned char *), bool mp3, sn_err *err)
 {
-    unsigned char h[10];
-    uint64_t at = 0, n = 0, declared = 0;
+    unsigned char h[7];
+    uint64_t at = skip_id3(f), begin = at, n = 0, n_frame = 0, n_byte = 0;
 
-    while (get(f, at, h, 10) && memcmp(h, "ID3", 3) == 0)
-        at += 10 + ((uint64_t)(h[6] & 127) << 21 | (uint64_t)(h[7] & 127) << 14 | (uint64_t)(h[8] & 127) << 7 | (h[9] & 127)) +
-              (h[5] & 16 ? 10 : 0);
     if (at > f->size) return cut(f, at, err);
     while (at < f->size) {
-        size_t size = get(f, at, h, 7) ? length(h) : 0;
+        size_t size = get(f, at, h, sizeof h) ? length(h) : 0;
         if (size == 0) break;
-        if (n == 0 && mp3) declared = xing_frames(f, at, h);
+        if (n == 0 && mp3) read_xing(f, at, h, &n_frame, &n_byte);
         if (at + size > f->size) return n == 0 ? SN_OK : cut(f, at + size, err); /* one alone may be chance */
         at += size;
         n++;
     }
-    if (n > 0 && declared > 0 && n < declared && f->size - at < 7) /* the tag's own frame may or may not be counted */
+    if (begin + n_byte > f->size) return cut(f, begin + n_byte, err);
+    if (n > 0 && n < n_frame && f->size - at < sizeof h)
         return sn_fail(err, SN_EFORMAT, "is truncated: %llu frames of the %llu it declares", (unsigned long long)n,
-                       (unsigned long long)declared);
+                       (unsigned long long)n_frame);
     return SN_OK;
 }
 
@@ -336,6 +383,8 @@ static const container containers[] = {
     {"mdat", 4, 4, NULL, check_mp4},
     {"\x1a\x45\xdf\xa3", 0, 4, NULL, check_mkv},
     {"\x30\x26\xb2\x75\x8e\x66\xcf\x11", 0, 8, NULL, check_asf},
+    {"FLV\x01", 0, 4, NULL, check_flv},
+    {"NIST_1A", 0, 7, NULL, check_nist},
     {"ID3", 0, 3, NULL, check_mp3},
 };
 

@@ -95,8 +95,11 @@ sn_status aud_sndfile_open(aud_decoder *out, aud_file *f, sn_err *err)
     if (!d) return sn_fail(err, SN_ENOMEM, "out of memory");
     d->file = f;
     d->snd = sf_open_virtual(&vio, SFM_READ, &info, d);
+    int codec = info.format & SF_FORMAT_SUBMASK;
     if (!d->snd) /* sf_strerror(NULL) would read a variable that all threads share */
         st = sn_fail(err, SN_EUNSUPPORTED, "libsndfile does not know it");
+    else if (codec >= SF_FORMAT_MPEG_LAYER_I && codec <= SF_FORMAT_MPEG_LAYER_III)
+        st = sn_fail(err, SN_EUNSUPPORTED, "MPEG audio is FFmpeg's: libsndfile keeps the encoder's delay and guesses the length");
     else
         st = aud_check_layout((size_t)info.channels, (size_t)info.samplerate, err);
     if (st == SN_OK) {
