@@ -16,13 +16,14 @@ typedef struct { /* what stands around a message of one role */
     const char *before, *after;
     bool trims;               /* Python's str.strip() on the message */
     const char *before_media; /* instead of `before` where a medium begins the message; NULL: the same */
+    const char *after_media;  /* behind each medium that stands ahead of the text */
 } frame;
 
 enum place { OWN_TURN, FIRST_USER, LAST_USER }; /* where the system message goes: inside a user's turn, ahead of its text */
 
 struct txt_chat_template {
     const char *name;
-    const char *has[4], *lacks[2]; /* what the Jinja program contains, all of it, and none of it */
+    const char *has[4], *lacks[2]; /* what the Jinja program contains, all of it, and none of it; no `has`: there is none */
     const char *eos;               /* where the program says eos_token: the spelling that is written here; NULL: it does not */
     const char *begin;             /* ahead of everything */
     const char *no_system;         /* ahead of a conversation that does not begin with a system message */
@@ -41,38 +42,39 @@ struct txt_chat_template {
 #define BAR "\xef\xbd\x9c" /* DeepSeek's full-width bar */
 #define DEEPSEEK_END "<" BAR "end\xe2\x96\x81of\xe2\x96\x81sentence" BAR ">"
 
+#define TURN(b, a)                                                                                                                         \
+    {                                                                                                                                      \
+        .before = b, .after = a                                                                                                            \
+    }
+#define TRIMMED(b, a)                                                                                                                      \
+    {                                                                                                                                      \
+        .before = b, .after = a, .trims = true                                                                                             \
+    }
 #define CHATML_TURNS                                                                                                                       \
-    .role = {[TXT_SYSTEM] = {"<|im_start|>system\n", "<|im_end|>\n", false, NULL},                                                         \
-             [TXT_USER] = {"<|im_start|>user\n", "<|im_end|>\n", false, NULL},                                                             \
-             [TXT_ASSISTANT] = {"<|im_start|>assistant\n", "<|im_end|>\n", false, NULL}},                                                  \
+    .role = {[TXT_SYSTEM] = TURN("<|im_start|>system\n", "<|im_end|>\n"),                                                                  \
+             [TXT_USER] = TURN("<|im_start|>user\n", "<|im_end|>\n"),                                                                      \
+             [TXT_ASSISTANT] = TURN("<|im_start|>assistant\n", "<|im_end|>\n")},                                                           \
     .open = "<|im_start|>assistant\n"
 #define CHATML_SYSTEM(text) "<|im_start|>system\n" text "<|im_end|>\n"
-#define LLAMA3_TURN(who)                                                                                                                   \
+#define SMOLVLM_TURN(who)                                                                                                                  \
     {                                                                                                                                      \
-        "<|start_header_id|>" who "<|end_header_id|>\n\n", "<|eot_id|>", true, NULL                                                        \
+        .before = who ": ", .after = "<end_of_utterance>\n", .before_media = who ":"                                                       \
     }
+#define LLAMA3_TURN(who) TRIMMED("<|start_header_id|>" who "<|end_header_id|>\n\n", "<|eot_id|>")
 #define LLAMA3_DATES "<|start_header_id|>system<|end_header_id|>\n\nCutting Knowledge Date: December 2023\nToday Date: 26 Jul 2024\n\n"
-#define MISTRAL(user_before, user_after, answer_before, answer_after, trims_answer)                                                        \
-    .eos = "</s>",                                                                                                                         \
-    .role = {[TXT_SYSTEM] = {"", "\n\n", false, NULL},                                                                                     \
-             [TXT_USER] = {user_before, user_after, false, NULL},                                                                          \
-             [TXT_ASSISTANT] = {answer_before, answer_after, trims_answer, NULL}},                                                         \
-    .open = ""
 
 /* The first that fits is taken: the particular ones stand ahead of the general ones. */
 static const txt_chat_template templates[] = {
     {.name = "smolvlm", /* SmolVLM, Idefics 3 */
      .has = {"<end_of_utterance>"},
      .begin = "<|im_start|>",
-     .role = {[TXT_SYSTEM] = {"System: ", "<end_of_utterance>\n", false, "System:"},
-              [TXT_USER] = {"User: ", "<end_of_utterance>\n", false, "User:"},
-              [TXT_ASSISTANT] = {"Assistant: ", "<end_of_utterance>\n", false, "Assistant:"}},
+     .role = {[TXT_SYSTEM] = SMOLVLM_TURN("System"), [TXT_USER] = SMOLVLM_TURN("User"), [TXT_ASSISTANT] = SMOLVLM_TURN("Assistant")},
      .open = "Assistant:"},
     {.name = "phi4",
      .has = {"<|im_start|>", "<|im_sep|>"},
-     .role = {[TXT_SYSTEM] = {"<|im_start|>system<|im_sep|>", "<|im_end|>", false, NULL},
-              [TXT_USER] = {"<|im_start|>user<|im_sep|>", "<|im_end|>", false, NULL},
-              [TXT_ASSISTANT] = {"<|im_start|>assistant<|im_sep|>", "<|im_end|>", false, NULL}},
+     .role = {[TXT_SYSTEM] = TURN("<|im_start|>system<|im_sep|>", "<|im_end|>"),
+              [TXT_USER] = TURN("<|im_start|>user<|im_sep|>", "<|im_end|>"),
+              [TXT_ASSISTANT] = TURN("<|im_start|>assistant<|im_sep|>", "<|im_end|>")},
      .open = "<|im_start|>assistant<|im_sep|>"},
     {.name = "smollm2",
      .has = {"<|im_start|>", "You are a helpful AI assistant named SmolLM, trained by Hugging Face<|im_end|>"},
@@ -94,43 +96,53 @@ static const txt_chat_template templates[] = {
     {.name = "mistral-v7",
      .has = {"[INST]", "[SYSTEM_PROMPT] "},
      .eos = "</s>",
-     .role = {[TXT_SYSTEM] = {"[SYSTEM_PROMPT] ", "[/SYSTEM_PROMPT]", false, NULL},
-              [TXT_USER] = {"[INST] ", "[/INST]", false, NULL},
-              [TXT_ASSISTANT] = {" ", "</s>", false, NULL}},
+     .role = {[TXT_SYSTEM] = TURN("[SYSTEM_PROMPT] ", "[/SYSTEM_PROMPT]"),
+              [TXT_USER] = TURN("[INST] ", "[/INST]"),
+              [TXT_ASSISTANT] = TURN(" ", "</s>")},
      .open = ""},
     {.name = "mistral-v7-tekken",
      .has = {"[INST]", "[SYSTEM_PROMPT]"},
      .eos = "</s>",
-     .role = {[TXT_SYSTEM] = {"[SYSTEM_PROMPT]", "[/SYSTEM_PROMPT]", false, NULL},
-              [TXT_USER] = {"[INST]", "[/INST]", false, NULL},
-              [TXT_ASSISTANT] = {"", "</s>", false, NULL}},
+     .role = {[TXT_SYSTEM] = TURN("[SYSTEM_PROMPT]", "[/SYSTEM_PROMPT]"),
+              [TXT_USER] = TURN("[INST]", "[/INST]"),
+              [TXT_ASSISTANT] = TURN("", "</s>")},
      .open = ""},
     {.name = "mistral-v1",
      .has = {"' [INST] ' + system_message"},
      .system = FIRST_USER,
-     MISTRAL(" [INST] ", " [/INST]", " ", "</s>", false)},
+     .eos = "</s>",
+     .role = {[TXT_SYSTEM] = TURN("", "\n\n"), [TXT_USER] = TURN(" [INST] ", " [/INST]"), [TXT_ASSISTANT] = TURN(" ", "</s>")},
+     .open = ""},
     {.name = "mistral-v3-first", /* the system message in the first turn, in the last one below */
      .has = {"\"[INST] \"", "[AVAILABLE_TOOLS]", "loop.first and system_message"},
      .system = FIRST_USER,
-     MISTRAL("[INST] ", "[/INST]", " ", "</s>", true)},
+     .eos = "</s>",
+     .role = {[TXT_SYSTEM] = TURN("", "\n\n"), [TXT_USER] = TURN("[INST] ", "[/INST]"), [TXT_ASSISTANT] = TRIMMED(" ", "</s>")},
+     .open = ""},
     {.name = "mistral-v3",
      .has = {"\"[INST] \"", "[AVAILABLE_TOOLS]"},
      .system = LAST_USER,
-     MISTRAL("[INST] ", "[/INST]", " ", "</s>", true)},
+     .eos = "</s>",
+     .role = {[TXT_SYSTEM] = TURN("", "\n\n"), [TXT_USER] = TURN("[INST] ", "[/INST]"), [TXT_ASSISTANT] = TRIMMED(" ", "</s>")},
+     .open = ""},
     {.name = "mistral-v3-tekken-first",
      .has = {"\"[INST]\"", "[AVAILABLE_TOOLS]", "loop.first and system_message"},
      .system = FIRST_USER,
-     MISTRAL("[INST]", "[/INST]", "", "</s>", false)},
+     .eos = "</s>",
+     .role = {[TXT_SYSTEM] = TURN("", "\n\n"), [TXT_USER] = TURN("[INST]", "[/INST]"), [TXT_ASSISTANT] = TURN("", "</s>")},
+     .open = ""},
     {.name = "mistral-v3-tekken",
      .has = {"\"[INST]\"", "[AVAILABLE_TOOLS]"},
      .system = LAST_USER,
-     MISTRAL("[INST]", "[/INST]", "", "</s>", false)},
+     .eos = "</s>",
+     .role = {[TXT_SYSTEM] = TURN("", "\n\n"), [TXT_USER] = TURN("[INST]", "[/INST]"), [TXT_ASSISTANT] = TURN("", "</s>")},
+     .open = ""},
     {.name = "llama2",
      .has = {"[INST]", "<<SYS>>"},
      .eos = "</s>",
-     .role = {[TXT_SYSTEM] = {"<<SYS>>\n", "\n<</SYS>>\n\n", false, NULL},
-              [TXT_USER] = {"[INST] ", " [/INST]", true, NULL},
-              [TXT_ASSISTANT] = {" ", " </s>", true, NULL}},
+     .role = {[TXT_SYSTEM] = TURN("<<SYS>>\n", "\n<</SYS>>\n\n"),
+              [TXT_USER] = TRIMMED("[INST] ", " [/INST]"),
+              [TXT_ASSISTANT] = TRIMMED(" ", " </s>")},
      .system = FIRST_USER,
      .trims_turn = true,
      .between = "<s>",
@@ -138,75 +150,82 @@ static const txt_chat_template templates[] = {
     {.name = "mistral-v0.1",
      .has = {"[INST]", "eos_token + ' '"},
      .system = FIRST_USER,
-     MISTRAL("[INST] ", " [/INST]", "", "</s> ", false)},
-    {.name = "mistral-v0.2", .has = {"[INST]"}, .system = FIRST_USER, MISTRAL("[INST] ", " [/INST]", "", "</s>", false)},
+     .eos = "</s>",
+     .role = {[TXT_SYSTEM] = TURN("", "\n\n"),
+              [TXT_USER] = {.before = "[INST] ", .after = " [/INST]", .after_media = "\n"},
+              [TXT_ASSISTANT] = TURN("", "</s> ")},
+     .open = ""},
+    {.name = "mistral-v0.2",
+     .has = {"[INST]"},
+     .system = FIRST_USER,
+     .eos = "</s>",
+     .role = {[TXT_SYSTEM] = TURN("", "\n\n"),
+              [TXT_USER] = {.before = "[INST] ", .after = " [/INST]", .after_media = "\n"},
+              [TXT_ASSISTANT] = TURN("", "</s>")},
+     .open = ""},
     {.name = "phi3",
      .has = {"<|assistant|>", "<|end|>"},
-     .role = {[TXT_SYSTEM] = {"<|system|>\n", "<|end|>\n", false, NULL},
-              [TXT_USER] = {"<|user|>\n", "<|end|>\n", false, NULL},
-              [TXT_ASSISTANT] = {"<|assistant|>\n", "<|end|>\n", false, NULL}},
-     .open = "<|assistant|>\n"},
-    {.name = "stablelm-zephyr",
-     .has = {"<|user|>", "<|assistant|>", "<|endoftext|>"},
-     .role = {[TXT_SYSTEM] = {"<|system|>\n", "<|endoftext|>\n", false, NULL},
-              [TXT_USER] = {"<|user|>\n", "<|endoftext|>\n", false, NULL},
-              [TXT_ASSISTANT] = {"<|assistant|>\n", "<|endoftext|>\n", false, NULL}},
+     .role = {[TXT_SYSTEM] = TURN("<|system|>\n", "<|end|>\n"),
+              [TXT_USER] = TURN("<|user|>\n", "<|end|>\n"),
+              [TXT_ASSISTANT] = TURN("<|assistant|>\n", "<|end|>\n")},
      .open = "<|assistant|>\n"},
     {.name = "zephyr", /* also TinyLlama */
      .has = {"<|user|>", "<|assistant|>", "eos_token"},
      .eos = "</s>",
-     .role = {[TXT_SYSTEM] = {"<|system|>\n", "</s>\n", false, NULL},
-              [TXT_USER] = {"<|user|>\n", "</s>\n", false, NULL},
-              [TXT_ASSISTANT] = {"<|assistant|>\n", "</s>\n", false, NULL}},
+     .role = {[TXT_SYSTEM] = TURN("<|system|>\n", "</s>\n"),
+              [TXT_USER] = TURN("<|user|>\n", "</s>\n"),
+              [TXT_ASSISTANT] = TURN("<|assistant|>\n", "</s>\n")},
+     .open = "<|assistant|>\n"},
+    {.name = "stablelm-zephyr",
+     .has = {"<|user|>", "<|assistant|>"},
+     .eos = "<|endoftext|>",
+     .role = {[TXT_SYSTEM] = TURN("<|system|>\n", "<|endoftext|>\n"),
+              [TXT_USER] = TURN("<|user|>\n", "<|endoftext|>\n"),
+              [TXT_ASSISTANT] = TURN("<|assistant|>\n", "<|endoftext|>\n")},
      .open = "<|assistant|>\n"},
     {.name = "monarch",
      .has = {"bos_token + message['role']"},
      .eos = "</s>",
-     .role = {[TXT_SYSTEM] = {"system\n", "</s>\n<s>", false, NULL},
-              [TXT_USER] = {"user\n", "</s>\n", false, NULL},
-              [TXT_ASSISTANT] = {"<s>assistant\n", "</s>\n", false, NULL}},
+     .role = {[TXT_SYSTEM] = TURN("system\n", "</s>\n<s>"),
+              [TXT_USER] = TURN("user\n", "</s>\n"),
+              [TXT_ASSISTANT] = TURN("<s>assistant\n", "</s>\n")},
      .between = "<s>",
      .open = "<s>assistant\n"},
     {.name = "gemma", /* Gemma 1 to 3; the first two refuse system messages, Gemma 3 does as here */
      .has = {"<start_of_turn>"},
-     .role = {[TXT_SYSTEM] = {"", "\n\n", false, NULL},
-              [TXT_USER] = {"<start_of_turn>user\n", "<end_of_turn>\n", true, NULL},
-              [TXT_ASSISTANT] = {"<start_of_turn>model\n", "<end_of_turn>\n", true, NULL}},
+     .role = {[TXT_SYSTEM] = TURN("", "\n\n"),
+              [TXT_USER] = TRIMMED("<start_of_turn>user\n", "<end_of_turn>\n"),
+              [TXT_ASSISTANT] = TRIMMED("<start_of_turn>model\n", "<end_of_turn>\n")},
      .system = FIRST_USER,
      .open = "<start_of_turn>model\n"},
     {.name = "openchat",
      .has = {"GPT4 Correct "},
-     .role = {[TXT_SYSTEM] = {"GPT4 Correct System: ", "<|end_of_turn|>", false, NULL},
-              [TXT_USER] = {"GPT4 Correct User: ", "<|end_of_turn|>", false, NULL},
-              [TXT_ASSISTANT] = {"GPT4 Correct Assistant: ", "<|end_of_turn|>", false, NULL}},
+     .role = {[TXT_SYSTEM] = TURN("GPT4 Correct System: ", "<|end_of_turn|>"),
+              [TXT_USER] = TURN("GPT4 Correct User: ", "<|end_of_turn|>"),
+              [TXT_ASSISTANT] = TURN("GPT4 Correct Assistant: ", "<|end_of_turn|>")},
      .open = "GPT4 Correct Assistant:"},
     {.name = "llava", /* LLaVA 1.5 as Hugging Face has it */
      .has = {"message['role'].upper() + ': '", "'ASSISTANT:'"},
-     .role = {[TXT_SYSTEM] = {"", " ", false, NULL},
-              [TXT_USER] = {"USER: ", " ", false, NULL},
-              [TXT_ASSISTANT] = {"ASSISTANT: ", " ", false, NULL}},
+     .role = {[TXT_SYSTEM] = TURN("", " "),
+              [TXT_USER] = {.before = "USER: ", .after = " ", .after_media = "\n"},
+              [TXT_ASSISTANT] = TURN("ASSISTANT: ", " ")},
      .open = "ASSISTANT:",
      .stop = "USER:"},
     {.name = "vicuna-orca",
      .has = {"USER: ", "ASSISTANT: ", "SYSTEM: "},
-     .role = {[TXT_SYSTEM] = {"SYSTEM: ", "\n", false, NULL},
-              [TXT_USER] = {"USER: ", "\n", false, NULL},
-              [TXT_ASSISTANT] = {"ASSISTANT: ", "</s>\n", false, NULL}},
+     .role = {[TXT_SYSTEM] = TURN("SYSTEM: ", "\n"), [TXT_USER] = TURN("USER: ", "\n"), [TXT_ASSISTANT] = TURN("ASSISTANT: ", "</s>\n")},
      .open = "ASSISTANT:",
      .stop = "USER:"},
     {.name = "vicuna-lines",
      .has = {"USER: ", "ASSISTANT: "},
-     .role = {[TXT_SYSTEM] = {"", "\n\n", false, NULL},
-              [TXT_USER] = {"USER: ", "\n", false, NULL},
-              [TXT_ASSISTANT] = {"ASSISTANT: ", "</s>\n", false, NULL}},
+     .role = {[TXT_SYSTEM] = TURN("", "\n\n"), [TXT_USER] = TURN("USER: ", "\n"), [TXT_ASSISTANT] = TURN("ASSISTANT: ", "</s>\n")},
      .open = "ASSISTANT:",
      .stop = "USER:"},
     {.name = "vicuna", /* Vicuna 1.1 and the original LLaVA 1.5 (conv_vicuna_v1): their files have no program */
-     .has = {"no program is like this"},
      .no_system = VICUNA_SYSTEM " ",
-     .role = {[TXT_SYSTEM] = {"", " ", false, NULL},
-              [TXT_USER] = {"USER: ", " ", false, NULL},
-              [TXT_ASSISTANT] = {"ASSISTANT: ", "</s>", false, NULL}},
+     .role = {[TXT_SYSTEM] = TURN("", " "),
+              [TXT_USER] = {.before = "USER: ", .after = " ", .after_media = "\n"},
+              [TXT_ASSISTANT] = TURN("ASSISTANT: ", "</s>")},
      .open = "ASSISTANT:",
      .stop = "USER:"},
     {.name = "deepseek-coder",
@@ -215,23 +234,22 @@ static const txt_chat_template templates[] = {
          "You are an AI programming assistant, utilizing the Deepseek Coder model, developed by Deepseek Company, and you only answer "
          "questions related to computer science. For politically sensitive questions, security and privacy issues, and other "
          "non-computer science questions, you will refuse to answer\n",
-     .role = {[TXT_SYSTEM] = {"", "", false, NULL},
-              [TXT_USER] = {"### Instruction:\n", "\n", false, NULL},
-              [TXT_ASSISTANT] = {"### Response:\n", "\n<|EOT|>\n", false, NULL}},
-     .open = "### Response:"},
+     .role = {[TXT_SYSTEM] = TURN("", ""),
+              [TXT_USER] = TURN("### Instruction:\n", "\n"),
+              [TXT_ASSISTANT] = TURN("### Response:\n", "\n<|EOT|>\n")},
+     .open = "### Response:\n"},
     {.name = "command-r",
      .has = {"<|START_OF_TURN_TOKEN|>", "<|USER_TOKEN|>"},
      .lacks = {"Available Tools", "<|START_RESPONSE|>"},
-     .role = {[TXT_SYSTEM] = {"<|START_OF_TURN_TOKEN|><|SYSTEM_TOKEN|>", "<|END_OF_TURN_TOKEN|>", false, NULL},
-              [TXT_USER] = {"<|START_OF_TURN_TOKEN|><|USER_TOKEN|>", "<|END_OF_TURN_TOKEN|>", true, NULL},
-              [TXT_ASSISTANT] = {"<|START_OF_TURN_TOKEN|><|CHATBOT_TOKEN|>", "<|END_OF_TURN_TOKEN|>", true, NULL}},
+     .role = {[TXT_SYSTEM] = TURN("<|START_OF_TURN_TOKEN|><|SYSTEM_TOKEN|>", "<|END_OF_TURN_TOKEN|>"),
+              [TXT_USER] = TRIMMED("<|START_OF_TURN_TOKEN|><|USER_TOKEN|>", "<|END_OF_TURN_TOKEN|>"),
+              [TXT_ASSISTANT] = TRIMMED("<|START_OF_TURN_TOKEN|><|CHATBOT_TOKEN|>", "<|END_OF_TURN_TOKEN|>")},
      .open = "<|START_OF_TURN_TOKEN|><|CHATBOT_TOKEN|>"},
     {.name = "llama3.1", /* 3.1 to 3.3; the date is what the program has where it is given none */
      .has = {"<|start_header_id|>", "Cutting Knowledge Date: December 2023", "26 Jul 2024"},
      .no_system = LLAMA3_DATES "<|eot_id|>",
-     .role = {[TXT_SYSTEM] = {LLAMA3_DATES, "<|eot_id|>", true, NULL},
-              [TXT_USER] = LLAMA3_TURN("user"),
-              [TXT_ASSISTANT] = LLAMA3_TURN("assistant")},
+     .role =
+         {[TXT_SYSTEM] = TRIMMED(LLAMA3_DATES, "<|eot_id|>"), [TXT_USER] = LLAMA3_TURN("user"), [TXT_ASSISTANT] = LLAMA3_TURN("assistant")},
      .open = "<|start_header_id|>assistant<|end_header_id|>\n\n"},
     {.name = "llama3",
      .has = {"<|start_header_id|>", "<|end_header_id|>"},
@@ -239,29 +257,27 @@ static const txt_chat_template templates[] = {
      .open = "<|start_header_id|>assistant<|end_header_id|>\n\n"},
     {.name = "deepseek2",
      .has = {"'Assistant: ' + message['content'] + eos_token", "'User: '"},
-     .role = {[TXT_SYSTEM] = {"", "\n\n", false, NULL},
-              [TXT_USER] = {"User: ", "\n\n", false, NULL},
-              [TXT_ASSISTANT] = {"Assistant: ", DEEPSEEK_END, false, NULL}},
+     .role = {[TXT_SYSTEM] = TURN("", "\n\n"), [TXT_USER] = TURN("User: ", "\n\n"), [TXT_ASSISTANT] = TURN("Assistant: ", DEEPSEEK_END)},
      .eos = DEEPSEEK_END,
      .open = "Assistant:"},
     {.name = "deepseek-r1",
      .has = {"<" BAR "Assistant" BAR ">", "<" BAR "User" BAR ">", "<" BAR "Assistant" BAR "><think>\\n"},
-     .role = {[TXT_SYSTEM] = {"", "", false, NULL},
-              [TXT_USER] = {"<" BAR "User" BAR ">", "", false, NULL},
-              [TXT_ASSISTANT] = {"<" BAR "Assistant" BAR ">", DEEPSEEK_END, false, NULL}},
+     .role = {[TXT_SYSTEM] = TURN("", ""),
+              [TXT_USER] = TURN("<" BAR "User" BAR ">", ""),
+              [TXT_ASSISTANT] = TURN("<" BAR "Assistant" BAR ">", DEEPSEEK_END)},
      .answers_only = true,
      .open = "<" BAR "Assistant" BAR "><think>\n"},
     {.name = "deepseek3",
      .has = {"<" BAR "Assistant" BAR ">", "<" BAR "User" BAR ">"},
-     .role = {[TXT_SYSTEM] = {"", "", false, NULL},
-              [TXT_USER] = {"<" BAR "User" BAR ">", "", false, NULL},
-              [TXT_ASSISTANT] = {"<" BAR "Assistant" BAR ">", DEEPSEEK_END, false, NULL}},
+     .role = {[TXT_SYSTEM] = TURN("", ""),
+              [TXT_USER] = TURN("<" BAR "User" BAR ">", ""),
+              [TXT_ASSISTANT] = TURN("<" BAR "Assistant" BAR ">", DEEPSEEK_END)},
      .open = "<" BAR "Assistant" BAR ">"},
     {.name = "granite", /* 3.x; the date that later ones put in front is left out: it would change every day */
      .has = {"<|start_of_role|>", "<|end_of_role|>"},
-     .role = {[TXT_SYSTEM] = {"<|start_of_role|>system<|end_of_role|>", "<|end_of_text|>\n", false, NULL},
-              [TXT_USER] = {"<|start_of_role|>user<|end_of_role|>", "<|end_of_text|>\n", false, NULL},
-              [TXT_ASSISTANT] = {"<|start_of_role|>assistant<|end_of_role|>", "<|end_of_text|>\n", false, NULL}},
+     .role = {[TXT_SYSTEM] = TURN("<|start_of_role|>system<|end_of_role|>", "<|end_of_text|>\n"),
+              [TXT_USER] = TURN("<|start_of_role|>user<|end_of_role|>", "<|end_of_text|>\n"),
+              [TXT_ASSISTANT] = TURN("<|start_of_role|>assistant<|end_of_role|>", "<|end_of_text|>\n")},
      .open = "<|start_of_role|>assistant<|end_of_role|>"},
 };
 enum { N_TEMPLATES = sizeof templates / sizeof templates[0] };
@@ -351,9 +367,9 @@ static sn_str answer_only(sn_str t)
     return t;
 }
 
-static bool begins_with_medium(const txt_message *m)
+static bool begins_with_medium(sn_str text)
 {
-    return m->n > 0 && m->text[0] == TXT_MEDIA_MARK;
+    return text.n > 0 && text.p[0] == TXT_MEDIA_MARK;
 }
 
 /* One turn. `inside`: the system message that goes into it, or NULL. */
@@ -363,13 +379,17 @@ static sn_status turn(const txt_chat_template *t, const txt_message *m, const tx
     sn_str text = {m->text, m->n};
     if (t->answers_only && m->role == TXT_ASSISTANT) text = answer_only(text);
     if (f->trims) text = trim_right(inside && t->trims_turn ? text : trim_left(text));
-    sn_status s = emit_framing(out, begins_with_medium(m) && f->before_media ? f->before_media : f->before, err);
+    sn_status s = emit_framing(out, begins_with_medium(text) && f->before_media ? f->before_media : f->before, err);
     if (s == SN_OK && inside) {
         sn_str after = {sys->after, strlen(sys->after)};
         if (t->trims_turn && text.n == 0) after = trim_right(after); /* stripping goes on into what stands in front */
         if (s == SN_OK) s = emit_framing(out, sys->before, err);
         if (s == SN_OK) s = emit(out, inside->text, inside->n, false, err);
         if (s == SN_OK) s = emit(out, after.p, after.n, true, err);
+    }
+    for (; s == SN_OK && f->after_media && begins_with_medium(text); text = (sn_str){text.p + 1, text.n - 1}) {
+        s = emit(out, text.p, 1, false, err);
+        if (s == SN_OK) s = emit_framing(out, f->after_media, err);
     }
     if (s == SN_OK) s = emit(out, text.p, text.n, false, err);
     return s == SN_OK ? emit_framing(out, f->after, err) : s;
@@ -457,7 +477,8 @@ static const txt_chat_template *by_program(sn_str program, sn_str eos)
 {
     for (size_t i = 0; i < N_TEMPLATES; i++) {
         const txt_chat_template *t = &templates[i];
-        bool fits = t->eos == NULL || eos.p == NULL || !contains(program, "eos_token") || sn_str_eq(eos, t->eos);
+        bool fits = t->has[0] != NULL;
+        fits = fits && (t->eos == NULL || eos.p == NULL || !contains(program, "eos_token") || sn_str_eq(eos, t->eos));
         for (size_t k = 0; k < 4 && t->has[k]; k++) fits = fits && contains(program, t->has[k]);
         for (size_t k = 0; k < 2 && t->lacks[k]; k++) fits = fits && !contains(program, t->lacks[k]);
         if (fits) return t;
