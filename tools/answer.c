@@ -55,14 +55,15 @@ static void explain_notes(const cli_options *o, const senses_session *s)
     }
 }
 
-int answer_get(cli_answer *a, const cli_options *o, senses_session *s, const char *prompt, const cli_media *media, bool stream)
+int answer_get(cli_answer *a, cli_runtime *rt, senses_session *s, const char *prompt, const cli_media *media, bool stream)
 {
+    const cli_options *o = rt->o;
     senses_error err = {0};
     listener l = {.answer = a, .stream = stream, .trim = !o->session.raw};
     size_t before = senses_session_n_past(s);
     double start_s = clock_s();
     buffer_add(&a->text, "", 0);
-    if (take_prompt(o, s, prompt, media, &err) != SN_OK) return runtime_say(&err);
+    if (take_prompt(o, s, prompt, media, &err) != SN_OK) return runtime_say(rt, &err);
     double prompt_s = clock_s() - start_s;
     size_t n_prompt = senses_session_n_past(s) - before;
     explain_notes(o, s);
@@ -74,7 +75,7 @@ int answer_get(cli_answer *a, const cli_options *o, senses_session *s, const cha
     a->seconds = prompt_s + answer_s;
     a->stopped = interrupt_seen();
     end_line(a);
-    if (status != SN_OK && status != SN_ECANCELLED) return runtime_say(&err);
+    if (status != SN_OK && status != SN_ECANCELLED) return runtime_say(rt, &err);
     diag_explain(o, "prompt: %zu tokens in %.2f s (%.1f tokens/s); answer: %zu tokens in %.2f s (%.1f tokens/s)", n_prompt, prompt_s,
                  prompt_s > 0 ? (double)n_prompt / prompt_s : 0, a->n_ids, answer_s, answer_s > 0 ? (double)a->n_ids / answer_s : 0);
     return EXIT_DONE;
@@ -90,8 +91,8 @@ void answer_free(cli_answer *a)
 cJSON *answer_json(const char *file, const char *type, const char *task, const char *model)
 {
     cJSON *j = json_object();
-    if (file != NULL) json_add_string(j, "file", file);
-    if (type != NULL) json_add_string(j, "type", type);
+    json_add_string(j, "file", file);
+    json_add_string(j, "type", type);
     json_add_string(j, "task", task);
     json_add_string(j, "model", path_base(model));
     return j;

@@ -18,10 +18,11 @@ typedef struct {
 
 /* Asks; with `stream` the text goes to standard output while it comes, and ends with a line. *a must be zeroed. EXIT_DONE, or EXIT_FAILED when it
  * was said on standard error what went wrong. answer_free in any case. */
-int answer_get(cli_answer *a, const cli_options *o, senses_session *s, const char *prompt, const cli_media *media, bool stream);
+int answer_get(cli_answer *a, cli_runtime *rt, senses_session *s, const char *prompt, const cli_media *media, bool stream);
 void answer_free(cli_answer *a);
 
-/* The fields that every result has: file (NULL: none), type, task, model, text; an error in the place of the text. */
+/* A result as JSON, with the fields that every result has: file and type (null where there is none), task, model. What follows
+ * is text or error, and at last seconds. */
 cJSON *answer_json(const char *file, const char *type, const char *task, const char *model);
 
 #endif

@@ -7,31 +7,30 @@
 #include <stdlib.h>
 #include <string.h>
 
-static bool has_medium(const cli_options *o, cli_medium_kind kind)
+/* The first picture of the question, NULL when it has none. */
+static const char *first_image(const cli_options *o)
 {
     for (size_t i = 0; i < o->n_media; i++)
-        if (o->media[i].kind == kind) return true;
-    return false;
+        if (o->media[i].kind == MEDIUM_IMAGE) return o->media[i].path;
+    return NULL;
 }
 
-/* The files of the question as one array of names; null for none, one name for one: what `file` is elsewhere. */
-static void add_files(cJSON *j, const cli_options *o)
+static const char *const kind_names[] = {[MEDIUM_IMAGE] = "image", [MEDIUM_AUDIO] = "audio", [MEDIUM_TEXT] = "text"};
+
+/* The result; several media make `file` and `type` arrays. */
+static cJSON *result(const cli_options *o, const char *model)
 {
-    if (o->n_media == 1) {
-        json_add_string(j, "file", o->media[0].path);
-        return;
-    }
-    if (o->n_media == 0) {
-        must(cJSON_AddNullToObject(j, "file"));
-        return;
-    }
-    cJSON *files = json_add_array(j, "file");
+    bool one = o->n_media == 1;
+    cJSON *j = answer_json(one ? o->media[0].path : NULL, one ? kind_names[o->media[0].kind] : NULL, "ask", model);
+    if (o->n_media <= 1) return j;
+    cJSON *files = must(cJSON_CreateArray()), *types = must(cJSON_CreateArray());
     for (size_t i = 0; i < o->n_media; i++) {
-        cJSON *one = json_object();
-        json_add_string(one, "name", o->media[i].path);
-        cJSON_AddItemToArray(files, cJSON_DetachItemFromObject(one, "name"));
-        cJSON_Delete(one);
+        json_append_string(files, o->media[i].path);
+        json_append_string(types, kind_names[o->media[i].kind]);
     }
+    cJSON_ReplaceItemInObjectCaseSensitive(j, "file", files);
+    cJSON_ReplaceItemInObjectCaseSensitive(j, "type", types);
+    return j;
 }
 
 static void write_ids(const cli_answer *a)
@@ -54,13 +53,10 @@ static int ask(cli_runtime *rt, const char *question)
     int status = EXIT_FAILED;
     double start_s = clock_s();
     if (media_load(&media, rt)) s = runtime_session(rt);
-    if (s != NULL) status = answer_get(&a, o, s, question, &media, !o->json && !o->ids);
+    if (s != NULL) status = answer_get(&a, rt, s, question, &media, !o->json && !o->ids);
     if (status == EXIT_DONE && o->ids) write_ids(&a);
     if (status == EXIT_DONE && o->json) {
-        cJSON *j = json_object();
-        add_files(j, o);
-        json_add_string(j, "task", "ask");
-        json_add_string(j, "model", path_base(senses_text_path(rt->text)));
+        cJSON *j = result(o, senses_text_path(rt->text));
         json_add_text(j, "text", a.text.data, a.text.n);
         json_add_number(j, "tokens", (double)a.n_ids);
         json_add_decimal(j, "seconds", clock_s() - start_s, 3);
@@ -79,12 +75,9 @@ static int run(const cli_options *o)
     int status = EXIT_FAILED;
     if (o->json && o->ids) return diag_usage("ask", "ask: --ids and --json exclude one another");
     if (!runtime_stdin_once(o, "ask")) return EXIT_USAGE;
-    if (has_medium(o, MEDIUM_IMAGE) && o->n_mmproj == 0) {
-        for (size_t i = 0; i < o->n_media; i++)
-            if (o->media[i].kind == MEDIUM_IMAGE) {
-                runtime_say_no_vision(o->media[i].path);
-                return EXIT_FAILED;
-            }
+    if (first_image(o) != NULL && o->n_mmproj == 0) {
+        runtime_say_no_vision(first_image(o));
+        return EXIT_FAILED;
     }
     if (strcmp(o->operands[0], "-") == 0) {
         size_t n;

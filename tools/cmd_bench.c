@@ -14,7 +14,8 @@ typedef struct {
     const char *path;
     char test[24]; /* pp512, tg128, image, window, decode */
     size_t n;
-    double *seconds; /* [repeats] */
+    const char *unit; /* "token" */
+    double *seconds;  /* [repeats] */
 } bench_test;
 
 /* What a file says of itself. */
@@ -22,6 +23,24 @@ typedef struct {
     char *type;
     double params, bytes;
 } bench_model;
+
+/* The type that most of the weights have, from "F32 0.1%, Q4_1 99.9%". malloc'ed; NULL when there is none. */
+static char *main_type(const char *shares)
+{
+    char name[32];
+    double share, most = 0;
+    char *type = NULL;
+    for (const char *s = shares; sscanf(s, " %31s %lf", name, &share) == 2; s++) {
+        if (share > most) {
+            most = share;
+            free(type);
+            type = must(strdup(name));
+        }
+        s = strchr(s, ',');
+        if (s == NULL) break;
+    }
+    return type;
+}
 
 static bench_model model_facts(const char *path)
 {
@@ -31,8 +50,8 @@ static bench_model model_facts(const char *path)
     if (stat(path, &st) == 0) m.bytes = (double)st.st_size;
     if (senses_describe_file(path, true, &text, NULL) == SN_OK) {
         cJSON *j = cJSON_Parse(text);
-        const cJSON *type = cJSON_GetObjectItemCaseSensitive(j, "type"), *params = cJSON_GetObjectItemCaseSensitive(j, "params");
-        if (cJSON_IsString(type)) m.type = must(strdup(type->valuestring));
+        const cJSON *shares = cJSON_GetObjectItemCaseSensitive(j, "weights"), *params = cJSON_GetObjectItemCaseSensitive(j, "parameters");
+        if (cJSON_IsString(shares)) m.type = main_type(shares->valuestring);
         if (cJSON_IsNumber(params)) m.params = params->valuedouble;
         cJSON_Delete(j);
     }
@@ -77,8 +96,8 @@ static void report(const cli_runtime *rt, const bench_test *t)
     getrusage(RUSAGE_SELF, &usage);
     if (!rt->o->json) {
         char *name = text_escape(path_base(t->path));
-        out_line("%-36.36s %-8s %11.2f ms %11.2f /s   (%.2f to %.2f ms in %zu runs)", name, t->test, s * 1000, per_s, t->seconds[0] * 1000,
-                 t->seconds[runs - 1] * 1000, runs);
+        out_line("%-36.36s %-8s %11.2f ms %10.2f %ss/s  (%.2f to %.2f ms in %zu runs)", name, t->test, s * 1000, per_s, t->unit,
+                 t->seconds[0] * 1000, t->seconds[runs - 1] * 1000, runs);
         free(name);
     } else {
         bench_model m = model_facts(t->path);
@@ -111,11 +130,11 @@ static int bench_text_test(cli_runtime *rt, const char *test, size_t n, text_tes
 {
     senses_error err = {0};
     size_t runs = rt->o->bench_repeats;
-    bench_test t = {.path = senses_text_path(rt->text), .n = n, .seconds = must(calloc(runs, sizeof(double)))};
+    bench_test t = {.path = senses_text_path(rt->text), .n = n, .unit = "token", .seconds = must(calloc(runs, sizeof(double)))};
     int status = EXIT_DONE;
     snprintf(t.test, sizeof t.test, "%s%zu", test, n);
     for (size_t i = 0; i <= runs && status == EXIT_DONE; i++)
-        if (run(rt->text, n, &t.seconds[i == 0 ? 0 : i - 1], &err) != SN_OK) status = runtime_say(&err);
+        if (run(rt->text, n, &t.seconds[i == 0 ? 0 : i - 1], &err) != SN_OK) status = runtime_say(rt, &err);
     if (status == EXIT_DONE) report(rt, &t);
     free(t.seconds);
     return status;
@@ -135,10 +154,11 @@ static int bench_encoder(cli_runtime *rt, senses_encoder *c)
     senses_sound *sound = NULL;
     size_t runs = rt->o->bench_repeats;
     bool is_image = senses_encoder_kind(c) == SENSES_IMAGE;
-    bench_test t = {.path = senses_encoder_path(c), .n = 1, .seconds = must(calloc(runs, sizeof(double)))};
+    bench_test t = {
+        .path = senses_encoder_path(c), .n = 1, .unit = is_image ? "image" : "window", .seconds = must(calloc(runs, sizeof(double)))};
     int status = EXIT_DONE;
     snprintf(t.test, sizeof t.test, "%s", is_image ? "image" : "window");
-    if (senses_bench_encoder_input(c, &img, &sound, &err) != SN_OK) status = runtime_say(&err);
+    if (senses_bench_encoder_input(c, &img, &sound, &err) != SN_OK) status = runtime_say(rt, &err);
     for (size_t i = 0; i <= runs && status == EXIT_DONE; i++) {
         senses_matrix rows = {.data = NULL};
         double start_s = clock_s();
@@ -146,7 +166,7 @@ static int bench_encoder(cli_runtime *rt, senses_encoder *c)
             is_image ? senses_encode_image(c, img, runtime_fit(rt->o), &rows, &err) : senses_encode_sound(c, sound, &rows, &err);
         t.seconds[i == 0 ? 0 : i - 1] = clock_s() - start_s;
         senses_matrix_free(&rows);
-        if (s != SN_OK) status = runtime_say(&err);
+        if (s != SN_OK) status = runtime_say(rt, &err);
     }
     if (status == EXIT_DONE) report(rt, &t);
     senses_image_close(img);
@@ -160,13 +180,15 @@ static int bench_whisper(cli_runtime *rt, size_t n_tokens)
     senses_error err = {0};
     if (!runtime_whisper(rt)) return EXIT_FAILED;
     size_t runs = rt->o->bench_repeats;
-    bench_test encode = {.path = rt->whisper_path, .test = "window", .n = 1, .seconds = must(calloc(runs, sizeof(double)))};
-    bench_test decode = {.path = rt->whisper_path, .test = "decode", .n = n_tokens, .seconds = must(calloc(runs, sizeof(double)))};
+    bench_test encode = {
+        .path = rt->whisper_path, .test = "window", .n = 1, .unit = "window", .seconds = must(calloc(runs, sizeof(double)))};
+    bench_test decode = {
+        .path = rt->whisper_path, .test = "decode", .n = n_tokens, .unit = "token", .seconds = must(calloc(runs, sizeof(double)))};
     int status = EXIT_DONE;
     for (size_t i = 0; i <= runs && status == EXIT_DONE; i++) {
         size_t at = i == 0 ? 0 : i - 1;
         if (senses_bench_whisper(rt->whisper, n_tokens, &encode.seconds[at], &decode.seconds[at], &err) != SN_OK)
-            status = runtime_say(&err);
+            status = runtime_say(rt, &err);
     }
     if (status == EXIT_DONE) {
         report(rt, &encode);

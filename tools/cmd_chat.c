@@ -104,7 +104,7 @@ static void do_question(chat *c, const char *line)
 {
     cli_answer a = {.ids = NULL};
     interrupt_soft(true);
-    if (answer_get(&a, c->rt.o, c->session, line, &c->pending, !c->rt.o->json) == EXIT_DONE) {
+    if (answer_get(&a, &c->rt, c->session, line, &c->pending, !c->rt.o->json) == EXIT_DONE) {
         note(&c->transcript, "you", line);
         note(&c->transcript, "model", a.text.data);
         media_clear(&c->pending);
@@ -154,13 +154,27 @@ static void converse(chat *c)
     if (person) c->failed = false; /* who saw the message does not need the status */
 }
 
+/* A context that a conversation can grow in: the model's own, within reason. */
+static senses_session *open_session(cli_runtime *rt)
+{
+    enum { CONTEXT = 8192 };
+    cli_options mine = *rt->o;
+    const cli_options *given = rt->o;
+    size_t own = senses_text_n_ctx_train(rt->text);
+    if (mine.session.n_ctx == 0) mine.session.n_ctx = own < CONTEXT ? own : CONTEXT;
+    rt->o = &mine;
+    senses_session *s = runtime_session(rt);
+    rt->o = given;
+    return s;
+}
+
 static int run(const cli_options *o)
 {
     chat c = {.failed = true};
     runtime_init(&c.rt, o);
     for (size_t i = 0; i < o->n_media; i++)
         if (strcmp(o->media[i].path, "-") == 0) return diag_usage("chat", "chat: standard input is the conversation; name a file");
-    if (runtime_text(&c.rt) && runtime_encoders(&c.rt) && media_load(&c.pending, &c.rt)) c.session = runtime_session(&c.rt);
+    if (runtime_text(&c.rt) && runtime_encoders(&c.rt) && media_load(&c.pending, &c.rt)) c.session = open_session(&c.rt);
     if (c.session != NULL) {
         c.failed = false;
         buffer_add(&c.transcript, "", 0);

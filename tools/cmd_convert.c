@@ -9,7 +9,10 @@ static int run(const cli_options *o)
     senses_error err = {0};
     if (o->output == NULL) return diag_usage("convert", "convert: no output file was given: -o OUT.gguf");
     double start_s = clock_s();
-    if (senses_convert(o->operands[0], o->output, &err) != SN_OK) return runtime_say(&err);
+    if (senses_convert(o->operands[0], o->output, &err) != SN_OK) {
+        diag_error("%s", err.msg);
+        return EXIT_FAILED;
+    }
     diag_note(o, "%s: written in %.1f s", o->output, clock_s() - start_s);
     return EXIT_DONE;
 }

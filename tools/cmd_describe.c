@@ -15,7 +15,7 @@ static int answer_image(cli_answer *a, cli_runtime *rt, const char *path)
     senses_session *s = NULL;
     int status = EXIT_FAILED;
     if (media_add(&media, rt, &medium)) s = runtime_session(rt);
-    if (s != NULL) status = answer_get(a, rt->o, s, prompt, &media, !rt->o->json);
+    if (s != NULL) status = answer_get(a, rt, s, prompt, &media, !rt->o->json);
     senses_session_close(s);
     media_free(&media);
     return status;
@@ -32,7 +32,7 @@ static int describe_image(cli_runtime *rt, const char *path)
         if (status == EXIT_DONE)
             json_add_text(j, "text", a.text.data, a.text.n);
         else
-            json_add_string(j, "error", "failed; the reason is on standard error");
+            json_add_string(j, "error", rt->last.msg);
         json_add_number(j, "tokens", (double)a.n_ids);
         json_add_decimal(j, "seconds", clock_s() - start_s, 3);
         out_json(j);

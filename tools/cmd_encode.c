@@ -7,16 +7,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-static bool load_sound(const char *path, senses_sound **sound)
+static bool load_sound(cli_runtime *rt, const char *path, senses_sound **sound)
 {
     senses_error err = {0};
     if (senses_sound_load(sound, path, 0, &err) == SN_OK) return true;
-    runtime_say(&err);
+    runtime_say(rt, &err);
     return false;
 }
 
 /* One medium as [tokens, n_embd], or as [n_mel, frames] under --mel. */
-static bool encode_one(const cli_runtime *rt, const cli_medium *medium, senses_matrix *rows)
+static bool encode_one(cli_runtime *rt, const cli_medium *medium, senses_matrix *rows)
 {
     senses_error err = {0};
     senses_image *img = NULL;
@@ -33,12 +33,12 @@ static bool encode_one(const cli_runtime *rt, const cli_medium *medium, senses_m
         loaded = img != NULL;
         if (loaded) status = senses_encode_image(c, img, runtime_fit(rt->o), rows, &err);
     } else {
-        loaded = load_sound(medium->path, &sound);
+        loaded = load_sound(rt, medium->path, &sound);
         if (loaded) status = rt->o->mel ? senses_encoder_mel(c, sound, rows, &err) : senses_encode_sound(c, sound, rows, &err);
     }
     senses_image_close(img);
     senses_sound_close(sound);
-    if (loaded && status != SN_OK) runtime_say(&err);
+    if (loaded && status != SN_OK) runtime_say(rt, &err);
     if (loaded && status == SN_OK) diag_explain(rt->o, "%s: %zu x %zu", input_name(medium->path), rows->rows, rows->cols);
     return loaded && status == SN_OK;
 }

@@ -15,7 +15,10 @@ static int info(const cli_options *o, const char *name)
     if (path == NULL) return EXIT_FAILED;
     senses_status status = senses_describe_file(path, o->json, &text, &err);
     free(path);
-    if (status != SN_OK) return runtime_say(&err);
+    if (status != SN_OK) {
+        diag_error("%s", err.msg);
+        return EXIT_FAILED;
+    }
     size_t n = strlen(text);
     if (o->n_operands > 1 && !o->json) out_line("==> %s <==", name);
     out_text(text, n);

@@ -17,7 +17,7 @@ static int logits(cli_runtime *rt, const char *prompt)
     if (media_load(&media, rt)) s = runtime_session(rt);
     if (s != NULL) {
         good = senses_session_logits(s, prompt, media.list, media.n, rt->o->all, &scores, &err) == SN_OK;
-        if (!good) runtime_say(&err);
+        if (!good) runtime_say(rt, &err);
     }
     good = good && npy_write(rt->o->output, &scores, !rt->o->all);
     senses_matrix_free(&scores);

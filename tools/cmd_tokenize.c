@@ -36,7 +36,7 @@ static int tokenize(cli_runtime *rt)
         if (senses_tokenize(rt->text, text.data, text.n, !rt->o->no_special, &ids, &n_ids, &err) == SN_OK)
             status = EXIT_DONE;
         else
-            runtime_say(&err);
+            runtime_say(rt, &err);
     }
     if (status == EXIT_DONE) {
         cli_buffer line = {0};

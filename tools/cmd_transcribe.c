@@ -36,6 +36,11 @@ static const transcript_format *choose_format(const cli_options *o)
     return by_name != NULL ? by_name : transcript_find("txt");
 }
 
+static bool to_stdout(const cli_options *o)
+{
+    return o->output == NULL || strcmp(o->output, "-") == 0;
+}
+
 static bool is_folder(const char *path)
 {
     struct stat st;
@@ -54,7 +59,7 @@ static char *output_path(const cli_options *o, const char *input, const char *fo
 static int check_outputs(const cli_options *o, const char *format)
 {
     int status = EXIT_DONE;
-    if (o->output == NULL) return EXIT_DONE;
+    if (to_stdout(o)) return EXIT_DONE;
     if (o->n_operands > 1 && !is_folder(o->output))
         return diag_usage("transcribe", "transcribe: with several recordings -o must be a folder that exists; '%s' is none", o->output);
     for (size_t i = 0; i < o->n_operands && status == EXIT_DONE; i++) {
@@ -148,7 +153,7 @@ static int listen(listening *l, cli_runtime *rt, const char *path)
         json_add_decimal(j, "seconds", spent_s, 3);
         put_json(l, j);
     }
-    if (status != SN_OK) return runtime_say(&err);
+    if (status != SN_OK) return runtime_say(rt, &err);
     diag_explain(o, "%s: %.1f s of sound (%s), %zu segments, in %.2f s: %.1f times as fast as it plays", input_name(path), length_s,
                  language != NULL ? language : "?", l->t.n_cues, spent_s, spent_s > 0 ? length_s / spent_s : 0);
     return EXIT_DONE;
@@ -158,7 +163,7 @@ static int transcribe(cli_runtime *rt, const char *path, const transcript_format
 {
     const cli_options *o = rt->o;
     listening l = {.o = o};
-    char *to = o->output != NULL && strcmp(o->output, "-") != 0 ? output_path(o, path, format->name) : NULL;
+    char *to = to_stdout(o) ? NULL : output_path(o, path, format->name);
     int status = EXIT_FAILED;
     if (to == NULL && o->n_operands > 1 && strcmp(format->name, "json") != 0) out_line("==> %s <==", input_name(path));
     if (to == NULL || outfile_open(&l.file, to)) {
@@ -193,17 +198,17 @@ static int run(const cli_options *o)
         return diag_usage("transcribe", "transcribe: --json and --format %s exclude one another", o->format);
     const transcript_format *format = choose_format(o);
     bool headed = strcmp(format->name, "txt") == 0, lines = strcmp(format->name, "json") == 0;
-    if (o->n_operands > 1 && (o->output == NULL || strcmp(o->output, "-") == 0) && !headed && !lines)
+    if (o->n_operands > 1 && to_stdout(o) && !headed && !lines)
         return diag_usage("transcribe", "transcribe: several recordings as %s need a folder to be written to: -o FOLDER", format->name);
     if (!runtime_stdin_once(o, "transcribe")) return EXIT_USAGE;
-    int status = o->output != NULL && strcmp(o->output, "-") == 0 ? EXIT_DONE : check_outputs(o, format->name);
+    int status = check_outputs(o, format->name);
     if (status != EXIT_DONE) return status;
     runtime_init(&rt, o);
     if (!runtime_whisper(&rt) || !check_language(&rt)) {
         status = EXIT_FAILED;
     } else {
         for (size_t i = 0; i < o->n_operands && !ferror(stdout); i++) {
-            if (i > 0 && headed && o->output == NULL) out_text("\n", 1);
+            if (i > 0 && headed && to_stdout(o)) out_text("\n", 1);
             if (transcribe(&rt, o->operands[i], format) != EXIT_DONE) status = EXIT_FAILED;
         }
     }

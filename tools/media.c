@@ -8,6 +8,7 @@
 
 #include "output.h"
 #include "progress.h"
+#include "transcript.h"
 #include "utf8.h"
 
 enum { TEXT_LIMIT_BYTES = 64 << 20 };
@@ -110,12 +111,12 @@ static bool add_text(cli_media *m, const cli_runtime *rt, const char *path)
 
 /* ---- recordings ---- */
 
-static bool add_sound(cli_media *m, const cli_runtime *rt, const char *path)
+static bool add_sound(cli_media *m, cli_runtime *rt, const char *path)
 {
     senses_error err = {0};
     senses_sound *sound = NULL;
     if (senses_sound_load(&sound, path, 0, &err) != SN_OK) {
-        runtime_say(&err);
+        runtime_say(rt, &err);
         return false;
     }
     diag_note(rt->o, "%s: heard through the audio encoder %s", input_name(path),
@@ -125,14 +126,14 @@ static bool add_sound(cli_media *m, const cli_runtime *rt, const char *path)
 }
 
 typedef struct {
-    cli_buffer text;
+    transcript t;
     cli_progress progress;
 } listening;
 
 static void on_segment(void *user, const senses_segment *s)
 {
     listening *l = user;
-    buffer_add(&l->text, s->text, strlen(s->text));
+    transcript_segment(&l->t, s);
 }
 
 static bool on_progress(void *user, double done_s, double total_s)
@@ -146,25 +147,24 @@ static bool add_transcript(cli_media *m, cli_runtime *rt, const char *path)
 {
     if (!runtime_whisper(rt)) return false;
     senses_error err = {0};
-    listening l = {.text = {0}};
+    listening l;
     const char *language = NULL;
     double seconds = 0;
     senses_transcribe_params p = {.language = "auto"};
     senses_transcribe_callbacks cb = {.segment = on_segment, .progress = on_progress, .user = &l};
-    buffer_add(&l.text, "", 0);
+    transcript_begin(&l.t, transcript_find("json"));
     progress_start(&l.progress, rt->o, input_name(path));
     senses_status status = senses_transcribe(rt->whisper, path, &p, &cb, &language, &seconds, &err);
     progress_clear(&l.progress);
     if (status == SN_OK) {
-        const char *text = l.text.data + strspn(l.text.data, " \t\r\n");
         diag_note(rt->o, "%s: transcribed by %s, as no audio encoder was given; the transcript goes to the model as text", input_name(path),
                   path_base(rt->whisper_path));
-        diag_explain(rt->o, "transcript (%.1f s, %s): %s", seconds, language != NULL ? language : "?", text);
-        put_text(m, rt->o, "Transcript of the recording:\n", text, strlen(text));
+        diag_explain(rt->o, "transcript (%.1f s, %s): %s", seconds, language != NULL ? language : "?", l.t.text.data);
+        put_text(m, rt->o, "Transcript of the recording:\n", l.t.text.data, l.t.text.n);
     } else {
-        runtime_say(&err);
+        runtime_say(rt, &err);
     }
-    free(l.text.data);
+    transcript_free(&l.t);
     return status == SN_OK;
 }
 

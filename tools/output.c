@@ -196,24 +196,41 @@ cJSON *json_object(void)
     return must(cJSON_CreateObject());
 }
 
-void json_add_text(cJSON *object, const char *key, const char *s, size_t n)
+/* s as UTF-8 without U+0000, which a C string cannot hold. malloc'ed. */
+static char *json_utf8(const char *s, size_t n)
 {
     cli_buffer b = {0};
     buffer_add(&b, "", 0);
     for (size_t i = 0, len; i < n; i += len) {
         uint32_t code = 0;
         len = utf8_next(s + i, n - i, &code);
-        bool good = len > 0 && code != 0; /* a C string cannot hold U+0000 */
+        bool good = len > 0 && code != 0;
         buffer_add(&b, good ? s + i : "\xEF\xBF\xBD", good ? len : 3);
         if (len == 0) len = 1;
     }
-    must(cJSON_AddStringToObject(object, key, b.data));
-    free(b.data);
+    return b.data;
+}
+
+void json_add_text(cJSON *object, const char *key, const char *s, size_t n)
+{
+    char *text = json_utf8(s, n);
+    must(cJSON_AddStringToObject(object, key, text));
+    free(text);
 }
 
 void json_add_string(cJSON *object, const char *key, const char *s)
 {
-    json_add_text(object, key, s, strlen(s));
+    if (s == NULL)
+        must(cJSON_AddNullToObject(object, key));
+    else
+        json_add_text(object, key, s, strlen(s));
+}
+
+void json_append_string(cJSON *array, const char *s)
+{
+    char *text = json_utf8(s, strlen(s));
+    cJSON_AddItemToArray(array, must(cJSON_CreateString(text)));
+    free(text);
 }
 
 void json_add_number(cJSON *object, const char *key, double x)

@@ -46,7 +46,9 @@ bool out_finish(void);
 /* ---- JSON: members from bytes that need not be UTF-8 (what is not becomes U+FFFD) ---- */
 cJSON *json_object(void);
 void json_add_text(cJSON *object, const char *key, const char *s, size_t n);
-void json_add_string(cJSON *object, const char *key, const char *s);
+void json_add_string(cJSON *object, const char *key, const char *s); /* s NULL: null */
+/* An element of an array, from a C string. */
+void json_append_string(cJSON *array, const char *s);
 void json_add_number(cJSON *object, const char *key, double x);
 /* x rounded to so many decimals, written so. */
 void json_add_decimal(cJSON *object, const char *key, double x, int decimals);

@@ -22,9 +22,10 @@ void runtime_close(cli_runtime *rt)
     runtime_init(rt, rt->o);
 }
 
-int runtime_say(const senses_error *err)
+int runtime_say(cli_runtime *rt, const senses_error *err)
 {
-    diag_error("%s", err->msg[0] != '\0' ? err->msg : "failed for a reason the library did not give");
+    rt->last = *err;
+    diag_error("%s", err->msg);
     return EXIT_FAILED;
 }
 
@@ -40,7 +41,7 @@ bool runtime_engine(cli_runtime *rt)
     senses_error err = {0};
     senses_engine_params p = {.threads = rt->o->threads, .isa = rt->o->isa};
     if (senses_engine_open(&rt->engine, &p, &err) != SN_OK) {
-        runtime_say(&err);
+        runtime_say(rt, &err);
         return false;
     }
     diag_explain(rt->o, "engine: %zu thread%s, %s", senses_engine_threads(rt->engine), senses_engine_threads(rt->engine) == 1 ? "" : "s",
@@ -55,7 +56,7 @@ bool runtime_text(cli_runtime *rt)
     char *path = models_resolve(rt->o->model, MODEL_TEXT);
     bool good = path != NULL && runtime_engine(rt);
     if (good && senses_text_open(&rt->text, rt->engine, path, &err) != SN_OK) {
-        runtime_say(&err);
+        runtime_say(rt, &err);
         good = false;
     }
     if (good)
@@ -72,7 +73,7 @@ static bool open_encoder(cli_runtime *rt, const char *value)
     char *path = models_resolve(value, MODEL_MMPROJ);
     bool good = path != NULL && runtime_engine(rt);
     if (good && senses_encoder_open(&c, rt->engine, path, &err) != SN_OK) {
-        runtime_say(&err);
+        runtime_say(rt, &err);
         good = false;
     }
     if (good && runtime_encoder(rt, senses_encoder_kind(c)) != NULL) {
@@ -105,7 +106,7 @@ bool runtime_whisper(cli_runtime *rt)
     char *path = models_resolve(rt->o->whisper, MODEL_WHISPER);
     bool good = path != NULL && runtime_engine(rt);
     if (good && senses_whisper_open(&rt->whisper, rt->engine, path, &err) != SN_OK) {
-        runtime_say(&err);
+        runtime_say(rt, &err);
         good = false;
     }
     if (good) {
@@ -138,24 +139,24 @@ senses_image_fit runtime_fit(const cli_options *o)
     return strcmp(o->image_fit, "pad") == 0 ? SENSES_FIT_PAD : strcmp(o->image_fit, "crop") == 0 ? SENSES_FIT_CROP : SENSES_FIT_STRETCH;
 }
 
-senses_image *runtime_image(const cli_runtime *rt, const char *path)
+senses_image *runtime_image(cli_runtime *rt, const char *path)
 {
     senses_error err = {0};
     senses_image *img = NULL;
     senses_image_params p = {.max_pixels = rt->o->max_pixels};
     if (senses_image_load(&img, path, &p, &err) == SN_OK) return img;
-    runtime_say(&err);
+    runtime_say(rt, &err);
     return NULL;
 }
 
-senses_session *runtime_session(const cli_runtime *rt)
+senses_session *runtime_session(cli_runtime *rt)
 {
     senses_error err = {0};
     senses_session *s = NULL;
     senses_session_params p = rt->o->session;
     p.fit = runtime_fit(rt->o);
     if (senses_session_open(&s, rt->text, rt->encoders, rt->n_encoders, &p, &err) == SN_OK) return s;
-    runtime_say(&err);
+    runtime_say(rt, &err);
     return NULL;
 }
 

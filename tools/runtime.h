@@ -12,6 +12,7 @@ typedef struct {
     size_t n_encoders;
     senses_whisper *whisper;
     char *whisper_path;
+    senses_error last; /* what runtime_say said last: the error of a JSON result */
 } cli_runtime;
 
 void runtime_init(cli_runtime *rt, const cli_options *o);
@@ -27,11 +28,11 @@ senses_encoder *runtime_encoder(const cli_runtime *rt, senses_medium_kind kind);
 void runtime_say_no_vision(const char *file);
 
 senses_image_fit runtime_fit(const cli_options *o);
-senses_image *runtime_image(const cli_runtime *rt, const char *path);
-senses_session *runtime_session(const cli_runtime *rt);
+senses_image *runtime_image(cli_runtime *rt, const char *path);
+senses_session *runtime_session(cli_runtime *rt);
 
-/* Says a library error; an interruption is not one. Returns EXIT_FAILED. */
-int runtime_say(const senses_error *err);
+/* Says a library error, and keeps it in rt->last. Returns EXIT_FAILED. */
+int runtime_say(cli_runtime *rt, const senses_error *err);
 /* The last part of a path: how results name a model. */
 const char *path_base(const char *path);
 /* "-" stands for standard input once at most: false, and said as wrong usage, when it stands more often. */
