@@ -1,7 +1,165 @@
 /* k_avx2.c: AVX2, FMA and F16C. */
 #include "kernels.h"
+#include "tensor.h"
+
+#include <immintrin.h>
+#include <string.h>
+
+/* ---- floats: 8 lanes ---- */
+
+typedef __m256 vf;
+#define VW 8
+#define F_TILE 6 /* 6 tokens x 2 vectors of sums, 2 of weights, 1 token's value: 15 of 16 registers */
+
+#define vf_load(p) _mm256_loadu_ps((const float *)(const void *)(p))
+#define vf_store(p, x) _mm256_storeu_ps((p), (x))
+#define vf_set1(x) _mm256_set1_ps(x)
+#define vf_add(a, b) _mm256_add_ps((a), (b))
+#define vf_sub(a, b) _mm256_sub_ps((a), (b))
+#define vf_mul(a, b) _mm256_mul_ps((a), (b))
+#define vf_div(a, b) _mm256_div_ps((a), (b))
+#define vf_fma(a, b, c) _mm256_fmadd_ps((a), (b), (c))
+#define vf_fnma(a, b, c) _mm256_fnmadd_ps((a), (b), (c))
+#define vf_max(a, b) _mm256_max_ps((a), (b))
+#define vf_min(a, b) _mm256_min_ps((a), (b))
+#define vf_abs(a) _mm256_andnot_ps(_mm256_set1_ps(-0.0f), (a))
+#define vf_round(a) _mm256_round_ps((a), _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)
+#define vf_sign_select(x, a, b) _mm256_blendv_ps((b), (a), (x))
+#define vf_load_f16(p) _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(const void *)(p)))
+#define vf_load_bf16(p)                                                                                                                    \
+    _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i *)(const void *)(p))), 16))
+#define vf_store_f16(p, x) _mm_storeu_si128((__m128i *)(void *)(p), _mm256_cvtps_ph((x), _MM_FROUND_TO_NEAREST_INT))
+
+static inline __m256i lanes_below(size_t n)
+{
+    return _mm256_cmpgt_epi32(_mm256_set1_epi32((int)n), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+}
+
+static inline vf vf_load_n(const void *p, size_t n)
+{
+    return _mm256_maskload_ps(p, lanes_below(n));
+}
+
+static inline void vf_store_n(float *p, vf x, size_t n)
+{
+    _mm256_maskstore_ps(p, lanes_below(n), x);
+}
+
+static inline vf vf_load_f16_n(const void *p, size_t n)
+{
+    uint16_t half[VW] = {0};
+    memcpy(half, p, n * 2);
+    return vf_load_f16(half);
+}
+
+/* In two steps of half the exponent, each of which is a normal number. */
+static inline vf vf_scale(vf p, vf n)
+{
+    const __m256i whole = _mm256_cvtps_epi32(n), half = _mm256_srai_epi32(whole, 1), bias = _mm256_set1_epi32(127);
+    const __m256i a = _mm256_slli_epi32(_mm256_add_epi32(half, bias), 23);
+    const __m256i b = _mm256_slli_epi32(_mm256_add_epi32(_mm256_sub_epi32(whole, half), bias), 23);
+    return _mm256_mul_ps(_mm256_mul_ps(p, _mm256_castsi256_ps(a)), _mm256_castsi256_ps(b));
+}
+
+static inline float vf_sum(vf x)
+{
+    __m128 s = _mm_add_ps(_mm256_castps256_ps128(x), _mm256_extractf128_ps(x, 1));
+    s = _mm_add_ps(s, _mm_movehl_ps(s, s));
+    return _mm_cvtss_f32(_mm_add_ss(s, _mm_movehdup_ps(s)));
+}
+
+static inline float vf_max_lane(vf x)
+{
+    __m128 s = _mm_max_ps(_mm256_castps256_ps128(x), _mm256_extractf128_ps(x, 1));
+    s = _mm_max_ps(s, _mm_movehl_ps(s, s));
+    return _mm_cvtss_f32(_mm_max_ss(s, _mm_movehdup_ps(s)));
+}
+
+static inline vf vf_below(vf x, size_t j, const int32_t *limit)
+{
+    const __m256i keep = _mm256_cmpgt_epi32(_mm256_loadu_si256((const __m256i *)(const void *)limit), _mm256_set1_epi32((int)j));
+    return _mm256_blendv_ps(_mm256_set1_ps(-__builtin_inff()), x, _mm256_castsi256_ps(keep));
+}
+
+#include "k_put.inc"
+
+#include "k_float.inc"
+
+/* ---- quantised products: 8 rows ---- */
+
+typedef __m256i vi;
+#define Q_ROWS 8
+#define Q_TILE 4
+#define vi_load(p) _mm256_loadu_si256((const __m256i *)(const void *)(p))
+#define vi_set1_8(x) _mm256_set1_epi8(x)
+#define vi_and(a, b) _mm256_and_si256((a), (b))
+#define vi_or(a, b) _mm256_or_si256((a), (b))
+#define vi_shl(a, n) _mm256_slli_epi16((a), (n))
+#define vi_shr(a, n) _mm256_srli_epi16((a), (n))
+#define vi_to_f(a) _mm256_cvtepi32_ps(a)
+#define vi_load_u8(p) _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)(const void *)(p)))
+#define vi_load_i8(p) _mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)(const void *)(p)))
+#define vi_load_aux(p) broadcast_4(p)
+
+static inline __m256i broadcast_4(const void *p)
+{
+    int32_t v;
+    memcpy(&v, p, 4);
+    return _mm256_set1_epi32(v);
+}
+
+static inline __m256i pairs(__m256i w, const int8_t *code, size_t j)
+{
+    return _mm256_maddubs_epi16(w, broadcast_4(code + 4 * j));
+}
+
+/* maddubs saturates at 16 bits, so how many may be summed there depends on the width: 127 * 2 * (2^bits - 1) is 3810, 7874 and
+ * 16002 for 4, 5 and 6 bits. For 8 bits it is |w| times ±code with w = code of the file in [-128, 127]: 128 * 127 * 2 just fits. */
+static inline __attribute__((always_inline)) __m256i dot_half(__m256i aux, const __m256i *w, const int8_t *code, size_t bits)
+{
+    const __m256i ones = _mm256_set1_epi16(1);
+    if (bits == 8) {
+        __m256i sum = aux;
+        for (size_t j = 0; j < 4; j++) {
+            const __m256i s = _mm256_xor_si256(w[j], _mm256_set1_epi8((char)0x80));
+            const __m256i p = _mm256_maddubs_epi16(_mm256_abs_epi8(s), _mm256_sign_epi8(broadcast_4(code + 4 * j), s));
+            sum = _mm256_add_epi32(sum, _mm256_madd_epi16(p, ones));
+        }
+        return sum;
+    }
+    const __m256i a = _mm256_add_epi16(pairs(w[0], code, 0), pairs(w[1], code, 1));
+    const __m256i b = _mm256_add_epi16(pairs(w[2], code, 2), pairs(w[3], code, 3));
+    if (bits == 6) return _mm256_add_epi32(aux, _mm256_add_epi32(_mm256_madd_epi16(a, ones), _mm256_madd_epi16(b, ones)));
+    return _mm256_add_epi32(aux, _mm256_madd_epi16(_mm256_add_epi16(a, b), ones));
+}
+
+static inline __attribute__((always_inline)) __m256i dot_block(__m256i aux, const __m256i *w, const int8_t *code, size_t bits)
+{
+    if (bits == 8) aux = _mm256_setzero_si256(); /* signed already: nothing to take off */
+    if (bits != 4) return dot_half(dot_half(aux, w, code, bits), w + 4, code + 16, bits);
+    const __m256i a = _mm256_add_epi16(pairs(w[0], code, 0), pairs(w[1], code, 1));
+    const __m256i b = _mm256_add_epi16(pairs(w[2], code, 2), pairs(w[3], code, 3));
+    const __m256i c = _mm256_add_epi16(pairs(w[4], code, 4), pairs(w[5], code, 5));
+    const __m256i d = _mm256_add_epi16(pairs(w[6], code, 6), pairs(w[7], code, 7));
+    const __m256i all = _mm256_add_epi16(_mm256_add_epi16(a, b), _mm256_add_epi16(c, d)); /* 8 * 3810 fits */
+    return _mm256_add_epi32(aux, _mm256_madd_epi16(all, _mm256_set1_epi16(1)));
+}
+
+/* Eight whole floats in [-127, 127] as bytes; their sum. */
+static inline int32_t vi_store_codes(int8_t *to, vf x)
+{
+    const __m256i v = _mm256_cvtps_epi32(x);
+    __m128i half = _mm_packs_epi32(_mm256_castsi256_si128(v), _mm256_extracti128_si256(v, 1));
+    _mm_storel_epi64((__m128i *)(void *)to, _mm_packs_epi16(half, half));
+    half = _mm_madd_epi16(half, _mm_set1_epi16(1));
+    half = _mm_add_epi32(half, _mm_shuffle_epi32(half, 0x4e));
+    return _mm_cvtsi128_si32(_mm_add_epi32(half, _mm_shuffle_epi32(half, 0xb1)));
+}
+
+#include "k_quant.inc"
 
 void k_init_avx2(k_ops *k)
 {
-    (void)k;
+    float_init(k);
+    quant_init(k);
 }

@@ -1,7 +1,12 @@
-/* k_avx512.c: AVX-512 F, BW, VL, DQ. */
-#include "kernels.h"
+/* k_avx512.c: AVX-512 F, BW, VL, DQ: the float kernels. The quantised products stay AVX2's: without VNNI, twice the width gains them
+ * little on the CPUs that have no more than this. */
+#include "k_vec512.h"
+
+#include "k_put.inc"
+
+#include "k_float.inc"
 
 void k_init_avx512(k_ops *k)
 {
-    (void)k;
+    float_init(k);
 }

@@ -17,8 +17,9 @@ static void put(const k_dest *to, size_t tok, size_t row, float v)
 
 /* d = max |x| / 127, code = round(x / d), ties to even. Never -128: kernels that multiply |w| by ±code need the range to be
  * symmetric. Blocks of next to nothing become zeros; a NaN becomes some code in range. */
-static void quantize(void *tile, const float *x, size_t ldx, size_t n_tok, size_t n_in, int offset)
+static void quantize(void *tile, const float *x, size_t ldx, size_t n_tok, size_t n_in, const k_format *f)
 {
+    const size_t halves = f->has_halves ? 2 : 1;
     unsigned char *p = tile;
     for (size_t b = 0; b < n_in / K_Q8_BLOCK; b++) {
         for (size_t t = 0; t < n_tok; t++) {
@@ -27,19 +28,20 @@ static void quantize(void *tile, const float *x, size_t ldx, size_t n_tok, size_
             for (size_t i = 0; i < K_Q8_BLOCK; i++) max = fabsf(v[i]) > max ? fabsf(v[i]) : max;
             const float d = max / 127, inverse = max > 1e-30f ? 127 / max : 0;
             int8_t code[K_Q8_BLOCK];
-            int32_t sum = 0;
+            int32_t sum[2] = {0, 0};
             for (size_t i = 0; i < K_Q8_BLOCK; i++) {
                 const float scaled = v[i] * inverse;
                 code[i] = (int8_t)(scaled >= -127 ? scaled <= 127 ? nearbyintf(scaled) : 127 : -127);
-                sum += code[i];
+                sum[i / 16] += code[i];
             }
-            const int32_t correction = -offset * sum;
-            const float scaled_sum = d * (float)sum;
-            memcpy(p + 4 * t, offset != 0 ? (const void *)&correction : (const void *)&scaled_sum, 4);
-            memcpy(p + 4 * (n_tok + t), &d, 4);
-            memcpy(p + 8 * n_tok + K_Q8_BLOCK * t, code, K_Q8_BLOCK);
+            const int32_t first = -f->offset * (f->has_halves ? sum[0] : sum[0] + sum[1]), second = -f->offset * sum[1];
+            const float scaled_sum = d * (float)(sum[0] + sum[1]);
+            memcpy(p + 4 * t, f->has_min ? (const void *)&scaled_sum : (const void *)&first, 4);
+            if (f->has_halves) memcpy(p + 4 * (n_tok + t), &second, 4);
+            memcpy(p + 4 * (halves * n_tok + t), &d, 4);
+            memcpy(p + 4 * (halves + 1) * n_tok + K_Q8_BLOCK * t, code, K_Q8_BLOCK);
         }
-        p += n_tok * (8 + K_Q8_BLOCK);
+        p += n_tok * (4 * halves + 4 + K_Q8_BLOCK);
     }
 }
 
@@ -50,15 +52,15 @@ static void product_q(const k_dest *to, sn_type type, const void *row, const voi
     const unsigned char *p = tile;
     float sum = 0;
     assert(n_tok == 1);
-    for (size_t b = 0; b < n_in / K_Q8_BLOCK; b++, p += k_q8_bytes(1, K_Q8_BLOCK)) {
+    for (size_t b = 0; b < n_in / K_Q8_BLOCK; b++, p += k_q8_bytes(f, 1, K_Q8_BLOCK)) {
         k_block w;
         int8_t code[K_Q8_BLOCK];
         float d, scaled_sum;
         int32_t dot[2] = {0, 0};
         k_block_read(&w, type, row, b);
         memcpy(&scaled_sum, p, 4);
-        memcpy(&d, p + 4 * n_tok, 4);
-        memcpy(code, p + 8 * n_tok, K_Q8_BLOCK);
+        memcpy(&d, p + (f->has_halves ? 8 : 4), 4);
+        memcpy(code, p + (f->has_halves ? 12 : 8), K_Q8_BLOCK);
         for (size_t i = 0; i < K_Q8_BLOCK; i++) dot[i / 16] += ((int)w.code[i] - f->offset) * code[i];
         if (f->has_halves) {
             sum += d * (w.d[0] * (float)dot[0] + w.d[1] * (float)dot[1]);
@@ -223,7 +225,7 @@ static void rmsnorm(float *y, const float *x, const float *w, size_t n, float ep
 
 static void gelu_erf(float *x, size_t n)
 {
-    for (size_t i = 0; i < n; i++) x[i] = 0.5f * x[i] * erfcf(-x[i] * 0.70710678f); /* erfc: exact where 1 + erf would cancel */
+    for (size_t i = 0; i < n; i++) x[i] = (float)(0.5 * x[i] * erfc(-x[i] * 0.70710678118654752)); /* where 1 + erf would cancel */
 }
 
 /* (1 + tanh u) / 2 = 1 / (1 + exp(-2u)) */

@@ -22,23 +22,33 @@ enum { K_Q8_BLOCK = 32, K_MAX_ROWS = 64, K_MAX_TILE = 16, K_N_ACT = SN_ACT_RELU 
 /* Where a product goes: rows of y, ldy floats apart, of which n_rows (<= R) are written; value = product + bias[row], added to
  * what is there when `add`. bias may be NULL. */
 typedef struct {
-    float       *y;
-    size_t       ldy, n_rows;
+    float *y;
+    size_t ldy, n_rows;
     const float *bias;
-    bool         add;
+    bool add;
 } k_dest;
 
-/* A tile of T activation rows quantised to 8 bits, for each block of 32 values:
+/* What a quantised type looks like to the integer kernels: value = d * (code - offset), or d * code + min. */
+typedef struct {
+    size_t block;             /* values in a block of the file: 32 or 256 */
+    size_t bits;              /* of a code: 4, 5, 6, 8 */
+    int offset;               /* 0 where the type has a minimum */
+    bool has_min, has_halves; /* halves: the two 16s of a 32 have their own scales (Q6_K) */
+} k_format;
+
+/* NULL where the type has no integer kernels. */
+const k_format *k_format_get(sn_type type);
+
+/* A tile of T activation rows quantised to 8 bits for weights of a format; for each block of 32 values:
  *
- *   +- aux[T] ------------------------------+- d[T] ------------+- code[T][32] -----------+
- *   | int32 -offset * sum(code), where the  | f32: value = d *  | int8 in [-127, 127]     |
- *   | weights have an offset; else f32      | code              |                         |
- *   | d * sum(code), for weights with a min |                   |                         |
- *   +---------------------------------------+-------------------+-------------------------+
+ *   +- aux[T], twice where has_halves -------+- d[T] -----------+- code[T][32] ---------+
+ *   | int32 -offset * sum(code) (of a half); | f32: value =     | int8 in [-127, 127]   |
+ *   | with has_min: f32 d * sum(code)        | d * code         |                       |
+ *   +----------------------------------------+------------------+-----------------------+
  */
-static inline size_t k_q8_bytes(size_t n_tok, size_t n_in)
+static inline size_t k_q8_bytes(const k_format *f, size_t n_tok, size_t n_in)
 {
-    return n_tok * (n_in / K_Q8_BLOCK) * (2 * sizeof(float) + K_Q8_BLOCK);
+    return n_tok * (n_in / K_Q8_BLOCK) * ((f->has_halves ? 12 : 8) + K_Q8_BLOCK);
 }
 
 /* y[T, R] from a panel of n_in / 32 blocks and a tile. */
@@ -48,10 +58,10 @@ typedef void k_vector_f(const k_dest *to, const void *panel, const float *x, siz
 
 typedef struct k_ops {
     /* Quantised weights. */
-    size_t q_rows;                                                                       /* R of their panels */
-    size_t q_tile;                                                                       /* tiles hold q_tile, or fewer: a power of two */
-    void (*quantize)(void *tile, const float *x, size_t ldx, size_t n_tok, size_t n_in, int offset); /* offset 0: aux is d * sum */
-    k_product_q *product_q[SN_TYPE_MAX];                                                 /* NULL: this type is expanded to f32 */
+    size_t q_rows; /* R of their panels */
+    size_t q_tile; /* tiles hold q_tile, or fewer: a power of two */
+    void (*quantize)(void *tile, const float *x, size_t ldx, size_t n_tok, size_t n_in, const k_format *weights);
+    k_product_q *product_q[SN_TYPE_MAX]; /* NULL: this type is expanded to f32 */
 
     /* Float weights. */
     size_t f_rows, f_tile;
@@ -94,28 +104,17 @@ const k_ops *sn_compute_ops(const sn_compute *c);
 /* Working memory of a thread of the pool, K_SCRATCH_BYTES, for the length of one sn_parallel. */
 void *sn_compute_scratch(const sn_compute *c, size_t part);
 
-/* What a quantised type looks like to the integer kernels: value = d * (code - offset), or d * code + min. */
-typedef struct {
-    size_t block;    /* values in a block of the file: 32 or 256 */
-    size_t bits;     /* of a code: 4, 5, 6, 8 */
-    int    offset;   /* 0 where the type has a minimum */
-    bool   has_min, has_halves; /* halves: the two 16s of a 32 have their own scales (Q6_K) */
-} k_format;
-
-/* NULL where the type has no integer kernels. */
-const k_format *k_format_get(sn_type type);
-
 /* 32 weights of a row, unpacked. */
 typedef struct {
-    float    d[2], min; /* d of values 0..15, 16..31; min: what d * code starts from */
-    uint16_t d_f16, m_f16; /* as in the file: of the block, or the super-block */
-    uint8_t  scale[2], scale_min; /* of a K type: d = d_f16 * scale, min = -m_f16 * scale_min */
-    uint8_t  code[K_Q8_BLOCK];
+    float d[2], min;             /* d of values 0..15, 16..31; min: what d * code starts from */
+    uint16_t d_f16, m_f16;       /* as in the file: of the block, or the super-block */
+    uint8_t scale[2], scale_min; /* of a K type: d = d_f16 * scale, min = -m_f16 * scale_min */
+    uint8_t code[K_Q8_BLOCK];
 } k_block;
 void k_block_read(k_block *b, sn_type type, const void *row, size_t index);
 
 /* The packed form of `rows` file rows (R of them, fewer at the end) in one panel. */
 size_t k_panel_bytes(sn_type type, size_t n_in, size_t R);
-void   k_panel_pack(void *panel, sn_type type, const void *data, size_t n_rows, size_t n_in, size_t R);
+void k_panel_pack(void *panel, sn_type type, const void *data, size_t n_rows, size_t n_in, size_t R);
 
 #endif

@@ -163,7 +163,7 @@ static size_t tile_tokens(const product *p)
 
 static size_t token_bytes(const product *p)
 {
-    return p->how == INTEGER ? k_q8_bytes(1, p->w->n_in) : p->w->n_in * sizeof(float);
+    return p->how == INTEGER ? k_q8_bytes(k_format_get(p->w->type), 1, p->w->n_in) : p->w->n_in * sizeof(float);
 }
 
 static void make_tiles(const product *p, unsigned char *tiles, size_t begin, size_t end)
@@ -173,7 +173,7 @@ static void make_tiles(const product *p, unsigned char *tiles, size_t begin, siz
     for (size_t t = begin; t < end; t += tile_at(p, t)) {
         const size_t n_tok = tile_at(p, t);
         if (p->how == INTEGER) {
-            p->k->quantize(tiles + t * bytes, p->x + t * p->ldx, p->ldx, n_tok, n_in, f->offset);
+            p->k->quantize(tiles + t * bytes, p->x + t * p->ldx, p->ldx, n_tok, n_in, f);
         } else {
             p->k->tile_f((float *)(void *)(tiles + t * bytes), p->x + t * p->ldx, p->ldx, n_tok, n_in);
         }

@@ -164,10 +164,11 @@ void sn_rope(sn_compute *c, float *x, size_t ldx, size_t n_tok, size_t n_head, s
 
 void sn_softmax(float *x, size_t n)
 {
-    float max = -INFINITY, sum = 0;
+    float max = -INFINITY;
+    double sum = 0;
     for (size_t i = 0; i < n; i++) max = x[i] > max ? x[i] : max;
     for (size_t i = 0; i < n; i++) sum += x[i] = expf(x[i] - max);
-    for (size_t i = 0; i < n; i++) x[i] /= sum;
+    for (size_t i = 0; i < n; i++) x[i] = (float)(x[i] / sum);
 }
 
 void sn_f32_to_f16_rows(uint16_t *dst, size_t ld_dst, const float *src, size_t ld_src, size_t n_rows, size_t n)

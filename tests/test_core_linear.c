@@ -1,0 +1,327 @@
+/* The one matrix product against double precision: every type, every instruction set of this CPU, odd sizes. */
+#include "testing.h"
+
+#include "../core/linear.h"
+#include "../core/quant.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+static uint32_t random_bits(uint32_t *state)
+{
+    *state ^= *state << 13;
+    *state ^= *state >> 17;
+    *state ^= *state << 5;
+    return *state;
+}
+
+static float random_float(uint32_t *state) /* [-1, 1) */
+{
+    return (float)(int32_t)random_bits(state) * 0x1p-31f;
+}
+
+static const struct {
+    sn_type type;
+    bool integer;  /* activations are quantised to 8 bits */
+    int halves[2]; /* offsets of a block's 16-bit floats, -1: none */
+} types[] = {
+    {SN_F32, false, {-1, -1}},
+    {SN_F16, false, {-1, -1}},
+    {SN_BF16, false, {-1, -1}},
+    {SN_Q8_0, true, {offsetof(sn_block_q8_0, d), -1}},
+    {SN_Q4_0, true, {offsetof(sn_block_q4_0, d), -1}},
+    {SN_Q4_1, true, {offsetof(sn_block_q4_1, d), offsetof(sn_block_q4_1, m)}},
+    {SN_Q5_0, true, {offsetof(sn_block_q5_0, d), -1}},
+    {SN_Q5_1, true, {offsetof(sn_block_q5_1, d), offsetof(sn_block_q5_1, m)}},
+    {SN_Q4_K, true, {offsetof(sn_block_q4_k, d), offsetof(sn_block_q4_k, dmin)}},
+    {SN_Q5_K, true, {offsetof(sn_block_q5_k, d), offsetof(sn_block_q5_k, dmin)}},
+    {SN_Q6_K, true, {offsetof(sn_block_q6_k, d), -1}},
+    {SN_Q2_K, false, {offsetof(sn_block_q2_k, d), offsetof(sn_block_q2_k, dmin)}},
+    {SN_Q3_K, false, {offsetof(sn_block_q3_k, d), -1}},
+    {SN_IQ4_NL, false, {offsetof(sn_block_iq4_nl, d), -1}},
+    {SN_IQ4_XS, false, {offsetof(sn_block_iq4_xs, d), -1}},
+};
+enum { N_TYPES = sizeof types / sizeof types[0] };
+
+static void put_half(unsigned char *p, float v)
+{
+    const uint16_t h = sn_f32_to_f16(v);
+    memcpy(p, &h, 2);
+}
+
+/* Rows of any codes with sane scales. One byte off alignment: nothing may count on it. */
+static unsigned char *random_weights(size_t which, size_t n_values, uint32_t *state, unsigned char **allocated)
+{
+    const sn_type_info *info = sn_type_get(types[which].type);
+    const size_t n_blk = n_values / info->block, bytes = n_blk * info->bytes;
+    unsigned char *p = *allocated = malloc(bytes + 1);
+    assert_non_null(p);
+    p++;
+    for (size_t i = 0; i < bytes; i++) p[i] = (unsigned char)(random_bits(state) >> 11);
+    for (size_t b = 0; b < n_blk; b++) {
+        unsigned char *blk = p + b * info->bytes;
+        const float v = random_float(state);
+        const uint16_t brain = sn_f32_to_bf16(v);
+        if (types[which].type == SN_F32) memcpy(blk, &v, 4);
+        if (types[which].type == SN_F16) put_half(blk, v);
+        if (types[which].type == SN_BF16) memcpy(blk, &brain, 2);
+        for (size_t h = 0; h < 2; h++) {
+            if (types[which].halves[h] >= 0) put_half(blk + types[which].halves[h], 0.01f * random_float(state));
+        }
+    }
+    return p;
+}
+
+/* x as the integer kernels see it: 8 bits a block of 32. */
+static void round_activations(double *to, const float *x, size_t n, bool integer)
+{
+    for (size_t b = 0; b < n; b++) to[b] = x[b];
+    for (size_t b = 0; integer && b < n; b += 32) {
+        float max = 0;
+        for (size_t i = 0; i < 32; i++) max = fmaxf(max, fabsf(x[b + i]));
+        for (size_t i = 0; i < 32; i++) to[b + i] = max > 0 ? rint(x[b + i] * (127 / max)) * (double)(max / 127) : 0;
+    }
+}
+
+typedef struct {
+    size_t which, n_out, n_in, n;
+    bool bias, add;
+} shape;
+
+/* Largest |y - reference| / sum |w x| over the outputs. */
+static double check(sn_isa isa, size_t n_threads, shape s, float *keep)
+{
+    uint32_t state = 12345 + (uint32_t)(s.which * 77 + s.n_out * 13 + s.n_in + s.n * 5);
+    unsigned char *allocated;
+    const unsigned char *data = random_weights(s.which, s.n_out * s.n_in, &state, &allocated);
+    const sn_type_info *info = sn_type_get(types[s.which].type);
+    const size_t ldx = s.n_in + 3, ldy = s.n_out + 5, row_bytes = s.n_in / info->block * info->bytes;
+    float *x = malloc(s.n * ldx * sizeof *x), *y = malloc(s.n * ldy * sizeof *y), *bias = malloc(s.n_out * sizeof *bias);
+    float *row = malloc(s.n_in * sizeof *row);
+    double *rounded = malloc(s.n_in * sizeof *rounded), worst = 0;
+    for (size_t i = 0; i < s.n * ldx; i++) x[i] = random_float(&state);
+    for (size_t i = 0; i < s.n * ldy; i++) y[i] = 7;
+    for (size_t i = 0; i < s.n_out; i++) bias[i] = random_float(&state);
+
+    sn_compute *c;
+    sn_linear w;
+    sn_arena tmp;
+    assert_int_equal(sn_compute_open(&c, n_threads, isa, NULL), SN_OK);
+    assert_int_equal(sn_linear_init(&w, c, types[s.which].type, s.n_out, s.n_in, data, s.bias ? bias : NULL, NULL), SN_OK);
+    assert_int_equal(sn_arena_init(&tmp, sn_linear_scratch_bytes(c, &w, s.n), NULL), SN_OK);
+    (s.add ? sn_linear_add : sn_linear_apply)(c, y, ldy, x, ldx, &w, s.n, &tmp);
+    assert_int_equal(tmp.used, 0);
+    assert_true(tmp.peak <= tmp.size);
+
+    for (size_t t = 0; t < s.n; t++) {
+        round_activations(rounded, x + t * ldx, s.n_in, types[s.which].integer);
+        for (size_t r = 0; r < s.n_out; r++) {
+            double sum = (s.bias ? bias[r] : 0) + (s.add ? 7 : 0), size = fabs(sum) + 1e-3;
+            info->dequantize(row, data + r * row_bytes, s.n_in);
+            for (size_t k = 0; k < s.n_in; k++) {
+                sum += rounded[k] * row[k];
+                size += fabs(rounded[k] * row[k]);
+            }
+            worst = fmax(worst, fabs(y[t * ldy + r] - sum) / size);
+        }
+        for (size_t i = s.n_out; i < ldy; i++) assert_true(y[t * ldy + i] == 7); /* nothing beyond the row */
+    }
+    if (keep != NULL) memcpy(keep, y, s.n * ldy * sizeof *y);
+    sn_linear_row(row, &w, s.n_out - 1);
+    float *again = malloc(s.n_in * sizeof *again);
+    info->dequantize(again, data + (s.n_out - 1) * row_bytes, s.n_in);
+    assert_memory_equal(row, again, s.n_in * sizeof *row);
+
+    sn_arena_free(&tmp);
+    sn_linear_free(&w);
+    sn_compute_close(c);
+    free(again), free(rounded), free(row), free(bias), free(y), free(x), free(allocated);
+    return worst;
+}
+
+static size_t blocks(size_t which, size_t n)
+{
+    const size_t block = sn_type_get(types[which].type)->block;
+    return block == 1 ? n * 32 + 7 * (n % 2) : n * block;
+}
+
+static void every_type_and_level_agrees_with_double_precision(void **state)
+{
+    (void)state;
+    static const size_t outs[] = {1, 3, 5, 16, 33, 70}, toks[] = {1, 2, 3, 5, 7, 8, 9, 13, 17, 31};
+    for (int isa = 0; isa < SN_ISA_COUNT; isa++) {
+        if (!sn_isa_usable((sn_isa)isa)) continue;
+        for (size_t i = 0; i < N_TYPES; i++) {
+            for (size_t o = 0; o < sizeof outs / sizeof *outs; o++) {
+                for (size_t t = 0; t < sizeof toks / sizeof *toks; t++) {
+                    const shape s = {i, outs[o], blocks(i, 1 + (o + t) % 3), toks[t], (o + t) % 2, (o + t / 2) % 2};
+                    const double worst = check((sn_isa)isa, 1 + (o + t) % 3, s, NULL);
+                    if (worst > 2e-6) {
+                        fail_msg("%s %s [%zu,%zu] x %zu: %g", sn_isa_name((sn_isa)isa), sn_type_get(types[i].type)->name, s.n_out, s.n_in,
+                                 s.n, worst);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/* Enough panels and tokens that rows of panels, groups of panels and the grid of threads all come into play. */
+static void large_products_agree_with_double_precision(void **state)
+{
+    (void)state;
+    for (int isa = 1; isa < SN_ISA_COUNT; isa++) {
+        if (!sn_isa_usable((sn_isa)isa)) continue;
+        for (size_t i = 0; i < 9; i++) {
+            const shape s = {i, 333, blocks(i, i < 8 ? 30 : 4), 50, true, false};
+            assert_true(check((sn_isa)isa, 2, s, NULL) < 2e-6);
+        }
+    }
+}
+
+static void results_do_not_depend_on_the_threads(void **state)
+{
+    (void)state;
+    for (int isa = 0; isa < SN_ISA_COUNT; isa++) {
+        if (!sn_isa_usable((sn_isa)isa)) continue;
+        for (size_t i = 0; i < N_TYPES; i++) {
+            static const size_t toks[] = {1, 37};
+            for (size_t t = 0; t < 2; t++) {
+                const shape s = {i, 65, blocks(i, 2), toks[t], true, true};
+                float one[37 * 70], more[37 * 70];
+                check((sn_isa)isa, 1, s, one);
+                for (size_t n = 2; n <= 5; n++) {
+                    check((sn_isa)isa, n, s, more);
+                    assert_memory_equal(one, more, s.n * 70 * sizeof(float));
+                }
+            }
+        }
+    }
+}
+
+/* Activations at the ends of the code range against weights at the ends of theirs: products that a 16-bit sum of two cannot hold
+ * unless the kernel sees to it, and -128 times what a careless sign flip would make of it. */
+static void extreme_codes_do_not_saturate(void **state)
+{
+    (void)state;
+    for (int isa = 0; isa < SN_ISA_COUNT; isa++) {
+        if (!sn_isa_usable((sn_isa)isa)) continue;
+        sn_compute *c;
+        assert_int_equal(sn_compute_open(&c, 1, (sn_isa)isa, NULL), SN_OK);
+        for (size_t i = 3; i < 11; i++) {
+            for (int fill = 0; fill < 4; fill++) {
+                const sn_type_info *info = sn_type_get(types[i].type);
+                unsigned char row[256];
+                float x[256], w[256], y[1];
+                double sum = 0;
+                memset(row, (const int[]){0x00, 0xff, 0x80, 0x7f}[fill], sizeof row);
+                if (types[i].type == SN_Q6_K) memset(row + offsetof(sn_block_q6_k, scales), 0x80, 16);
+                for (size_t h = 0; h < 2; h++) {
+                    if (types[i].halves[h] >= 0) put_half(row + types[i].halves[h], 1);
+                }
+                for (size_t k = 0; k < 256; k++) x[k] = fill % 2 == 0 || k % 3 != 0 ? -127 : 127;
+                sn_linear l;
+                sn_arena tmp;
+                assert_int_equal(sn_linear_init(&l, c, types[i].type, 1, info->block, row, NULL, NULL), SN_OK);
+                assert_int_equal(sn_arena_init(&tmp, sn_linear_scratch_bytes(c, &l, 1), NULL), SN_OK);
+                sn_linear_apply(c, y, 1, x, info->block, &l, 1, &tmp);
+                info->dequantize(w, row, info->block);
+                for (size_t k = 0; k < info->block; k++) sum += (double)w[k] * x[k];
+                if (fabs(y[0] - sum) > 1e-6 * fabs(sum) + 1)
+                    fail_msg("%s %s: %g, want %g", sn_isa_name((sn_isa)isa), info->name, y[0], sum);
+                sn_arena_free(&tmp);
+                sn_linear_free(&l);
+            }
+        }
+        sn_compute_close(c);
+    }
+}
+
+static void a_row_does_not_depend_on_its_neighbours(void **state)
+{
+    (void)state;
+    for (int isa = 0; isa < SN_ISA_COUNT; isa++) {
+        if (!sn_isa_usable((sn_isa)isa)) continue;
+        sn_compute *c;
+        assert_int_equal(sn_compute_open(&c, 2, (sn_isa)isa, NULL), SN_OK);
+        for (size_t i = 0; i < N_TYPES; i++) {
+            enum { N = 29, OUT = 40 };
+            uint32_t seed = 99;
+            const size_t n_in = blocks(i, 2);
+            unsigned char *allocated;
+            const void *data = random_weights(i, OUT * n_in, &seed, &allocated);
+            float *x = malloc(N * n_in * sizeof *x), whole[N * OUT], single[OUT];
+            for (size_t k = 0; k < N * n_in; k++) x[k] = random_float(&seed);
+            sn_linear w;
+            sn_arena tmp;
+            assert_int_equal(sn_linear_init(&w, c, types[i].type, OUT, n_in, data, NULL, NULL), SN_OK);
+            const size_t one = sn_linear_scratch_bytes(c, &w, 1), all = sn_linear_scratch_bytes(c, &w, N);
+            assert_int_equal(sn_arena_init(&tmp, one > all ? one : all, NULL), SN_OK);
+            sn_linear_apply(c, whole, OUT, x, n_in, &w, N, &tmp);
+            for (size_t t = 0; t < N; t++) {
+                sn_linear_apply(c, single, OUT, x + t * n_in, n_in, &w, 1, &tmp);
+                assert_memory_equal(single, whole + t * OUT, sizeof single);
+            }
+            sn_arena_free(&tmp);
+            sn_linear_free(&w);
+            free(x), free(allocated);
+        }
+        sn_compute_close(c);
+    }
+}
+
+static void values_that_are_no_numbers_do_no_harm(void **state)
+{
+    (void)state;
+    for (int isa = 0; isa < SN_ISA_COUNT; isa++) {
+        if (!sn_isa_usable((sn_isa)isa)) continue;
+        sn_compute *c;
+        assert_int_equal(sn_compute_open(&c, 2, (sn_isa)isa, NULL), SN_OK);
+        for (size_t i = 0; i < N_TYPES; i++) {
+            uint32_t seed = 5;
+            const size_t n_in = blocks(i, 2), n = 6;
+            unsigned char *allocated;
+            unsigned char *data = random_weights(i, 20 * n_in, &seed, &allocated);
+            float *x = malloc(n * n_in * sizeof *x), y[6 * 20];
+            for (size_t k = 0; k < n * n_in; k++)
+                x[k] = (const float[]){NAN, INFINITY, -INFINITY, 3e38f, -1e-42f, 0, 1}[random_bits(&seed) % 7];
+            sn_linear w;
+            sn_arena tmp;
+            assert_int_equal(sn_linear_init(&w, c, types[i].type, 20, n_in, data, NULL, NULL), SN_OK);
+            assert_int_equal(sn_arena_init(&tmp, sn_linear_scratch_bytes(c, &w, n), NULL), SN_OK);
+            sn_linear_apply(c, y, 20, x, n_in, &w, n, &tmp);
+            sn_arena_free(&tmp);
+            sn_linear_free(&w);
+            free(x), free(allocated);
+        }
+        sn_compute_close(c);
+    }
+}
+
+static void what_cannot_be_multiplied_is_refused(void **state)
+{
+    (void)state;
+    sn_compute *c;
+    sn_linear w;
+    sn_err err;
+    unsigned char bytes[4096] = {0};
+    assert_int_equal(sn_compute_open(&c, 1, SN_ISA_BEST, NULL), SN_OK);
+    assert_int_equal(sn_linear_init(&w, c, SN_I32, 4, 32, bytes, NULL, &err), SN_EUNSUPPORTED);
+    assert_int_equal(sn_linear_init(&w, c, (sn_type)63, 4, 32, bytes, NULL, &err), SN_EUNSUPPORTED);
+    assert_int_equal(sn_linear_init(&w, c, SN_Q8_0, 4, 33, bytes, NULL, &err), SN_EFORMAT);
+    assert_int_equal(sn_linear_init(&w, c, SN_Q4_K, 4, 32, bytes, NULL, &err), SN_EFORMAT);
+    assert_int_equal(sn_linear_init(&w, c, SN_F32, 0, 32, bytes, NULL, &err), SN_EFORMAT);
+    sn_compute_close(c);
+}
+
+static const struct CMUnitTest cases[] = {
+    cmocka_unit_test(every_type_and_level_agrees_with_double_precision),
+    cmocka_unit_test(large_products_agree_with_double_precision),
+    cmocka_unit_test(results_do_not_depend_on_the_threads),
+    cmocka_unit_test(extreme_codes_do_not_saturate),
+    cmocka_unit_test(a_row_does_not_depend_on_its_neighbours),
+    cmocka_unit_test(values_that_are_no_numbers_do_no_harm),
+    cmocka_unit_test(what_cannot_be_multiplied_is_refused),
+};
+TESTING_MAIN("core_linear", cases)
