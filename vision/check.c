@@ -151,6 +151,23 @@ sn_status vis_check_gif(vis_bytes f, vis_head *head, sn_err *err)
 
 /* ---- BMP ---- */
 
+/* Run lengths (BI_RLE8, BI_RLE4) from `at`; false when the file ends before the picture does. */
+static bool bmp_runs(vis_bytes f, size_t at, bool nibbles, size_t h)
+{
+    for (size_t y = 0;;) {
+        size_t n;
+
+        if (at > f.n || f.n - at < 2) return y >= h; /* some leave the end mark away */
+        n = f.p[at + 1];
+        at += 2;
+        if (f.p[at - 2]) continue; /* a run */
+        if (n == 1) return true;
+        if (n == 0) y++;
+        if (n == 2) at += 2; /* a jump */
+        if (n > 2) at += ((nibbles ? (n + 1) / 2 : n) + 1) / 2 * 2;
+    }
+}
+
 sn_status vis_check_bmp(vis_bytes f, vis_head *head, sn_err *err)
 {
     uint32_t offset, size, compression = 0, bits;
@@ -172,7 +189,8 @@ sn_status vis_check_bmp(vis_bytes f, vis_head *head, sn_err *err)
     }
     if (head->w == 0 || head->h == 0 || head->w > VIS_MAX_SIDE || head->h > VIS_MAX_SIDE) return SN_OK; /* refused by size */
     if (offset < 14 + size || offset > f.n) return sn_fail(err, SN_EFORMAT, "BMP: the pixels begin outside the file");
-    if (compression == 1 || compression == 2) return SN_OK; /* run lengths: its decoder sees their end */
+    if (compression == 1 || compression == 2)
+        return bmp_runs(f, offset, compression == 2, head->h) ? SN_OK : sn_fail(err, SN_EFORMAT, "BMP: " CUT);
     row = (head->w * bits + 31) / 32 * 4;
     if (row * head->h > f.n - offset + 3) /* some writers leave the last row's padding away */
         return sn_fail(err, SN_EFORMAT, "BMP: " CUT ": %zu bytes of pixels, %zu needed", f.n - offset, row * head->h);

@@ -55,6 +55,17 @@ sn_status vis_decode_movie(vis_raster *out, vis_bytes f, const vis_head *head, s
 typedef enum { VIS_AV_WEBP, VIS_AV_TIFF, VIS_AV_BMP, VIS_AV_HEVC, VIS_AV_AV1 } vis_av_codec;
 sn_status vis_av_decode(vis_raster *out, vis_av_codec codec, vis_bytes extra, vis_bytes data, size_t max_pixels, sn_err *err);
 
+typedef struct {                   /* planar luma and chroma, 8 bits; borrowed */
+    const unsigned char *plane[4]; /* Y, Cb, Cr, alpha or NULL */
+    ptrdiff_t stride[4];           /* bytes from row to row */
+    bool half_w, half_h;           /* chroma has one sample for two columns, rows */
+    bool cosited;                  /* on the left one of the two (films); else between them (stills) */
+    bool full;                     /* 0..255; else 16..235 and 16..240 */
+    double kr, kb;                 /* luma's shares of red and blue */
+} vis_yuv;
+/* Fills r->data of r->w x r->h, r->n_ch 3 or 4. */
+void vis_yuv_to_rgb(vis_raster *r, const vis_yuv *s);
+
 /* The orientation in a TIFF structure (the payload of EXIF), 1 where it has none or a wrong one. Never fails. */
 int vis_exif_orientation(const unsigned char *tiff, size_t n);
 

@@ -6,7 +6,6 @@
 #include <libavcodec/avcodec.h>
 #include <libavformat/avformat.h>
 
-#include <libavutil/imgutils.h>
 #include <libavutil/pixdesc.h>
 #include <libswscale/swscale.h>
 #include <limits.h>
@@ -55,12 +54,28 @@ static void copy_palette(vis_raster *r, const AVFrame *f)
     }
 }
 
-/* Luma and chroma, planar RGB, odd depths: by libswscale, into rows padded for its wide stores. */
+/* The planes of a frame that yuv.c converts; false where it is of another kind. */
+static bool as_yuv(vis_yuv *s, const AVFrame *f, const AVPixFmtDescriptor *desc)
+{
+    const bool planes = desc->flags & AV_PIX_FMT_FLAG_PLANAR && !(desc->flags & AV_PIX_FMT_FLAG_RGB) && desc->nb_components >= 3;
+    const bool bt709 = f->colorspace == AVCOL_SPC_BT709, bt2020 = f->colorspace == AVCOL_SPC_BT2020_NCL;
+
+    if (!planes || desc->comp[0].depth != 8 || desc->log2_chroma_w > 1 || desc->log2_chroma_h > 1 || !f->data[2]) return false;
+    *s = (vis_yuv){.half_w = desc->log2_chroma_w, .half_h = desc->log2_chroma_h, .cosited = f->chroma_location == AVCHROMA_LOC_LEFT};
+    s->full = f->color_range == AVCOL_RANGE_JPEG || !strncmp(desc->name, "yuvj", 4);
+    s->kr = bt709 ? 0.2126 : bt2020 ? 0.2627 : 0.299;
+    s->kb = bt709 ? 0.0722 : bt2020 ? 0.0593 : 0.114;
+    for (int i = 0; i < 4; i++) {
+        s->plane[i] = i < desc->nb_components ? f->data[i] : NULL;
+        s->stride[i] = f->linesize[i];
+    }
+    return true;
+}
+
+/* Planar RGB and odd depths: by libswscale, into rows padded for its wide stores. */
 static sn_status convert(vis_raster *r, const AVFrame *f, sn_err *err)
 {
     const size_t stride = (r->w * r->n_ch + 63) / 64 * 64;
-    const bool full = f->color_range == AVCOL_RANGE_JPEG || f->format == AV_PIX_FMT_YUVJ420P || f->format == AV_PIX_FMT_YUVJ422P ||
-                      f->format == AV_PIX_FMT_YUVJ444P;
     const int matrix = f->colorspace == AVCOL_SPC_BT709        ? SWS_CS_ITU709
                        : f->colorspace == AVCOL_SPC_BT2020_NCL ? SWS_CS_BT2020
                                                                : SWS_CS_ITU601;
@@ -73,7 +88,8 @@ static sn_status convert(vis_raster *r, const AVFrame *f, sn_err *err)
     if (!sws || !rows) {
         st = sn_fail(err, SN_EUNSUPPORTED, "colours of format %s cannot be read", av_get_pix_fmt_name(f->format));
     } else {
-        sws_setColorspaceDetails(sws, sws_getCoefficients(matrix), full, sws_getCoefficients(SWS_CS_DEFAULT), 1, 0, 1 << 16, 1 << 16);
+        sws_setColorspaceDetails(sws, sws_getCoefficients(matrix), f->color_range == AVCOL_RANGE_JPEG, sws_getCoefficients(SWS_CS_DEFAULT),
+                                 1, 0, 1 << 16, 1 << 16);
         sws_scale(sws, (const uint8_t *const *)f->data, f->linesize, 0, f->height, (uint8_t *const[4]){rows}, (const int[4]){(int)stride});
         for (size_t y = 0; y < r->h; y++) memcpy(r->data + y * r->w * r->n_ch, rows + y * stride, r->w * r->n_ch);
     }
@@ -87,6 +103,7 @@ static sn_status frame_to_raster(vis_raster *out, const AVFrame *f, size_t max_p
     const AVPixFmtDescriptor *desc = av_pix_fmt_desc_get(f->format);
     const plain_format *plain = NULL;
     vis_raster r = {.w = (size_t)f->width, .h = (size_t)f->height};
+    vis_yuv yuv;
     sn_status st;
 
     if (!desc || f->width < 1 || f->height < 1) return sn_fail(err, SN_EFORMAT, "the picture is damaged");
@@ -99,6 +116,8 @@ static sn_status frame_to_raster(vis_raster *out, const AVFrame *f, size_t max_p
         copy_plain(&r, f, plain);
     else if (f->format == AV_PIX_FMT_PAL8)
         copy_palette(&r, f);
+    else if (as_yuv(&yuv, f, desc))
+        vis_yuv_to_rgb(&r, &yuv);
     else
         st = convert(&r, f, err);
     if (st == SN_OK)
@@ -162,6 +181,7 @@ sn_status vis_av_decode(vis_raster *out, vis_av_codec codec, vis_bytes extra, vi
         ctx->extradata_size = (int)extra.n;
     }
     packet->flags |= AV_PKT_FLAG_KEY;
+    if (codec == VIS_AV_TIFF) ctx->err_recognition = 0; /* it takes any tag it does not know for an error otherwise */
     if (avcodec_open2(ctx, c, NULL) < 0 || avcodec_send_packet(ctx, packet) < 0 || avcodec_send_packet(ctx, NULL) < 0 ||
         avcodec_receive_frame(ctx, frame) < 0 || frame->decode_error_flags)
         st = sn_fail(err, SN_EFORMAT, "the picture is damaged or cut short (%s)", avcodec_get_name(ids[codec]));
@@ -226,7 +246,7 @@ static int refuse_open(AVFormatContext *s, AVIOContext **pb, const char *url, in
     return AVERROR(ENOENT);
 }
 
-static AVFormatContext *open_film(AVIOContext *io, size_t max_pixels)
+static AVFormatContext *open_film(AVIOContext *io)
 {
     AVFormatContext *fmt = avformat_alloc_context();
     AVDictionary *options = NULL;
@@ -244,10 +264,6 @@ static AVFormatContext *open_film(AVIOContext *io, size_t max_pixels)
     res = avformat_open_input(&fmt, NULL, NULL, &options); /* frees fmt on failure */
     av_dict_free(&options);
     if (res < 0) return NULL;
-    for (unsigned i = 0; i < fmt->nb_streams; i++) { /* the sizes are not ours to trust: what cannot be within the limits is not probed */
-        const AVCodecParameters *p = fmt->streams[i]->codecpar;
-        if (p->width > 0 && p->height > 0 && (size_t)p->height > max_pixels / (size_t)p->width) fmt->streams[i]->discard = AVDISCARD_ALL;
-    }
     return fmt;
 }
 
@@ -285,6 +301,7 @@ static sn_status first_picture(vis_raster *out, AVFormatContext *fmt, const AVSt
         if (res < 0) break;
     }
     if (!found) goto done;
+    if (frame->chroma_location == AVCHROMA_LOC_UNSPECIFIED) frame->chroma_location = AVCHROMA_LOC_LEFT; /* MPEG-2's and its successors' */
     if (frame->colorspace == AVCOL_SPC_UNSPECIFIED && frame->height > 576)
         frame->colorspace = AVCOL_SPC_BT709; /* what players take for HD */
     st = frame_to_raster(out, frame, max_pixels, err);
@@ -294,6 +311,19 @@ done:
     av_packet_free(&packet);
     avcodec_free_context(&ctx);
     return st;
+}
+
+/* Holds the sizes that the file says of its pictures against the limit. */
+static sn_status check_streams(const AVFormatContext *fmt, size_t max_pixels, sn_err *err)
+{
+    for (unsigned i = 0; i < fmt->nb_streams; i++) {
+        const AVCodecParameters *p = fmt->streams[i]->codecpar;
+        sn_status st;
+
+        if (p->codec_type != AVMEDIA_TYPE_VIDEO || p->width <= 0 || p->height <= 0) continue;
+        if ((st = vis_check_size((size_t)p->width, (size_t)p->height, max_pixels, err)) != SN_OK) return st;
+    }
+    return SN_OK;
 }
 
 /* Streams may need a look at their first packets before their codecs are known. One options entry a stream. */
@@ -329,7 +359,12 @@ sn_status vis_decode_movie(vis_raster *out, vis_bytes f, const vis_head *head, s
         av_free(buffer);
         return sn_fail(err, SN_ENOMEM, "out of memory");
     }
-    if (!(fmt = open_film(io, max_pixels)) || !probe_streams(fmt, max_pixels)) {
+    if (!(fmt = open_film(io))) {
+        st = sn_fail(err, SN_EFORMAT, "this film is damaged or cut short");
+        goto done;
+    }
+    if ((st = check_streams(fmt, max_pixels, err)) != SN_OK) goto done;
+    if (!probe_streams(fmt, max_pixels)) {
         st = sn_fail(err, SN_EFORMAT, "this film is damaged or cut short");
         goto done;
     }
@@ -338,8 +373,7 @@ sn_status vis_decode_movie(vis_raster *out, vis_bytes f, const vis_head *head, s
         st = sn_fail(err, SN_EFORMAT, "no pictures in this file: it is a sound, or damaged");
         goto done;
     }
-    const AVCodecParameters *p = fmt->streams[stream]->codecpar;
-    if (p->width > 0 && p->height > 0 && (st = vis_check_size((size_t)p->width, (size_t)p->height, max_pixels, err)) != SN_OK) goto done;
+    if ((st = check_streams(fmt, max_pixels, err)) != SN_OK) goto done;
     st = first_picture(out, fmt, fmt->streams[stream], max_pixels, err);
 done:
     avformat_close_input(&fmt);

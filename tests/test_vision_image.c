@@ -1,0 +1,260 @@
+/* Every format is read as Pillow reads it, upright and on white; whatever is damaged is refused with one line.
+ * tests/golden/vision/files: made by tests/golden/make_vision_files.py with Pillow 12.0.0. */
+#include "../core/mem.h"
+#include "../vision/vision.h"
+#include "testing.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define FILES "tests/golden/vision/files/"
+
+static unsigned char *read_file(const char *path, size_t *n)
+{
+    FILE *f = fopen(path, "rb");
+    unsigned char *p;
+
+    if (!f) fail_msg("cannot open %s", path);
+    fseek(f, 0, SEEK_END);
+    *n = (size_t)ftell(f);
+    rewind(f);
+    p = malloc(*n ? *n : 1);
+    assert_int_equal(fread(p, 1, *n, f), *n);
+    fclose(f);
+    return p;
+}
+
+/* Calls fn for each line of list.txt; returns their number. */
+static size_t each_file(void (*fn)(const char *name, size_t w, size_t h, int tolerance))
+{
+    FILE *f = fopen(FILES "list.txt", "r");
+    char name[64];
+    size_t w, h, n = 0;
+    int tolerance;
+
+    assert_non_null(f);
+    for (; fscanf(f, "%63s %zu %zu %d", name, &w, &h, &tolerance) == 4; n++) fn(name, w, h, tolerance);
+    fclose(f);
+    return n;
+}
+
+/* ---- good files ---- */
+
+static void check_file(const char *name, size_t w, size_t h, int tolerance)
+{
+    char path[128], ref[140];
+    vis_image img;
+    sn_err err = {0};
+    size_t n;
+    unsigned char *want;
+    int worst = 0;
+
+    snprintf(path, sizeof path, FILES "%s", name);
+    snprintf(ref, sizeof ref, "%s.rgb", path);
+    if (vis_image_load(&img, path, NULL, &err) != SN_OK) fail_msg("%s", err.msg);
+    want = read_file(ref, &n);
+    if (img.w != w || img.h != h || n != w * h * 3) fail_msg("%s: %zux%zu, want %zux%zu", name, img.w, img.h, w, h);
+    for (size_t i = 0; i < n; i++) {
+        const int d = abs((int)img.rgb[i] - (int)want[i]);
+        if (d > worst) worst = d;
+    }
+    if (worst > tolerance) fail_msg("%s: differs by %d levels, %d allowed", name, worst, tolerance);
+    free(want);
+    vis_image_free(&img);
+}
+
+static void every_format_equals_pillow(void **state)
+{
+    (void)state;
+    assert_true(each_file(check_file) >= 81);
+}
+
+static void standard_input_equals_the_file(void **state)
+{
+    vis_image a, b;
+    FILE *f;
+    const int keep = dup(STDIN_FILENO);
+
+    (void)state;
+    assert_int_equal(vis_image_load(&a, FILES "rgb.png", NULL, NULL), SN_OK);
+    f = popen("cat " FILES "rgb.png", "r"); /* a pipe, which cannot be mapped */
+    assert_non_null(f);
+    dup2(fileno(f), STDIN_FILENO);
+    assert_int_equal(vis_image_load(&b, "-", NULL, NULL), SN_OK);
+    dup2(keep, STDIN_FILENO);
+    close(keep);
+    pclose(f);
+    assert_int_equal(a.w * a.h, b.w * b.h);
+    assert_memory_equal(a.rgb, b.rgb, a.w * a.h * 3);
+    vis_image_free(&a);
+    vis_image_free(&b);
+}
+
+/* ---- bad files ---- */
+
+static void expect_refused(const void *bytes, size_t n, sn_status code, const char *part)
+{
+    vis_image img = {0};
+    sn_err err = {0};
+    const sn_status st = vis_image_decode(&img, bytes, n, "bad.file", NULL, &err);
+
+    if (st == SN_OK) fail_msg("accepted; expected: %s", part);
+    if (st != code || strncmp(err.msg, "bad.file: ", 10) || !strstr(err.msg, part) || strchr(err.msg, '\n'))
+        fail_msg("%d \"%s\", expected %d \"%s\"", st, err.msg, code, part);
+    assert_null(img.rgb);
+}
+
+static void wrong_kinds_are_named(void **state)
+{
+    static const char lfs[] = "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n", html[] = "<!DOCTYPE html><html></html>";
+
+    (void)state;
+    expect_refused(lfs, sizeof lfs - 1, SN_EFORMAT, "git-lfs");
+    expect_refused(html, sizeof html - 1, SN_EFORMAT, "HTML");
+    expect_refused("", 0, SN_EFORMAT, "empty");
+    expect_refused("\1\2\3\4\5\6\7", 7, SN_EFORMAT, "not a picture");
+}
+
+static void a_missing_file_and_a_directory_are_named(void **state)
+{
+    vis_image img;
+    sn_err err = {0};
+
+    (void)state;
+    assert_int_equal(vis_image_load(&img, "no/such.png", NULL, &err), SN_EIO);
+    assert_non_null(strstr(err.msg, "no/such.png: "));
+    assert_int_equal(vis_image_load(&img, "tests", NULL, &err), SN_EIO);
+    assert_non_null(strstr(err.msg, "directory"));
+}
+
+static void the_pixel_limit_binds_before_decoding(void **state)
+{
+    unsigned char p6[] = "P6 60000 60000 255\n", pam[] = "P5\n65536 1\n255\n";
+    const vis_load_params tight = {.max_pixels = 390};
+    vis_image img;
+    sn_err err = {0};
+
+    (void)state;
+    expect_refused(p6, sizeof p6, SN_EFORMAT, "cut short"); /* and never 10 GB */
+    expect_refused(pam, sizeof pam, SN_EFORMAT, "PNM");
+    assert_int_equal(vis_image_load(&img, FILES "rgb.png", &tight, &err), SN_ELIMIT); /* 23 x 17 = 391 */
+    assert_non_null(strstr(err.msg, "rgb.png: 23x17 pixels are over the limit of 390"));
+    assert_int_equal(vis_image_load(&img, FILES "film.mp4", &tight, &err), SN_ELIMIT);
+    assert_int_equal(vis_image_load(&img, FILES "444.avif", &tight, &err), SN_ELIMIT);
+    assert_int_equal(vis_image_load(&img, FILES "raw.tif", &tight, &err), SN_ELIMIT);
+}
+
+static void a_png_bomb_is_refused(void **state)
+{
+    size_t n;
+    unsigned char *p = read_file(FILES "one.png", &n), *wide;
+    vis_image img;
+
+    (void)state;
+    /* one.png says 1 x 1; a size of 65535 x 1000 over the same pixels needs a new checksum, which is what is wrong here */
+    p[16] = 0, p[17] = 0, p[18] = 0xFF, p[19] = 0xFF;
+    expect_refused(p, n, SN_EFORMAT, "checksum");
+    free(p);
+    wide = read_file(FILES "bomb.png", &n); /* 2 x 2 pixels that inflate to 64 MB */
+    assert_true(vis_image_decode(&img, wide, n, "bomb", NULL, NULL) != SN_OK);
+    free(wide);
+}
+
+/* Files may end in slack that says nothing: a BMP's last padding, a TGA's footer, the last number of a plain PNM (which may lose digits). */
+static size_t slack(const char *name)
+{
+    return strstr(name, ".bmp")                           ? 3
+           : strstr(name, ".tga")                         ? 26
+           : strstr(name, ".pnm")                         ? 3
+           : strstr(name, ".tif") || strstr(name, ".mkv") ? (size_t)-1
+                                                          : 0;
+}
+
+static void check_truncated(const char *name, size_t w, size_t h, int tolerance)
+{
+    char path[128];
+    size_t n;
+    unsigned char *p;
+
+    (void)w, (void)h, (void)tolerance;
+    snprintf(path, sizeof path, FILES "%s", name);
+    p = read_file(path, &n);
+    for (size_t cut = 0; cut < n; cut += 1 + (cut > 200 && cut + 40 < n ? n / 90 : 0)) {
+        unsigned char *exact = malloc(cut ? cut : 1); /* of exactly this size, so that the sanitizer sees one byte too many */
+        vis_image img = {0};
+        sn_err err = {0};
+        sn_status st;
+
+        memcpy(exact, p, cut);
+        st = vis_image_decode(&img, exact, cut, name, NULL, &err);
+        if (st == SN_OK && n - cut > slack(name)) fail_msg("%s: cut to %zu of %zu bytes and taken as good", name, cut, n);
+        if (st != SN_OK && (strncmp(err.msg, name, strlen(name)) || strchr(err.msg, '\n')))
+            fail_msg("%s: no good message: %s", name, err.msg);
+        vis_image_free(&img);
+        free(exact);
+    }
+    free(p);
+}
+
+static void a_file_cut_anywhere_is_refused(void **state)
+{
+    (void)state;
+    each_file(check_truncated);
+}
+
+static uint32_t rng(uint32_t *s)
+{
+    *s ^= *s << 13;
+    *s ^= *s >> 17;
+    *s ^= *s << 5;
+    return *s;
+}
+
+static void check_flipped(const char *name, size_t w, size_t h, int tolerance)
+{
+    char path[128];
+    size_t n;
+    unsigned char *p;
+    uint32_t seed = 1;
+
+    (void)w, (void)h, (void)tolerance;
+    snprintf(path, sizeof path, FILES "%s", name);
+    p = read_file(path, &n);
+    for (int round = 0; round < 60; round++) {
+        unsigned char *bad = malloc(n);
+        vis_image img = {0};
+        sn_err err = {0};
+        const uint32_t n_flips = 1 + rng(&seed) % 8;
+        const size_t reach = round % 2 ? n : n < 128 ? n : 128; /* half of them in the header */
+
+        memcpy(bad, p, n);
+        for (uint32_t k = 0; k < n_flips; k++) bad[rng(&seed) % reach] = (unsigned char)rng(&seed);
+        if (vis_image_decode(&img, bad, n, name, NULL, &err) != SN_OK) {
+            if (strncmp(err.msg, name, strlen(name)) || strchr(err.msg, '\n')) fail_msg("%s: no good message: %s", name, err.msg);
+        } else {
+            assert_true(img.w > 0 && img.h > 0 && img.w <= VIS_MAX_SIDE && img.h <= VIS_MAX_SIDE);
+        }
+        vis_image_free(&img);
+        free(bad);
+    }
+    free(p);
+}
+
+static void a_damaged_file_never_does_harm(void **state)
+{
+    (void)state;
+    each_file(check_flipped);
+}
+
+static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(every_format_equals_pillow),
+    cmocka_unit_test(standard_input_equals_the_file),
+    cmocka_unit_test(wrong_kinds_are_named),
+    cmocka_unit_test(a_missing_file_and_a_directory_are_named),
+    cmocka_unit_test(the_pixel_limit_binds_before_decoding),
+    cmocka_unit_test(a_png_bomb_is_refused),
+    cmocka_unit_test(a_file_cut_anywhere_is_refused),
+    cmocka_unit_test(a_damaged_file_never_does_harm),
+};
+TESTING_MAIN("vision_image", tests)
