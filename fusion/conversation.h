@@ -20,7 +20,7 @@ typedef struct {
 
 void fus_conversation_free(fus_conversation *c); /* forgets the turns; `framed` stays */
 
-/* The user's turn: `prompt` with FUS_MEDIA_MARK for every image and sound, and the text of the text media, at the markers;
+/* The user's turn: `prompt` with TXT_MEDIA_MARK for every image and sound, and the text of the text media, at the markers;
  * media beyond the markers stand in front. *parts is what the decoder has to read next, its text owned by `parts`. The turn is
  * part of the conversation from then on: fus_conversation_pop takes it back. */
 sn_status fus_conversation_ask(fus_conversation *c, const char *prompt, const senses_medium *media, size_t n_media, txt_parts *parts,

@@ -23,7 +23,7 @@ static sn_status text_push(fus_text *t, const char *p, size_t n, sn_err *err)
 sn_status fus_text_append(fus_text *t, const char *p, size_t n, sn_err *err)
 {
     while (n > 0) {
-        const char *mark = memchr(p, FUS_MEDIA_MARK, n);
+        const char *mark = memchr(p, TXT_MEDIA_MARK, n);
         size_t run = mark ? (size_t)(mark - p) : n;
         sn_status st = text_push(t, p, run, err);
         if (st == SN_OK && mark) st = text_push(t, "\xEF\xBF\xBD", 3, err);
@@ -36,7 +36,7 @@ sn_status fus_text_append(fus_text *t, const char *p, size_t n, sn_err *err)
 
 sn_status fus_text_append_mark(fus_text *t, sn_err *err)
 {
-    const char mark = FUS_MEDIA_MARK;
+    const char mark = TXT_MEDIA_MARK;
     return text_push(t, &mark, 1, err);
 }
 
@@ -133,7 +133,7 @@ sn_status fus_prompt_build(fus_prompt *out, const txt_vocab *v, const txt_part *
     for (size_t i = 0; i < n_parts && st == SN_OK; i++) {
         const char *text = parts[i].text, *end = text + parts[i].n;
         while (text < end && st == SN_OK) {
-            const char *mark = memchr(text, FUS_MEDIA_MARK, (size_t)(end - text));
+            const char *mark = memchr(text, TXT_MEDIA_MARK, (size_t)(end - text));
             size_t run = (size_t)((mark ? mark : end) - text);
             st = stretch_push(&s, text, run, parts[i].framing);
             if (st == SN_OK && mark && used < n_media) st = push_medium(&s, &media[used], used);

@@ -6,9 +6,6 @@
 
 #include "internal.h"
 
-/* In the text of a part, the place of the next medium. The byte never occurs in UTF-8; fus_text_append replaces it in data. */
-#define FUS_MEDIA_MARK ((char)0xFF)
-
 /* A medium made ready: cut and counted, not yet encoded. Exactly one of vision and sound is set. */
 typedef struct {
     vis_model *vision;
@@ -47,7 +44,7 @@ typedef struct {
     size_t n, cap;
 } fus_text;
 void fus_text_free(fus_text *t);
-sn_status fus_text_append(fus_text *t, const char *p, size_t n, sn_err *err); /* as data: FUS_MEDIA_MARK bytes become U+FFFD */
+sn_status fus_text_append(fus_text *t, const char *p, size_t n, sn_err *err); /* as data: TXT_MEDIA_MARK bytes become U+FFFD */
 sn_status fus_text_append_mark(fus_text *t, sn_err *err);
 
 #endif
