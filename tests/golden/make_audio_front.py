@@ -1,6 +1,8 @@
 #!/usr/bin/env python3
 """The references of tests/test_audio_{mel,encoder,families}.c. Run from the repository root; writes tests/golden/audio/front_*.
 
+  front_level_<file>.npy          faster-whisper's decode_audio (PyAV 18) of the samples: rms of every 1600 samples
+                                  of their running mean over 4
   front_filters80.npy             transformers' mel filters [80, 201]
   front_mel80.npy                 log-mel of samples/jfk.wav in a 30 s window, numpy path (float64): every 37th frame
   front_mel128.npy                the same with 128 bands, torch path (float32)
@@ -10,7 +12,8 @@
                                   and the first 30
   front_<family>_<seconds>.npy    adapter rows of jfk.wav (11 s) and of it three times over (33 s): every 5th, and the last
 
-Made with transformers 5.23.0, torch 2.15.0, numpy 2.4.6, gguf 0.19, soundfile 0.14.0. The seeds are fixed.
+Made with transformers 5.23.0, torch 2.15.0, numpy 2.4.6, gguf 0.19, soundfile 0.14.0, faster-whisper
+1.2.1. The seeds are fixed.
 """
 import os
 
@@ -19,6 +22,7 @@ import numpy as np
 import soundfile
 import torch
 import torch.nn.functional as F
+from faster_whisper.audio import decode_audio
 from transformers import WhisperConfig, WhisperFeatureExtractor
 from transformers.models.whisper.modeling_whisper import WhisperEncoder
 
@@ -191,6 +195,10 @@ def main():
     jfk, rate = soundfile.read("samples/jfk.wav", dtype="float32")
     assert rate == 16000
     window = pad(jfk, 480000)
+    for name in ("jfk.mp3", "newuser.flac", "queue.ogg", "testpattern.mp4"):
+        x = decode_audio("samples/" + name)
+        x = np.convolve(x, np.full(4, 0.25), "valid")  # closes 8 kHz, where one resampler's filter is not the other's
+        save("level_" + name, np.sqrt((x[: len(x) // 1600 * 1600].reshape(-1, 1600) ** 2).mean(1)))
     save("filters80", WhisperFeatureExtractor(feature_size=80).mel_filters.T)
     save("mel80", WhisperFeatureExtractor(feature_size=80)._np_extract_fbank_features(window[None].astype(np.float64), "cpu")[0][:, ::37])
     save("mel128", log_mel(window, 128)[:, ::37])
