@@ -556,6 +556,16 @@ static void tensors_must_have_one_name_each_and_lie_apart(void **state)
     tensor(&f, "a", 1, dims, SN_F32, 0);
     data(&f, 32, 128);
     REFUSED(&f, SN_EFORMAT, "tensors a and b overlap");
+    for (uint64_t n = 32; n <= 33; n++) { /* up to the other's first byte, and on it */
+        head(&f, 3, 2, 0);
+        tensor(&f, "a", 1, &n, SN_I8, 0);
+        tensor(&f, "b", 1, dims, SN_F32, 32);
+        data(&f, 32, 128);
+        if (n == 32)
+            accepted(&f);
+        else
+            REFUSED(&f, SN_EFORMAT, "tensors a and b overlap");
+    }
     head(&f, 3, 2, 0);
     tensor(&f, "a", 1, dims, SN_F32, 0);
     tensor(&f, "a", 1, dims, SN_F32, 64);
