@@ -61,10 +61,16 @@ static int run_help(int argc, char **argv)
     return EXIT_DONE;
 }
 
-static const char *isa_from_environment(void)
+/* Command line first, then the environment. */
+static bool read_options(const cli_command *c, cli_options *o, int argc, char **argv, char **problem)
 {
     const char *isa = getenv("SENSES_ISA");
-    return isa != NULL && isa[0] != '\0' ? isa : NULL;
+    if (!options_parse(o, c->sets, argc, argv, problem)) return false;
+    if (o->help || (c->sets & SET_ENGINE) == 0 || isa == NULL || isa[0] == '\0' || options_default(o, "isa", isa, problem)) return true;
+    char *where = text_format("from the environment, SENSES_ISA: %s", *problem);
+    free(*problem);
+    *problem = where;
+    return false;
 }
 
 /* What the table cannot say by itself: operands, and options that exclude one another. */
@@ -82,18 +88,26 @@ static int check(const cli_command *c, const cli_options *o)
     return EXIT_DONE;
 }
 
+/* Small models repeat themselves when nothing is said about sampling. Who sets a temperature, 0 included, or works without a
+ * chat template, gets what the model says. */
+static void choose_repeat_penalty(cli_options *o)
+{
+    if (options_given(o, "repeat-penalty")) return;
+    o->session.repeat_penalty = options_given(o, "temp") || o->session.raw ? 1.0f : 1.1f;
+}
+
 static int run_command(const cli_command *c, int argc, char **argv)
 {
     cli_options o;
     char *problem = NULL;
     int status = EXIT_DONE;
     options_init(&o);
-    if (!options_parse(&o, c->sets, argc, argv, &problem)) {
+    if (!read_options(c, &o, argc, argv, &problem)) {
         status = diag_usage(c->name, "%s: %s", c->name, problem);
     } else if (o.help) {
         help_command(c);
     } else {
-        if (o.isa == NULL) o.isa = isa_from_environment();
+        choose_repeat_penalty(&o);
         status = check(c, &o);
         if (status == EXIT_DONE) status = c->run(&o);
     }

@@ -13,7 +13,7 @@ static const char *const isa_names[] = {"scalar", "avx2", "avx512", "avx512-vnni
 static const char *const fit_names[] = {"pad", "crop", "stretch", NULL};
 static const char *const format_names[] = {"txt", "srt", "vtt", "json", "csv", "lrc", NULL};
 
-const char *const option_section_names[SECTION_COUNT] = {"Options", "Models", "Answer", "Running"};
+const char *const option_section_names[SECTION_COUNT] = {"Options", "Models", "Text", "Running"};
 
 #define FIELD(f) .field = offsetof(cli_options, f)
 #define COUNT_MAX 1e9
@@ -48,7 +48,7 @@ static const option table[] = {
     {SET_SAMPLING, SECTION_ANSWER, 0, "top-k", OPTION_COUNT, "K", "choose among the K likeliest tokens; 0: all", FIELD(session.top_k), .min = 0, .max = COUNT_MAX, .show_default = true},
     {SET_SAMPLING, SECTION_ANSWER, 0, "top-p", OPTION_REAL, "P", "choose among the likeliest tokens that make up P; 1: all", FIELD(session.top_p), .min = 0, .max = 1, .show_default = true},
     {SET_SAMPLING, SECTION_ANSWER, 0, "min-p", OPTION_REAL, "P", "drop tokens less likely than P times the likeliest; 0: none", FIELD(session.min_p), .min = 0, .max = 1, .show_default = true},
-    {SET_SAMPLING, SECTION_ANSWER, 0, "repeat-penalty", OPTION_REAL, "X", "make tokens seen lately X times less likely; 1: off", FIELD(session.repeat_penalty), .min = 0.01, .max = 100, .show_default = true},
+    {SET_SAMPLING, SECTION_ANSWER, 0, "repeat-penalty", OPTION_REAL, "X", "make tokens seen lately X times less likely; 1: off (default: 1.1, but 1 with --temp or --raw)", FIELD(session.repeat_penalty), .min = 0.01, .max = 100},
     {SET_SAMPLING | SET_TRANSCRIBE, SECTION_ANSWER, 0, "seed", OPTION_SEED, "N", "of the random choices: the same seed gives the same text", FIELD(session.seed), .min = 0, .max = 18446744073709551615.0, .show_default = true},
     {SET_PROMPT, SECTION_ANSWER, 0, "system", OPTION_TEXT, "TEXT", "system message (default: the one of the model's chat template)", FIELD(session.system)},
     {SET_PROMPT, SECTION_ANSWER, 0, "chat-template", OPTION_TEXT, "NAME", "chat template to use (default: recognised from the model)", FIELD(session.chat_template)},
@@ -63,6 +63,8 @@ static const option table[] = {
     {SET_COMMON, SECTION_RUN, 'h', "help", OPTION_FLAG, NULL, "show this help", FIELD(help)},
 };
 /* clang-format on */
+
+_Static_assert(sizeof table / sizeof table[0] <= 64, "cli_options.given has a bit for every row");
 
 const option *option_table(size_t *n)
 {
@@ -144,6 +146,7 @@ static bool add_mmproj(cli_options *o, const char *value, char **problem)
 static bool set_value(cli_options *o, const option *row, const char *value, char **problem)
 {
     void *field = (char *)o + row->field;
+    o->given |= UINT64_C(1) << (row - table);
     switch (row->kind) {
     case OPTION_FLAG: *(bool *)field = true; return true;
     case OPTION_TEXT: *(const char **)field = value; return true;
@@ -265,6 +268,19 @@ bool options_parse(cli_options *o, uint32_t sets, int argc, char **argv, char **
         if (!good) return false;
     }
     return true;
+}
+
+bool options_default(cli_options *o, const char *name, const char *value, char **problem)
+{
+    const option *row = find_long(~0u, name, strlen(name));
+    return options_given(o, name) || set_value(o, row, value, problem);
+}
+
+bool options_given(const cli_options *o, const char *name)
+{
+    for (size_t i = 0; i < sizeof table / sizeof table[0]; i++)
+        if ((o->given >> i & 1) != 0 && strcmp(table[i].name, name) == 0) return true;
+    return false;
 }
 
 /* ---- "did you mean" ---- */

@@ -43,6 +43,7 @@ enum { CLI_MAX_MMPROJ = 2 };   /* one for images, one for audio */
 
 /* What the command line says. Strings point into argv. */
 typedef struct {
+    uint64_t given; /* bit i: row i of the table was given */
     bool help, quiet, verbose, json;
     const char *model, *whisper;
     const char *mmproj[CLI_MAX_MMPROJ];
@@ -107,6 +108,11 @@ void options_free(cli_options *o);
 /* Reads argv (without program and command). sets: what the command takes. Stops at -h. On failure *problem is a malloc'ed
  * sentence and the result false. *o must be from options_init, and be given to options_free in any case. */
 bool options_parse(cli_options *o, uint32_t sets, int argc, char **argv, char **problem);
+
+/* Takes a value from elsewhere, as the environment, as if --name=value stood on the command line, unless --name did. */
+bool options_default(cli_options *o, const char *name, const char *value, char **problem);
+/* Whether the option --name was given. */
+bool options_given(const cli_options *o, const char *name);
 
 /* The word of a NULL-terminated list that is nearest to `word`, NULL when none is near: for "did you mean". */
 const char *options_nearest(const char *word, const char *const *list);
