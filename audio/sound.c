@@ -292,7 +292,7 @@ sn_status aud_source_read(aud_source *s, float *dst, size_t n, size_t *got, sn_e
     *got = 0;
     while (*got < n) {
         size_t have = s->ready_n - s->ready_at, take = n - *got < have ? n - *got : have;
-        memcpy(dst + *got, s->ready + s->ready_at, take * sizeof *dst);
+        if (take > 0) memcpy(dst + *got, s->ready + s->ready_at, take * sizeof *dst);
         s->ready_at += take;
         *got += take;
         if (*got == n || (s->ended && s->ready_at == s->ready_n)) break;
