@@ -8,7 +8,7 @@
 #define MAX_WORK 20000000000.0 /* pixels times scans */
 
 typedef struct {
-    size_t id, h, v;
+    size_t id, h, v, quantiser;
     bool scanned;
 } component;
 
@@ -16,7 +16,37 @@ typedef struct {
     size_t n, h_max, v_max;
     component c[4];
     bool progressive;
+    unsigned huffman, quantisers; /* tables seen so far, a bit each: DC 0-3, AC 4-7; 0-3 */
 } frame;
+
+/* DHT: decoders count on codes that fit (stb_image writes past its tables where there are more than 256). */
+static bool read_huffman(frame *fr, const unsigned char *d, size_t n)
+{
+    while (n) {
+        size_t total = 0;
+
+        if (n < 17 || d[0] & 0xEC) return false; /* class 0 or 1, table 0 to 3 */
+        for (int i = 1; i <= 16; i++) total += d[i];
+        if (total > 256 || n < 17 + total) return false;
+        fr->huffman |= 1u << ((d[0] >> 4) * 4 + (d[0] & 3));
+        d += 17 + total;
+        n -= 17 + total;
+    }
+    return true;
+}
+
+static bool read_quantisers(frame *fr, const unsigned char *d, size_t n)
+{
+    while (n) {
+        const size_t size = 1 + (d[0] >> 4 ? 128 : 64);
+
+        if (n < size || d[0] & 0xEC) return false;
+        fr->quantisers |= 1u << (d[0] & 3);
+        d += size;
+        n -= size;
+    }
+    return true;
+}
 
 static sn_status read_frame(frame *fr, vis_head *head, unsigned marker, const unsigned char *d, size_t n, sn_err *err)
 {
@@ -31,8 +61,9 @@ static sn_status read_frame(frame *fr, vis_head *head, unsigned marker, const un
     fr->progressive = marker == 0xC2;
     for (size_t i = 0; i < fr->n; i++) {
         component *c = &fr->c[i];
-        *c = (component){.id = d[6 + 3 * i], .h = d[7 + 3 * i] >> 4, .v = d[7 + 3 * i] & 15};
-        if (c->h < 1 || c->h > 4 || c->v < 1 || c->v > 4) return sn_fail(err, SN_EFORMAT, "JPEG: a wrong sampling factor");
+        *c = (component){.id = d[6 + 3 * i], .h = d[7 + 3 * i] >> 4, .v = d[7 + 3 * i] & 15, .quantiser = d[8 + 3 * i]};
+        if (c->h < 1 || c->h > 4 || c->v < 1 || c->v > 4 || c->quantiser > 3)
+            return sn_fail(err, SN_EFORMAT, "JPEG: a wrong sampling factor or table");
         if (c->h > fr->h_max) fr->h_max = c->h;
         if (c->v > fr->v_max) fr->v_max = c->v;
     }
@@ -42,6 +73,17 @@ static sn_status read_frame(frame *fr, vis_head *head, unsigned marker, const un
 static size_t ceil_div(size_t a, size_t b)
 {
     return (a + b - 1) / b;
+}
+
+/* Whether what a component's scan needs has been read: its quantiser, and the Huffman tables for the coefficients it brings. `tables`: DC
+ * and AC; `spectrum`: first and last coefficient and the bits before. Decoders read memory that was never written otherwise. */
+static bool tables_defined(const frame *fr, const component *c, unsigned tables, const unsigned char *spectrum)
+{
+    const bool dc = fr->huffman >> (tables >> 4 & 3) & 1, ac = fr->huffman >> (4 + (tables & 3)) & 1;
+
+    if (!(fr->quantisers >> c->quantiser & 1) || tables & 0xCC) return false;
+    if (!fr->progressive) return dc && ac;
+    return spectrum[0] == 0 ? dc || spectrum[2] >> 4 : ac;
 }
 
 /* The scan header: marks its components and gives the coded units (MCUs) the scan must hold. */
@@ -55,6 +97,8 @@ static sn_status read_scan(frame *fr, const vis_head *head, const unsigned char 
         while (i < fr->n && fr->c[i].id != d[1 + 2 * k]) i++;
         if (i == fr->n) return sn_fail(err, SN_EFORMAT, "JPEG: a scan of a component that is not there");
         fr->c[i].scanned = true;
+        if (!tables_defined(fr, &fr->c[i], d[2 + 2 * k], d + 1 + 2 * (size_t)d[0]))
+            return sn_fail(err, SN_EFORMAT, "JPEG: a scan whose tables are not in the file");
         if (d[0] == 1)
             *n_units = ceil_div(ceil_div(head->w * fr->c[i].h, fr->h_max), 8) * ceil_div(ceil_div(head->h * fr->c[i].v, fr->v_max), 8);
     }
@@ -124,6 +168,8 @@ sn_status vis_check_jpeg(vis_bytes f, vis_head *head, sn_err *err)
         n -= 2;
         if (marker >= 0xC0 && marker <= 0xCF && marker != 0xC4 && marker != 0xC8 && marker != 0xCC) {
             if ((st = read_frame(&fr, head, marker, d, n, err)) != SN_OK) return st;
+        } else if ((marker == 0xC4 && !read_huffman(&fr, d, n)) || (marker == 0xDB && !read_quantisers(&fr, d, n))) {
+            return sn_fail(err, SN_EFORMAT, "JPEG: a table is damaged");
         } else if (marker == 0xDD && n >= 2) {
             interval = vis_be16(d);
         } else if (marker == 0xE1 && n > 6 && !memcmp(d, "Exif\0\0", 6)) {

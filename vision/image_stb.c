@@ -23,6 +23,10 @@ static void *stb_realloc(void *q, size_t n_old, size_t n_new)
     return p;
 }
 
+/* Damaged coefficients overflow stb's signed arithmetic; the picture is wrong then, but the program must not be. */
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC optimize("wrapv")
+#endif
 #define STB_IMAGE_IMPLEMENTATION
 #define STB_IMAGE_STATIC
 #define STBI_NO_STDIO
