@@ -42,6 +42,8 @@ typedef struct {
     bool bare;                       /* a stream of frames without a container: junk between them is common */
     uint64_t n_good, n_bad, n_bytes; /* packets, and the bytes they held */
     double seconds;
+    double given; /* seconds handed out */
+    bool pages;   /* Ogg: a page whose checksum is wrong is dropped without a word, but the last one tells the length */
 } av;
 
 static const char *av_text(int code, char *buf, size_t n)
@@ -119,6 +121,7 @@ static sn_status open_container(av *d, sn_err *err)
     if (rc == AVERROR(EINVAL)) return sn_fail(err, SN_EUNSUPPORTED, "is of a kind that is not read as sound"); /* not on our list */
     if (rc < 0) return sn_fail(err, SN_EUNSUPPORTED, "cannot be read as sound: %s", av_text(rc, text, sizeof text));
     d->bare = strcmp(d->format->iformat->name, "mp3") == 0 || strcmp(d->format->iformat->name, "aac") == 0;
+    d->pages = strcmp(d->format->iformat->name, "ogg") == 0;
     rc = avformat_find_stream_info(d->format, NULL);
     if (rc < 0) return sn_fail(err, SN_EFORMAT, "cannot be read as sound: %s", av_text(rc, text, sizeof text));
     return SN_OK;
@@ -207,16 +210,22 @@ static sn_status feed(av *d, sn_err *err)
     return SN_OK;
 }
 
+/* Whether all came that should have come. */
+static sn_status check_end(const av *d, sn_err *err)
+{
+    if (d->n_good > 0 && d->n_bad > d->n_good) return sn_fail(err, SN_EFORMAT, "is corrupt: most of it does not decode");
+    if (d->pages && d->given < d->seconds - 0.1)
+        return sn_fail(err, SN_EFORMAT, "is corrupt: %.2f s of the %.2f s it declares", d->given, d->seconds);
+    return SN_OK;
+}
+
 /* The next frame with samples in it, or have_frame false at the end. */
 static sn_status next_frame(av *d, sn_err *err)
 {
     d->have_frame = false;
     for (;;) {
         int rc = avcodec_receive_frame(d->codec, d->frame);
-        if (rc == AVERROR_EOF) {
-            if (d->n_good > 0 && d->n_bad > d->n_good) return sn_fail(err, SN_EFORMAT, "is corrupt: most of it does not decode");
-            return SN_OK;
-        }
+        if (rc == AVERROR_EOF) return check_end(d, err);
         if (rc == 0 && d->frame->nb_samples > 0) {
             sn_status st = d->frame->ch_layout.nb_channels > 0 && d->frame->sample_rate > 0
                                ? aud_check_layout((size_t)d->frame->ch_layout.nb_channels, (size_t)d->frame->sample_rate, err)
@@ -226,7 +235,7 @@ static sn_status next_frame(av *d, sn_err *err)
             return st;
         }
         if (rc == AVERROR(EAGAIN)) {
-            if (d->draining) return SN_OK;
+            if (d->draining) return check_end(d, err);
             rc = 0;
             sn_status st = feed(d, err);
             if (st != SN_OK) return st;
@@ -275,6 +284,7 @@ static sn_status av_read(void *state, float *dst, size_t n, size_t *got, size_t 
         aud_mix(dst + i, one, 1, n_ch);
     }
     d->frame_at += (int)*got;
+    d->given += (double)*got / f->sample_rate;
     return SN_OK;
 }
 
