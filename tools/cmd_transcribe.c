@@ -186,8 +186,10 @@ static bool check_language(const cli_runtime *rt)
     if (senses_whisper_multilingual(rt->whisper)) return true;
     bool other = o->language != NULL && strcmp(o->language, "auto") != 0 && strcmp(o->language, "en") != 0;
     if (!other && !o->translate) return true;
-    diag_error("%s: knows English only; for %s take a model of many languages: --whisper base", rt->whisper_path,
-               other ? "other languages" : "translation");
+    if (other)
+        diag_error("%s: knows English only; for '%s' take a model of many languages: --whisper base", rt->whisper_path, o->language);
+    else
+        diag_error("%s: knows English only; to translate take a model of many languages: --whisper base", rt->whisper_path);
     return false;
 }
 

@@ -1,0 +1,93 @@
+# A missing, empty, cut, random or wrong file of every kind: status 1, one line, and its name in it.
+
+# bad_for OK -- COMMAND with FILE in it...: runs the command with every bad file in the place of FILE, but those of OK.
+bad_for() {
+    local fine=" $1 " f
+    shift 2
+    for f in $bad; do
+        case $fine in *" $f "*) continue ;; esac
+        run "${@/FILE/./$f}"
+        failed_with_one_line
+        err_has "./$f"
+        out_empty
+        [ ! -e out.npy ] || wrong "an output file was left"
+    done
+}
+
+claim_a_bad_text_model_is_one_line() { make_bad_files; bad_for "" -- ask -n 1 -m FILE hi; }
+claim_a_bad_text_model_of_other_commands_is_one_line() {
+    make_bad_files
+    for f in $bad; do
+        run tokenize -m "./$f"; failed_with_one_line; run logits -m "./$f" -o out.npy hi; failed_with_one_line
+        run bench -m "./$f" -p 1 -n 1 -r 1; failed_with_one_line; run chat -m "./$f"; failed_with_one_line
+    done
+}
+claim_a_wrong_kind_of_gguf_is_one_line() {
+    needs "$TINY" "$TINY_MMPROJ"; tiny_whisper
+    for f in "$TINY_MMPROJ" tiny-whisper.gguf; do run ask -n 1 -m "./${f#"$PWD"/}" hi; [ -e "./$f" ] || run ask -n 1 -m "$f" hi; failed_with_one_line; done
+    for f in "$TINY" "$PWD/tiny-whisper.gguf"; do
+        run ask -n 1 -m "$TINY" --mmproj "$f" hi; failed_with_one_line; err_has "${f##*/}"
+    done
+    for f in "$TINY" "$TINY_MMPROJ"; do run transcribe --whisper "$f" "$SAMPLES/jfk.wav"; failed_with_one_line; err_has "${f##*/}"; done
+}
+claim_a_bad_mmproj_is_one_line() { needs "$TINY"; make_bad_files; bad_for "" -- encode -o out.npy --image "$SAMPLES/sign.png" --mmproj FILE; }
+claim_a_bad_whisper_model_is_one_line() { make_bad_files; bad_for "" -- transcribe --whisper FILE "$SAMPLES/jfk.wav"; }
+claim_a_bad_picture_is_one_line() { needs "$TINY_MMPROJ"; make_bad_files; bad_for "" -- encode -o out.npy --mmproj "$TINY_MMPROJ" --image FILE; }
+claim_a_sound_is_no_picture() {
+    needs "$TINY_MMPROJ"
+    for f in jfk.wav jfk.mp3 newuser.flac queue.ogg; do
+        run encode -o out.npy --mmproj "$TINY_MMPROJ" --image "$SAMPLES/$f"; failed_with_one_line; err_has "$f"
+    done
+}
+claim_a_bad_recording_is_one_line() { tiny_whisper; make_bad_files; bad_for "" -- transcribe --whisper ./tiny-whisper.gguf FILE; }
+claim_a_picture_is_no_recording() {
+    tiny_whisper
+    for f in cat.png palace.jpg; do run transcribe --whisper ./tiny-whisper.gguf "$SAMPLES/$f"; failed_with_one_line; err_has "$f"; done
+}
+claim_a_bad_recording_for_an_audio_encoder_is_one_line() {
+    needs "$TINY_AUDIO"; make_bad_files; bad_for "" -- encode -o out.npy --mmproj "$TINY_AUDIO" --audio FILE
+}
+claim_a_bad_text_file_is_one_line() {
+    needs "$TINY"; make_bad_files; printf 'a\0b' >nul; bad="$bad nul"
+    bad_for "page.html pointer" -- ask -n 1 -m "$TINY" --text FILE hi
+}
+claim_a_question_that_is_no_text_is_one_line() {
+    needs "$TINY"; make_bad_files
+    stdin=noise; run ask -n 1 -m "$TINY" -; failed_with_one_line; err_has "standard input"
+}
+claim_a_bad_file_for_info_is_one_line() { make_bad_files; bad_for "" -- info FILE; }
+claim_a_bad_folder_for_convert_is_one_line() {
+    make_bad_files; mkdir no-model
+    for f in $bad no-model; do run convert "./$f" -o out.gguf; failed_with_one_line; err_has "./$f"; [ ! -e out.gguf ] || wrong "out.gguf was left"; done
+    [ -z "$(find . -name 'out*gguf*')" ] || wrong "a temporary file was left"
+}
+claim_pictures_without_a_vision_model_say_which_files_to_bring() {
+    run describe "$SAMPLES/cat.png"; failed_with_one_line; err_has "cat.png"; err_has "--mmproj"; err_has "-m"
+    needs "$TINY"
+    run ask -m "$TINY" --image "$SAMPLES/cat.png" hi; failed_with_one_line; err_has "--mmproj"
+    run describe -m "$TINY" "$SAMPLES/cat.png"; failed_with_one_line; err_has "--mmproj"
+}
+claim_an_encoder_of_another_width_is_refused_with_both_names() {
+    needs "$TINY_WIDE" "$TINY_MMPROJ" "$TINY_AUDIO"
+    run describe -m "$TINY" --mmproj "$TINY_AUDIO" "$SAMPLES/sign.png"; failed_with_one_line
+    run encode -m "$TINY" --mmproj "$TINY_AUDIO" --audio "$SAMPLES/jfk.wav" -o out.npy; failed_with_one_line
+    err_has llava15_text.gguf; err_has front_voxtral.gguf
+    [ ! -e out.npy ] || wrong "out.npy was left"
+}
+claim_two_encoders_of_one_kind_are_refused() {
+    needs "$TINY" "$TINY_MMPROJ"; run ask -m "$TINY" --mmproj "$TINY_MMPROJ" --mmproj "$TINY_MMPROJ" hi; failed_with_one_line
+}
+claim_a_missing_default_model_says_what_brings_it() {
+    run ask hi; failed_with_one_line; err_has "make models"; err_has "smollm2"
+    run transcribe "$SAMPLES/jfk.wav"; failed_with_one_line; err_has "make models"; err_has "whisper-tiny.en"
+    run ask -m no-such-model hi; failed_with_one_line; err_has "no-such-model"; err_has "senses models"
+    SENSES_HOME= HOME= run ask hi; failed_with_one_line; err_has "SENSES_HOME"
+}
+claim_a_picture_over_the_limit_is_refused() {
+    needs "$TINY_MMPROJ"
+    run encode -o out.npy --mmproj "$TINY_MMPROJ" --image "$SAMPLES/cat.png" --max-pixels 100; failed_with_one_line; err_has "cat.png"
+}
+claim_a_prompt_beyond_the_context_is_refused_with_figures() {
+    needs "$TINY"
+    run ask -m "$TINY" -c 8 -n 4 "one two three four five six seven eight nine ten eleven twelve"; failed_with_one_line; err_has 8
+}

@@ -1,0 +1,50 @@
+# Models by name, by file, by default; what is in them; the bench.
+
+claim_models_are_found_by_name_and_by_file() {
+    needs "$TINY"
+    mkdir -p home/models; cp "$TINY" home/models/small.gguf
+    for m in small small.gguf ./home/models/small.gguf; do SENSES_HOME=$PWD/home run tokenize -m "$m"; is 0; done
+    mkdir -p data/senses; mv home/models data/senses/models
+    SENSES_HOME= XDG_DATA_HOME=$PWD/data run tokenize -m small; is 0
+    mkdir -p .local/share; mv data/senses .local/share/senses
+    SENSES_HOME= HOME=$PWD run tokenize -m small; is 0
+    cp "$TINY" small; SENSES_HOME=/nonexistent run tokenize -m small; is 0
+}
+claim_the_default_bundle_is_used_when_it_is_there() {
+    needs "$TINY"; tiny_whisper
+    mkdir -p home/models; cp "$TINY" home/models/smollm2-135m-instruct-q4_1.gguf; cp tiny-whisper.gguf home/models/whisper-base.gguf
+    export SENSES_HOME=$PWD/home
+    run ask -v -n 1 hi; is 0; err_has "smollm2-135m-instruct-q4_1.gguf"
+    for n in smollm2 smollm2-135m-instruct smollm2-135m-instruct-q4_1; do run ask -n 1 -m "$n" hi; is 0; done
+    run transcribe -v "$SAMPLES/silence.wav"; is 0; err_has "whisper-base.gguf"
+    cp tiny-whisper.gguf home/models/whisper-tiny.en.gguf
+    run transcribe -v "$SAMPLES/silence.wav"; is 0; err_has "whisper-tiny.en.gguf"
+    for n in tiny.en whisper-tiny.en base whisper-base; do run transcribe --whisper "$n" "$SAMPLES/silence.wav"; is 0; done
+}
+claim_models_lists_what_is_there() {
+    needs "$TINY" "$TINY_MMPROJ"; tiny_whisper
+    SENSES_HOME=$PWD/none run models; is 0; out_empty; err_has "make models"
+    SENSES_HOME=$PWD/none run models -q; is 0; out_empty; err_empty
+    mkdir -p home/models; cp "$TINY" home/models/smollm2-135m-instruct-q4_1.gguf; cp "$TINY_MMPROJ" home/models/eyes.gguf
+    cp tiny-whisper.gguf "home/models/my ears.gguf"; echo junk >home/models/junk.gguf; echo no >home/models/notes.txt
+    export SENSES_HOME=$PWD/home
+    run models; is 0; err_empty; [ "$(wc -l <out)" -eq 4 ] || wrong "$(wc -l <out) lines"; out_has "default for text"; out_has "unreadable"; out_lacks notes
+    run models --json; is 0; json_lines out name file bytes kind default; grep -q '"default":true' out || wrong "no default is marked"
+}
+claim_info_says_what_is_in_a_file() {
+    needs "$TINY" "$TINY_MMPROJ"
+    run info "$TINY"; is 0; err_empty; out_has "kind: "; out_has "architecture: llama"
+    run info --json "$TINY" "$TINY_MMPROJ"; is 0; json_lines out kind bytes; [ "$(wc -l <out)" -eq 2 ] || wrong "not one line a file"
+    run info "$TINY" ./missing "$TINY_MMPROJ"; is 1; out_has "==> $TINY_MMPROJ <=="
+}
+claim_bench_has_the_contracts_fields() {
+    needs "$TINY" "$TINY_MMPROJ"; tiny_whisper
+    run bench -m "$TINY" --mmproj "$TINY_MMPROJ" --whisper ./tiny-whisper.gguf -p 8 -n 4 -r 2 --json; is 0; err_empty
+    json_lines out model type params bytes threads cpu isa test n ms per_s rss_bytes
+    [ "$("$TMP/json" --print test <out | tr -d '"' | tr '\n' ' ')" = "pp8 tg4 image window decode " ] || wrong "tests: $("$TMP/json" --print test <out | tr '\n' ' ')"
+    run bench -m "$TINY" -p 8 -n 4 -r 1; is 0; out_has pp8; out_has tg4; out_has "tokens/s"
+}
+claim_convert_makes_a_model_that_opens() {
+    tiny_whisper; run info tiny-whisper.gguf; is 0; out_has "kind: speech"
+    run convert "$GOLDEN/audio/whisper_tiny_f16" -o no-such-folder/x.gguf; failed_with_one_line
+}
