@@ -16,7 +16,7 @@
 #define K_X86 1
 #endif
 
-enum { MAX_THREADS = 256, SPINS = 6000 }; /* some 50 to 100 us: longer than the gap between two products of a pass */
+enum { MAX_THREADS = 256, SPINS = 2000, YIELDS = 100 }; /* some 50 us: longer than the gap between two products */
 
 struct sn_compute {
     k_ops ops;
@@ -27,16 +27,21 @@ struct sn_compute {
     pthread_t workers[MAX_THREADS];
     size_t n_workers;
 
-    /* A job is published by raising `job`; it is done when `running` falls to 0. Who waits spins first, then sleeps. */
+    /* A job is published by raising `job`; it is done when `running` falls to 0. Who waits spins first, then sleeps. Parts are
+     * fixed but not who does them: thread i goes for part i, and the caller for what is left, so that a thread which the system
+     * has put aside holds up only what it has begun. claimed[i] is the last job whose part i was taken. */
     void (*fn)(void *arg, size_t part, size_t n_parts);
     void *arg;
-    bool stop;
+    atomic_bool stop;
     _Alignas(64) atomic_uint job;
     _Alignas(64) atomic_size_t running;
     _Alignas(64) atomic_uint sleepers; /* workers that wait for a job */
     atomic_uint caller_sleeps;
     pthread_mutex_t lock;
     pthread_cond_t work, done;
+    struct {
+        _Alignas(64) atomic_uint job;
+    } claimed[MAX_THREADS];
 };
 
 /* ---- instruction sets ---- */
@@ -167,14 +172,25 @@ static void relax(void)
 #endif
 }
 
+/* One turn of waiting; false when it is time to sleep. */
+static bool spin(const sn_compute *c, unsigned turn)
+{
+    if (turn >= c->spins) return false;
+    if (turn < SPINS) {
+        relax();
+    } else {
+        sched_yield();
+    }
+    return true;
+}
+
 /* Waits until c->job is no longer `seen`. The sleeper counts itself before its last look and the publisher looks at the count
  * after raising `job`, both in one order, so that one of the two sees the other. */
 static unsigned wait_for_job(sn_compute *c, unsigned seen)
 {
-    for (unsigned i = 0; i < c->spins; i++) {
+    for (unsigned i = 0; spin(c, i); i++) {
         const unsigned now = atomic_load_explicit(&c->job, memory_order_acquire);
         if (now != seen) return now;
-        relax();
     }
     pthread_mutex_lock(&c->lock);
     atomic_fetch_add(&c->sleepers, 1);
@@ -182,6 +198,13 @@ static unsigned wait_for_job(sn_compute *c, unsigned seen)
     atomic_fetch_sub(&c->sleepers, 1);
     pthread_mutex_unlock(&c->lock);
     return atomic_load(&c->job);
+}
+
+/* Takes part i of `job`; false when somebody has it. Whoever has taken a part may read fn and arg: they stay until it is done. */
+static bool claim(sn_compute *c, size_t i, unsigned job)
+{
+    unsigned before = job - 1;
+    return atomic_compare_exchange_strong(&c->claimed[i].job, &before, job);
 }
 
 typedef struct {
@@ -196,7 +219,8 @@ static void *worker(void *p)
     free(p);
     for (unsigned seen = 0;;) {
         seen = wait_for_job(c, seen);
-        if (c->stop) return NULL;
+        if (atomic_load(&c->stop)) return NULL;
+        if (!claim(c, w.part, seen)) continue;
         c->fn(c->arg, w.part, c->n_threads);
         if (atomic_fetch_sub(&c->running, 1) != 1 || !atomic_load(&c->caller_sleeps)) continue;
         pthread_mutex_lock(&c->lock);
@@ -222,12 +246,18 @@ void sn_parallel(sn_compute *c, void (*fn)(void *arg, size_t part, size_t n_part
     }
     c->fn = fn;
     c->arg = arg;
-    atomic_store(&c->running, c->n_threads - 1);
+    atomic_store(&c->running, c->n_threads);
     publish(c);
-    fn(arg, 0, c->n_threads);
-    for (unsigned i = 0; i < c->spins; i++) {
+    const unsigned job = atomic_load(&c->job);
+    size_t mine = 0;
+    for (size_t i = 0; i < c->n_threads; i++) {
+        if (!claim(c, i, job)) continue;
+        fn(arg, i, c->n_threads);
+        mine++;
+    }
+    if (atomic_fetch_sub(&c->running, mine) == mine) return;
+    for (unsigned i = 0; spin(c, i); i++) {
         if (atomic_load_explicit(&c->running, memory_order_acquire) == 0) return;
-        relax();
     }
     pthread_mutex_lock(&c->lock);
     atomic_store(&c->caller_sleeps, 1);
@@ -273,7 +303,7 @@ sn_status sn_compute_open(sn_compute **out, size_t n_threads, sn_isa isa, sn_err
     if (c == NULL) return sn_fail(err, SN_ENOMEM, "out of memory");
     c->isa = isa;
     c->n_threads = n_threads;
-    c->spins = n_threads > allowed ? 0 : SPINS; /* with more threads than cores, who spins keeps another from working */
+    c->spins = n_threads > allowed ? 0 : SPINS + YIELDS; /* with more threads than cores, who spins keeps another from working */
     ops_init(&c->ops, isa);
     pthread_mutex_init(&c->lock, NULL);
     pthread_cond_init(&c->work, NULL);
@@ -293,7 +323,7 @@ sn_status sn_compute_open(sn_compute **out, size_t n_threads, sn_isa isa, sn_err
 void sn_compute_close(sn_compute *c)
 {
     if (c == NULL) return;
-    c->stop = true;
+    atomic_store(&c->stop, true);
     publish(c);
     for (size_t i = 0; i < c->n_workers; i++) pthread_join(c->workers[i], NULL);
     pthread_cond_destroy(&c->done);

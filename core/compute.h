@@ -6,21 +6,22 @@
 
 typedef enum { SN_ISA_BEST = -1, SN_ISA_SCALAR, SN_ISA_AVX2, SN_ISA_AVX512, SN_ISA_AVX512_VNNI, SN_ISA_COUNT } sn_isa;
 
-const char *sn_isa_name(sn_isa isa);                  /* "scalar", "avx2", "avx512", "avx512-vnni" */
-bool        sn_isa_parse(const char *name, sn_isa *out);
-bool        sn_isa_usable(sn_isa isa);                /* this CPU has it and this system saves its registers */
-sn_isa      sn_isa_best(void);
+const char *sn_isa_name(sn_isa isa); /* "scalar", "avx2", "avx512", "avx512-vnni" */
+bool sn_isa_parse(const char *name, sn_isa *out);
+bool sn_isa_usable(sn_isa isa); /* this CPU has it and this system saves its registers */
+sn_isa sn_isa_best(void);
 
 typedef struct sn_compute sn_compute;
 
 /* n_threads 0: one per physical core. SN_EUNSUPPORTED when the CPU lacks `isa`. */
 sn_status sn_compute_open(sn_compute **out, size_t n_threads, sn_isa isa, sn_err *err);
-void      sn_compute_close(sn_compute *c);
-size_t    sn_compute_threads(const sn_compute *c);
-sn_isa    sn_compute_isa(const sn_compute *c);
+void sn_compute_close(sn_compute *c);
+size_t sn_compute_threads(const sn_compute *c);
+sn_isa sn_compute_isa(const sn_compute *c);
 
 /* Runs fn(arg, part, n_parts) once for each part in 0..n_parts-1, n_parts = the number of threads, the caller being one of
- * them, and returns when all are done. Parts are static, so results do not depend on timing. Not reentrant. */
+ * them, and returns when all are done. Parts are fixed, though not who runs them (a part that no thread has begun is done by the
+ * caller), so results do not depend on timing. Not reentrant. */
 void sn_parallel(sn_compute *c, void (*fn)(void *arg, size_t part, size_t n_parts), void *arg);
 
 /* The half-open share of part `part` of n items cut into n_parts, in multiples of `grain`. */
