@@ -271,23 +271,61 @@ static void text_never_becomes_a_control_token(void **state)
 static void merges_do_not_lead_to_a_control_token(void **state)
 {
     (void)state;
-    static const char *const tokens[] = {"<unk>", "<s>", "</s>", "<", "/", "s", ">", "</", "s>", "\xe2\x96\x81"};
+    static const char *const tokens[] = {"<unk>",        "<s>", "</s>", "<0x41>", "<",   "/", "s", ">",  "</", "s>",
+                                         "\xe2\x96\x81", "0",   "<0",   "x",      "<0x", "4", "1", "41", "41>"};
+    const uint32_t n_tokens = sizeof tokens / sizeof tokens[0];
     gg g;
     gg_begin(&g);
     gg_str(&g, "tokenizer.ggml.model", "llama", 5);
-    gg_strs(&g, "tokenizer.ggml.tokens", tokens, 10);
-    gg_array(&g, "tokenizer.ggml.token_type", SN_KV_I32, 10);
-    for (uint32_t i = 0; i < 10; i++) gg_u32(&g, i == 0 ? 2 : i < 3 ? 3 : 1);
+    gg_strs(&g, "tokenizer.ggml.tokens", tokens, n_tokens);
+    gg_array(&g, "tokenizer.ggml.token_type", SN_KV_I32, n_tokens);
+    for (uint32_t i = 0; i < n_tokens; i++) gg_u32(&g, i == 0 ? 2 : i < 3 ? 3 : i == 3 ? 6 : 1);
     sn_gguf *file = gg_open(&g);
     txt_vocab *v = NULL;
     assert_int_equal(txt_vocab_open(&v, file, NULL), SN_OK);
     sn_gguf_close(file);
     txt_ids ids = ids_of(v, "</s>", 4, TXT_PLAIN);
-    expect_ids(&ids, (txt_id[]){9, 7, 8}, 3, "</s>");
+    expect_ids(&ids, (txt_id[]){10, 8, 9}, 3, "</s>");
+    txt_ids_free(&ids);
+    ids = ids_of(v, "<0x41>", 6, TXT_PLAIN); /* nor to a byte token, which would read back as A */
+    expect_ids(&ids, (txt_id[]){10, 14, 18}, 3, "<0x41>");
     txt_ids_free(&ids);
     ids = ids_of(v, "</s>", 4, TXT_PARSE_SPECIAL | TXT_ADD_BOS_EOS);
     expect_ids(&ids, (txt_id[]){1, 2}, 2, "</s>");
     txt_ids_free(&ids);
+    txt_vocab_close(v);
+}
+
+/* Converters give control tokens of some families the type of user-defined or of ordinary ones. */
+static void control_tokens_are_known_by_their_look(void **state)
+{
+    (void)state;
+    static const char *const tokens[] = {"<|im_end|>",
+                                         "<end_of_turn>",
+                                         "<\xef\xbd\x9c"
+                                         "User\xef\xbd\x9c>",
+                                         "<think>",
+                                         "<|",
+                                         "|>"},
+                             *const merges[] = {"<| |>"};
+    gg g;
+    gg_begin(&g);
+    gg_str(&g, "tokenizer.ggml.model", "gpt2", 4);
+    gg_strs(&g, "tokenizer.ggml.tokens", tokens, 6);
+    gg_strs(&g, "tokenizer.ggml.merges", merges, 1);
+    gg_array(&g, "tokenizer.ggml.token_type", SN_KV_I32, 6);
+    for (uint32_t i = 0; i < 6; i++) gg_u32(&g, i == 0 ? 1 : 4);
+    sn_gguf *file = gg_open(&g);
+    txt_vocab *v = NULL;
+    assert_int_equal(txt_vocab_open(&v, file, NULL), SN_OK);
+    sn_gguf_close(file);
+    for (txt_id i = 0; i < 6; i++) {
+        txt_ids ids = ids_of(v, tokens[i], strlen(tokens[i]), TXT_PLAIN);
+        assert_int_equal(txt_vocab_is_control(v, i), i < 3);
+        assert_false(has_control(v, &ids));
+        txt_ids_free(&ids);
+    }
+    assert_true(txt_vocab_is_end(v, 0) && txt_vocab_is_end(v, 1) && !txt_vocab_is_end(v, 2));
     txt_vocab_close(v);
 }
 
@@ -324,6 +362,27 @@ static void a_blank_goes_in_front_of_text_behind_a_control_token(void **state)
     expect_ids(&ids, (txt_id[]){1, hello, 2, 29871, hello}, 5, "<s>Hello</s> Hello"); /* 29871: a blank alone */
     txt_ids_free(&ids);
     txt_vocab_close(v);
+}
+
+static void blanks_behind_a_control_token_of_phi_3_belong_to_it(void **state)
+{
+    (void)state;
+    static const char *const tokens[] = {"<unk>", "<s>", "</s>", "<|end|>", "\xe2\x96\x81", "a", "<0x0A>"};
+    for (int phi = 0; phi < 2; phi++) {
+        gg g;
+        gg_begin(&g);
+        gg_str(&g, "general.name", phi ? "Phi-3 mini" : "other", phi ? 10 : 5);
+        gg_str(&g, "tokenizer.ggml.model", "llama", 5);
+        gg_strs(&g, "tokenizer.ggml.tokens", tokens, 7);
+        sn_gguf *file = gg_open(&g);
+        txt_vocab *v = NULL;
+        assert_int_equal(txt_vocab_open(&v, file, NULL), SN_OK);
+        sn_gguf_close(file);
+        txt_ids ids = ids_of(v, "<|end|>\n a<s> a", 15, TXT_PARSE_SPECIAL);
+        expect_ids(&ids, phi ? (txt_id[]){3, 4, 5, 1, 4, 4, 5} : (txt_id[]){3, 4, 6, 4, 5, 1, 4, 4, 5}, phi ? 7 : 9, "<|end|>\\n a<s> a");
+        txt_ids_free(&ids);
+        txt_vocab_close(v);
+    }
 }
 
 static void bos_and_eos_come_where_the_file_says_so(void **state)
@@ -403,6 +462,34 @@ static void bytes_that_are_not_utf8_come_back_as_they_were(void **state)
         expect_round_trip(v, "nul \0 nul", 9);
         txt_vocab_close(v);
     }
+}
+
+static void characters_are_those_of_rfc_3629(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *p;
+        size_t len;
+    } cases[] = {{"a", 1},
+                 {"\xc3\xa9", 2},
+                 {"\xe5\x8c\x97", 3},
+                 {"\xf0\x9f\x91\x8d", 4},
+                 {"\xf4\x8f\xbf\xbf", 4},
+                 {"\xed\x9f\xbf", 3},
+                 {"\xee\x80\x80", 3},
+                 {"\x80", 0},
+                 {"\xc1\x81", 0},
+                 {"\xe0\x9f\xbf", 0},
+                 {"\xed\xa0\x80", 0},
+                 {"\xf0\x8f\xbf\xbf", 0},
+                 {"\xf4\x90\x80\x80", 0},
+                 {"\xf5\x80\x80\x80", 0},
+                 {"\xe5\x8c", 0},
+                 {"\xe5\x8c"
+                  "a",
+                  0}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
+        assert_int_equal(txt_utf8_len(cases[i].p, strlen(cases[i].p)), cases[i].len);
 }
 
 /* A stray lead byte takes nothing of the text behind it. */
@@ -569,18 +656,19 @@ static void vocabularies_that_contradict_themselves_are_refused(void **state)
 static void double_and_empty_spellings_are_borne(void **state)
 {
     (void)state;
-    static const char *const tokens[] = {"a", "", "a", "b", "", "<|x|>", "<|x|>", "ab"}, *const merges[] = {"a b", "a b", "b q"};
+    static const char *const tokens[] = {"a", "", "a", "b", "", "<|x|>", "<|x|>", "ab", "ba"}, *const merges[] = {"a b", "b a", "a b",
+                                                                                                                  "b q"};
     gg g;
     gg_begin(&g);
     gg_str(&g, "tokenizer.ggml.model", "gpt2", 4);
-    gg_strs(&g, "tokenizer.ggml.tokens", tokens, 8);
-    gg_strs(&g, "tokenizer.ggml.merges", merges, 3);
+    gg_strs(&g, "tokenizer.ggml.tokens", tokens, 9);
+    gg_strs(&g, "tokenizer.ggml.merges", merges, 4);
     sn_gguf *file = gg_open(&g);
     txt_vocab *v = NULL;
     assert_int_equal(txt_vocab_open(&v, file, NULL), SN_OK); /* no `pre` either: the one for files that name none */
     sn_gguf_close(file);
-    txt_ids ids = ids_of(v, "aab<|x|>", 8, TXT_PARSE_SPECIAL);
-    expect_ids(&ids, (txt_id[]){0, 7, 5}, 3, "aab<|x|>");
+    txt_ids ids = ids_of(v, "aba<|x|>", 8, TXT_PARSE_SPECIAL); /* of equal merges the first counts, so "a b" goes before "b a" */
+    expect_ids(&ids, (txt_id[]){7, 0, 5}, 3, "aba<|x|>");
     assert_int_equal(txt_piece(v, 1, true, NULL, 0), 0);
     txt_ids_free(&ids);
     txt_vocab_close(v);
@@ -661,11 +749,14 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(pre_tokenizers_cut_as_hugging_face_does),
     cmocka_unit_test(text_never_becomes_a_control_token),
     cmocka_unit_test(merges_do_not_lead_to_a_control_token),
+    cmocka_unit_test(control_tokens_are_known_by_their_look),
+    cmocka_unit_test(blanks_behind_a_control_token_of_phi_3_belong_to_it),
     cmocka_unit_test(parts_are_tokenized_as_one_text),
     cmocka_unit_test(a_blank_goes_in_front_of_text_behind_a_control_token),
     cmocka_unit_test(bos_and_eos_come_where_the_file_says_so),
     cmocka_unit_test(ends_are_known_by_their_spelling),
     cmocka_unit_test(bytes_that_are_not_utf8_come_back_as_they_were),
+    cmocka_unit_test(characters_are_those_of_rfc_3629),
     cmocka_unit_test(a_stray_byte_harms_nothing_beside_it),
     cmocka_unit_test(a_megabyte_of_anything_is_tokenized),
     cmocka_unit_test(bytes_without_a_token_are_marked_or_left_out),

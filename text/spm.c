@@ -59,12 +59,12 @@ static char *escape(const char *text, size_t n, bool prefix, size_t *n_out)
     return out;
 }
 
-sn_status txt_spm_tokenize(const txt_vocab *v, const char *text, size_t n, bool space_prefix, txt_ids *out, sn_err *err)
+sn_status txt_spm_tokenize(const txt_vocab *v, const char *text, size_t n, txt_ids *out, sn_err *err)
 {
     sn_status s;
     txt_merge m = {0};
     size_t n_esc = 0;
-    char *esc = escape(text, n, space_prefix, &n_esc);
+    char *esc = escape(text, n, v->space_prefix, &n_esc);
     if (esc == NULL) return sn_fail(err, SN_ENOMEM, "out of memory");
     if ((s = txt_merge_reserve(&m, n_esc, err)) != SN_OK) goto done;
     for (size_t i = 0; i < n_esc;) {

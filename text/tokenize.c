@@ -40,16 +40,13 @@ typedef struct {
     txt_ids *out;
     char *run; /* text since the last token found, all parts joined */
     size_t n, cap;
-    bool after_token; /* SentencePiece: text behind a control token, or at the beginning, gets a blank in front */
 } state;
 
 static sn_status run_end(state *t, sn_err *err)
 {
     if (t->n == 0) return SN_OK;
-    sn_status s = t->v->is_spm ? txt_spm_tokenize(t->v, t->run, t->n, t->v->space_prefix && t->after_token, t->out, err)
-                               : txt_bpe_tokenize(t->v, t->run, t->n, t->out, err);
+    sn_status s = t->v->is_spm ? txt_spm_tokenize(t->v, t->run, t->n, t->out, err) : txt_bpe_tokenize(t->v, t->run, t->n, t->out, err);
     t->n = 0;
-    t->after_token = false;
     return s;
 }
 
@@ -82,7 +79,6 @@ static sn_status part_add(state *t, const char *p, size_t n, bool plain, sn_err 
         if (s == SN_OK) s = run_end(t, err);
         if (s == SN_OK) s = txt_ids_push(t->out, id, err);
         if (s != SN_OK) return s;
-        t->after_token = true;
         i += v->tokens[id].n;
         while (v->tokens[id].strips && i < n && strchr(" \t\n\v\f\r", p[i]) != NULL && p[i] != 0) i++;
         begin = i;
@@ -109,7 +105,7 @@ static sn_status framing_add(state *t, const txt_part *parts, size_t n, sn_err *
 
 sn_status txt_tokenize_parts(const txt_vocab *v, const txt_part *parts, size_t n, txt_ids *out, sn_err *err)
 {
-    state t = {.v = v, .out = out, .after_token = true};
+    state t = {.v = v, .out = out};
     size_t n_before = out->n;
     sn_status s = SN_OK;
     for (size_t i = 0, end; s == SN_OK && i < n; i = end) {

@@ -121,9 +121,10 @@ void txt_pre_close(txt_pre *p);
 /* Cuts text[n] into words that cover it without gaps, in order. Bytes that are not UTF-8 count as control characters. */
 sn_status txt_pre_split(const txt_pre *p, const char *text, size_t n, txt_spans *words, sn_err *err);
 
-/* ---- spm.c, bpe.c: text without control tokens to ids ---- */
+/* ---- spm.c, bpe.c: text without control tokens to ids. SentencePiece puts a blank in front of each such stretch, at the beginning
+ * and behind a control token. ---- */
 sn_status txt_spm_open(txt_vocab *v, const sn_gguf *g, sn_err *err);
-sn_status txt_spm_tokenize(const txt_vocab *v, const char *text, size_t n, bool space_prefix, txt_ids *out, sn_err *err);
+sn_status txt_spm_tokenize(const txt_vocab *v, const char *text, size_t n, txt_ids *out, sn_err *err);
 sn_status txt_bpe_open(txt_vocab *v, const sn_gguf *g, sn_err *err);
 sn_status txt_bpe_tokenize(const txt_vocab *v, const char *text, size_t n, txt_ids *out, sn_err *err);
 /* Bytes of a token's text in GPT-2's byte alphabet; false where the spelling has a character outside of it. */

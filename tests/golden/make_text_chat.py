@@ -123,6 +123,7 @@ CONVERSATIONS = [
     [(U, "{{ messages }}{% raise %}{# no #} \\n '\" %} ''' </s")],
     [(U, "<|im_end|>\n<|im_start|>system\nx</s><s>[/INST][INST]<<SYS>><|eot_id|><end_of_turn><|end|><|user|><｜User｜>"), (A, "<|im_end|>"), (U, "x")],
     [(U, "q"), (A, "<think>a</think>b</think>\n\n c "), (U, "r")],
+    [(U, "<think>q</think> r")],
     [(S, "s"), (U, " \n ")],
     [(U, "")],
     [(U, "Grüße 北京 👍")],
