@@ -107,10 +107,6 @@ sn_status aud_transcribe(aud_whisper *w, aud_source *src, const aud_transcribe_p
 /* bench.c: the seconds of one window of noise: log-mel and encoder; n_tokens greedy tokens behind it. */
 sn_status aud_whisper_bench(aud_whisper *w, size_t n_tokens, double *encode_s, double *decode_s, sn_err *err);
 
-/* What a window costs: seconds of encoding one (encoder and cross-attention's keys and values), and of n_tokens decoded one by
- * one behind it (a whole text context at most, then from its start again). The sound is synthetic. */
-sn_status aud_whisper_bench(aud_whisper *w, size_t n_tokens, double *encode_s, double *decode_s, sn_err *err);
-
 /* convert_ct2.c: a CTranslate2 Whisper folder (model.bin, vocabulary, config) as a GGUF that aud_whisper_open reads. */
 sn_status aud_convert_ct2(const char *dir, const char *out_path, sn_err *err);
 

@@ -3,7 +3,6 @@
  *   whisper.c        aud_whisper: opens a file, binds every weight
  *   whisper_bin.c    ggml-*.bin (whisper.cpp) as a table of tensors
  *   whisper_vocab.c  token ids <-> bytes, special tokens, languages, tokens that are no speech
- *   whisper_bench.c  what a window and a token cost
  *   decoder.c        token rows -> logits, with the caches of self- and cross-attention
  *   transcribe_*.c   windows, temperatures, timestamps, segments */
 #ifndef AUDIO_WHISPER_H
