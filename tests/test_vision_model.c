@@ -1,0 +1,303 @@
+/* What a family reads from an mmproj file, and that no file does harm: real files rewritten with other keys and tensors. */
+#include "../core/file.h"
+#include "../core/mem.h"
+#include "../vision/family.h"
+#include "testing.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define DIR "tests/golden/vision/"
+
+/* One change to a file: a key set to a number, or (value NAN) left away; a tensor copied under a second name or left away. */
+typedef struct {
+    const char *key;
+    double value;
+    bool is_float;
+    const char *drop_tensor, *copy_from, *copy_to; /* prefixes: v.blk.1. */
+} edit;
+
+static const char *rewrite(const char *path, const edit *edits, size_t n_edits)
+{
+    const char *out = testing_temp("", 0);
+    sn_gguf *g;
+    sn_gguf_writer *w;
+    const void *data[1024];
+    size_t sizes[1024], n = 0;
+    sn_err err = {0};
+
+    assert_int_equal(sn_gguf_open(&g, path, NULL), SN_OK);
+    assert_int_equal(sn_gguf_create(&w, out, NULL), SN_OK);
+    for (size_t i = 0; i < sn_gguf_n_kv(g); i++) {
+        const sn_kv *kv = sn_gguf_kv_at(g, i);
+        bool edited = false;
+        for (size_t k = 0; k < n_edits; k++) edited |= edits[k].key && sn_str_eq(kv->key, edits[k].key);
+        if (!edited) sn_gguf_set_kv(w, kv);
+    }
+    for (size_t k = 0; k < n_edits; k++) {
+        if (!edits[k].key || isnan(edits[k].value)) continue;
+        if (edits[k].is_float)
+            sn_gguf_set_f32(w, edits[k].key, (float)edits[k].value);
+        else
+            sn_gguf_set_u32(w, edits[k].key, (uint32_t)edits[k].value);
+    }
+    for (size_t i = 0; i < sn_gguf_n_tensors(g); i++) {
+        const sn_tensor *t = sn_gguf_tensor_at(g, i);
+        bool drop = false;
+        for (size_t k = 0; k < n_edits; k++)
+            drop |= edits[k].drop_tensor && !strncmp(t->name, edits[k].drop_tensor, strlen(edits[k].drop_tensor));
+        if (drop) continue;
+        sn_gguf_add_tensor(w, t->name, t->type, t->shape, t->n_dims);
+        data[n] = t->data;
+        sizes[n++] = t->n_bytes;
+        for (size_t k = 0; k < n_edits; k++) {
+            char name[SN_MAX_NAME + 1];
+            if (!edits[k].copy_from || strncmp(t->name, edits[k].copy_from, strlen(edits[k].copy_from))) continue;
+            snprintf(name, sizeof name, "%s%s", edits[k].copy_to, t->name + strlen(edits[k].copy_from));
+            sn_gguf_add_tensor(w, name, t->type, t->shape, t->n_dims);
+            data[n] = t->data;
+            sizes[n++] = t->n_bytes;
+        }
+    }
+    for (size_t i = 0; i < n; i++) sn_gguf_write_data(w, data[i], sizes[i]);
+    if (sn_gguf_finish(w, &err) != SN_OK) fail_msg("%s", err.msg);
+    sn_gguf_close(g);
+    return out;
+}
+
+static sn_compute *compute(void)
+{
+    static sn_compute *c;
+
+    if (!c) assert_int_equal(sn_compute_open(&c, 1, SN_ISA_BEST, NULL), SN_OK);
+    return c;
+}
+
+static int close_compute(void **state)
+{
+    (void)state;
+    sn_compute_close(compute());
+    return 0;
+}
+
+/* The rows of small.png, cropped; free(). */
+static float *encode(const char *mmproj, size_t *n)
+{
+    vis_model *m;
+    vis_image img;
+    vis_prepared p;
+    float *rows;
+    sn_err err = {0};
+
+    if (vis_model_open(&m, mmproj, compute(), &err) != SN_OK) fail_msg("%s", err.msg);
+    assert_int_equal(vis_image_load(&img, DIR "small.png", NULL, NULL), SN_OK);
+    assert_int_equal(vis_model_prepare(m, &img, VIS_FIT_CROP, &p, NULL), SN_OK);
+    *n = p.n_tok * vis_model_n_embd(m);
+    rows = malloc(*n * sizeof *rows);
+    assert_int_equal(vis_model_encode(m, &p, rows, NULL), SN_OK);
+    vis_prepared_free(&p);
+    vis_image_free(&img);
+    vis_model_close(m);
+    return rows;
+}
+
+static bool same_rows(const char *a, const char *b)
+{
+    size_t n, n_b;
+    float *x = encode(a, &n), *y = encode(b, &n_b);
+    const bool same = n == n_b && !memcmp(x, y, n * sizeof *x);
+
+    free(x);
+    free(y);
+    return same;
+}
+
+static void without_a_feature_layer_every_stored_block_runs(void **state)
+{
+    const edit none = {.key = "clip.vision.feature_layer", .value = NAN}, one = {.key = "clip.vision.feature_layer", .value = 1};
+    const char *all = rewrite(DIR "llava15.gguf", &none, 1);
+
+    (void)state;
+    assert_true(same_rows(all, DIR "llava15.gguf")); /* 2 of 2 */
+    assert_false(same_rows(rewrite(DIR "llava15.gguf", &one, 1), all));
+}
+
+static void a_last_block_that_is_a_copy_is_filler(void **state)
+{
+    const edit copy[] = {{.key = "clip.vision.feature_layer", .value = NAN},
+                         {.key = "clip.vision.block_count", .value = 3},
+                         {.copy_from = "v.blk.1.", .copy_to = "v.blk.2."}};
+    const edit forced[] = {{.key = "clip.vision.feature_layer", .value = 3}, copy[1], copy[2]};
+    const edit other[] = {copy[0], copy[1], {.copy_from = "v.blk.0.", .copy_to = "v.blk.2."}};
+
+    (void)state;
+    assert_true(same_rows(rewrite(DIR "llava15.gguf", copy, 3), DIR "llava15.gguf"));
+    assert_false(same_rows(rewrite(DIR "llava15.gguf", forced, 3), DIR "llava15.gguf"));
+    assert_false(same_rows(rewrite(DIR "llava15.gguf", other, 3), DIR "llava15.gguf"));
+}
+
+static void an_mlp_file_without_its_projector_type_is_llava(void **state)
+{
+    const edit no_type = {.key = "clip.projector_type", .value = NAN};
+
+    (void)state;
+    assert_true(same_rows(rewrite(DIR "llava15.gguf", &no_type, 1), DIR "llava15.gguf"));
+}
+
+static void families_are_told_by_their_projector(void **state)
+{
+    static const struct {
+        const char *file, *family;
+        size_t n_embd;
+    } want[] = {{DIR "llava15.gguf", "llava", 64},
+                {DIR "llavanext.gguf", "llava-next", 64},
+                {DIR "smolvlm.gguf", "idefics3", 64},
+                {DIR "internvl.gguf", "internvl", 40},
+                {DIR "pixtral.gguf", "pixtral", 64}};
+
+    (void)state;
+    for (size_t i = 0; i < 5; i++) {
+        vis_model *m;
+        assert_int_equal(vis_model_open(&m, want[i].file, compute(), NULL), SN_OK);
+        assert_string_equal(vis_model_family(m), want[i].family);
+        assert_int_equal(vis_model_n_embd(m), want[i].n_embd);
+        assert_true(vis_model_bytes(m) > 1000);
+        vis_model_close(m);
+    }
+}
+
+static void a_fit_that_a_family_does_not_do_is_said(void **state)
+{
+    vis_model *m;
+    vis_image img;
+    vis_prepared p;
+    sn_err err = {0};
+
+    (void)state;
+    assert_int_equal(vis_model_open(&m, DIR "smolvlm.gguf", compute(), NULL), SN_OK);
+    assert_int_equal(vis_image_load(&img, DIR "small.png", NULL, NULL), SN_OK);
+    assert_int_equal(vis_model_prepare(m, &img, VIS_FIT_CROP, &p, &err), SN_EUSAGE);
+    assert_non_null(strstr(err.msg, "smolvlm.gguf: "));
+    vis_image_free(&img);
+    vis_model_close(m);
+}
+
+/* ---- hostile files ---- */
+
+static void expect_refused(const char *path, const edit *e)
+{
+    const char *bad = rewrite(path, e, 1);
+    const char *what = e->key ? e->key : e->drop_tensor;
+    vis_model *m = NULL;
+    sn_err err = {0};
+
+    if (vis_model_open(&m, bad, compute(), &err) == SN_OK) fail_msg("%s: accepted with another %s (%g)", path, what, e->value);
+    if (strncmp(err.msg, bad, strlen(bad)) || strchr(err.msg, '\n')) fail_msg("no good message: %s", err.msg);
+    assert_null(m);
+}
+
+static void absurd_numbers_are_refused(void **state)
+{
+    static const char *const files[] = {DIR "llava15.gguf", DIR "llavanext.gguf", DIR "smolvlm.gguf", DIR "internvl.gguf",
+                                        DIR "pixtral.gguf"};
+    static const char *const keys[] = {"clip.vision.image_size",          "clip.vision.patch_size",  "clip.vision.embedding_length",
+                                       "clip.vision.feed_forward_length", "clip.vision.block_count", "clip.vision.attention.head_count"};
+    static const double values[] = {0, 4294967295.0, 2147483648.0, 65537, NAN};
+
+    (void)state;
+    for (size_t f = 0; f < 5; f++) {
+        for (size_t k = 0; k < 6; k++)
+            for (size_t v = 0; v < 5; v++) expect_refused(files[f], &(edit){.key = keys[k], .value = values[v]});
+        expect_refused(files[f], &(edit){.key = "clip.vision.attention.head_count", .value = 7}); /* does not divide */
+        expect_refused(files[f], &(edit){.key = "clip.vision.attention.layer_norm_epsilon", .value = -1, .is_float = true});
+        expect_refused(files[f], &(edit){.key = "clip.vision.attention.layer_norm_epsilon", .value = INFINITY, .is_float = true});
+        expect_refused(files[f], &(edit){.key = "clip.vision.image_mean", .value = 1});
+        expect_refused(files[f], &(edit){.key = "clip.vision.image_std", .value = NAN});
+        expect_refused(files[f], &(edit){.key = "clip.vision.block_count", .value = 17});
+        expect_refused(files[f], &(edit){.key = "clip.has_vision_encoder", .value = NAN});
+    }
+    expect_refused(DIR "llava15.gguf", &(edit){.key = "clip.vision.feature_layer", .value = 3});
+    expect_refused(DIR "llava15.gguf", &(edit){.key = "clip.vision.feature_layer", .value = 4294967295.0});
+    expect_refused(DIR "llava15.gguf", &(edit){.key = "clip.projector_type", .value = 7});
+    expect_refused(DIR "llavanext.gguf", &(edit){.key = "clip.vision.image_grid_pinpoints", .value = 336});
+    expect_refused(DIR "smolvlm.gguf", &(edit){.key = "clip.vision.projector.scale_factor", .value = 0});
+    expect_refused(DIR "smolvlm.gguf", &(edit){.key = "clip.vision.projector.scale_factor", .value = 3});
+    expect_refused(DIR "smolvlm.gguf", &(edit){.key = "clip.vision.preproc_image_size", .value = 1e9});
+    expect_refused(DIR "internvl.gguf", &(edit){.key = "clip.vision.preproc_max_tiles", .value = 1e6});
+    expect_refused(DIR "internvl.gguf", &(edit){.key = "clip.vision.preproc_min_tiles", .value = 13});
+    expect_refused(DIR "pixtral.gguf", &(edit){.key = "clip.use_silu", .value = NAN});
+}
+
+static void a_missing_tensor_is_named(void **state)
+{
+    static const struct {
+        const char *file, *tensor;
+    } drops[] = {{DIR "llava15.gguf", "v.blk.1.attn_q.weight"},   {DIR "llava15.gguf", "mm.2.weight"},
+                 {DIR "llava15.gguf", "v.position_embd.weight"},  {DIR "llava15.gguf", "v.class_embd"},
+                 {DIR "smolvlm.gguf", "mm.model.fc.weight"},      {DIR "smolvlm.gguf", "v.post_ln.weight"},
+                 {DIR "internvl.gguf", "mm.model.mlp.0.bias"},    {DIR "internvl.gguf", "v.patch_embd.weight"},
+                 {DIR "pixtral.gguf", "v.blk.0.ffn_gate.weight"}, {DIR "pixtral.gguf", "v.token_embd.img_break"}};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof drops / sizeof *drops; i++)
+        expect_refused(drops[i].file, &(edit){.drop_tensor = drops[i].tensor, .value = NAN});
+}
+
+static void other_files_are_named(void **state)
+{
+    vis_model *m = NULL;
+    sn_err err = {0};
+
+    (void)state;
+    assert_true(vis_model_open(&m, "no/such.gguf", compute(), &err) != SN_OK);
+    assert_non_null(strstr(err.msg, "no/such.gguf"));
+    assert_true(vis_model_open(&m, "tests/golden/text/llama_smollm.gguf", compute(), &err) != SN_OK);
+    assert_non_null(strstr(err.msg, "no encoder (mmproj) file"));
+    assert_true(vis_model_open(&m, DIR "small.png", compute(), &err) != SN_OK);
+    assert_null(m);
+}
+
+/* Every byte of a file's head in turn made something else: opened or refused, and encoded where it opens. */
+static void a_damaged_head_never_does_harm(void **state)
+{
+    sn_map map;
+    unsigned char *bad;
+    uint32_t s = 99;
+
+    (void)state;
+    assert_int_equal(sn_map_open(&map, DIR "llava15.gguf", NULL), SN_OK);
+    bad = malloc(map.size);
+    for (int round = 0; round < 400; round++) {
+        vis_model *m = NULL;
+        sn_err err = {0};
+        const char *path;
+        memcpy(bad, map.data, map.size);
+        for (int k = 0; k < 2; k++) {
+            s = s * 1664525u + 1013904223u;
+            bad[(s >> 8) % 3800] = (unsigned char)(s >> 3);
+        }
+        path = testing_temp(bad, map.size);
+        if (vis_model_open(&m, path, compute(), &err) == SN_OK)
+            vis_model_close(m);
+        else if (strncmp(err.msg, path, strlen(path)) || strchr(err.msg, '\n'))
+            fail_msg("no good message: %s", err.msg);
+        unlink(path);
+    }
+    free(bad);
+    sn_map_close(&map);
+}
+
+static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(families_are_told_by_their_projector),
+    cmocka_unit_test(without_a_feature_layer_every_stored_block_runs),
+    cmocka_unit_test(a_last_block_that_is_a_copy_is_filler),
+    cmocka_unit_test(an_mlp_file_without_its_projector_type_is_llava),
+    cmocka_unit_test(a_fit_that_a_family_does_not_do_is_said),
+    cmocka_unit_test(absurd_numbers_are_refused),
+    cmocka_unit_test(a_missing_tensor_is_named),
+    cmocka_unit_test(other_files_are_named),
+    cmocka_unit_test_teardown(a_damaged_head_never_does_harm, close_compute),
+};
+TESTING_MAIN("vision_model", tests)
