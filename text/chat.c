@@ -2,6 +2,9 @@
  *
  * A GGUF carries its template as a Jinja program. It is not run: the few forms that are in use are known here, recognised by
  * what only their programs contain, and rendered as those programs render them (tests/golden/text holds Jinja's output).
+ * Where programs of one form differ in a system message of their own, the commonest have a row each; what else they add (tools,
+ * today's date, room for thoughts) is left out, the turns are theirs.
+ *
  * A message is data: it leaves as a part of its own, never parsed for control tokens.
  *
  * Files without a program (converted before GGUF had the key, as the first LLaVA files are) are recognised by the control tokens
@@ -165,6 +168,7 @@ static const txt_chat_template templates[] = {
      .open = ""},
     {.name = "phi3",
      .has = {"<|assistant|>", "<|end|>"},
+     .lacks = {"[BEGIN FINAL RESPONSE]"},
      .role = {[TXT_SYSTEM] = TURN("<|system|>\n", "<|end|>\n"),
               [TXT_USER] = TURN("<|user|>\n", "<|end|>\n"),
               [TXT_ASSISTANT] = TURN("<|assistant|>\n", "<|end|>\n")},
@@ -177,7 +181,7 @@ static const txt_chat_template templates[] = {
               [TXT_ASSISTANT] = TURN("<|assistant|>\n", "</s>\n")},
      .open = "<|assistant|>\n"},
     {.name = "stablelm-zephyr",
-     .has = {"<|user|>", "<|assistant|>"},
+     .has = {"<|user|>", "<|assistant|>", "eos_token"},
      .eos = "<|endoftext|>",
      .role = {[TXT_SYSTEM] = TURN("<|system|>\n", "<|endoftext|>\n"),
               [TXT_USER] = TURN("<|user|>\n", "<|endoftext|>\n"),
@@ -269,6 +273,7 @@ static const txt_chat_template templates[] = {
      .open = "<" BAR "Assistant" BAR "><think>\n"},
     {.name = "deepseek3",
      .has = {"<" BAR "Assistant" BAR ">", "<" BAR "User" BAR ">"},
+     .lacks = {"</think>"},
      .role = {[TXT_SYSTEM] = TURN("", ""),
               [TXT_USER] = TURN("<" BAR "User" BAR ">", ""),
               [TXT_ASSISTANT] = TURN("<" BAR "Assistant" BAR ">", DEEPSEEK_END)},

@@ -9,7 +9,7 @@
 #include <pcre2.h>
 #include <string.h>
 
-#define MAX_STEPS 6
+#define MAX_STEPS 6 /* of one pre-tokenizer */
 #define BLANKS "\\t-\\r\\x{20}\\x{85}\\x{a0}\\x{1680}\\x{2000}-\\x{200a}\\x{2028}\\x{2029}\\x{202f}\\x{205f}\\x{3000}"
 #define S "[" BLANKS "]"
 #define NS "[^" BLANKS "]"
@@ -41,6 +41,19 @@ static const char *const qwen35[] = {ENGLISH_ANY_CASE "|[^\\r\\n\\p{L}\\p{N}]?[\
 static const char *const tekken[] = {CASED("", "\\p{N}"), NULL};
 static const char *const gpt4o[] = {CASED(ENGLISH_ANY_CASE "?", "\\p{N}{1,3}"), NULL};
 static const char *const falcon[] = {"[\\p{P}$+<=>^~|`]+", GPT2, "[0-9][0-9][0-9]", NULL};
+/* clang-format off */
+#define CASED_LETTERS /* the letters with an upper and a lower case, as that family lists them */ \
+    "[A-Za-zµÀ-ÖØ-öø-ƺƼ-ƿǄ-ʓʕ-ʯͰ-ͳͶͷͻ-ͽͿΆΈ-ΊΌΎ-ΡΣ-ϵϷ-ҁҊ-ԯԱ-ՖႠ-ჅᎠ-Ᏽᏸ-ᏽᲐ-ᲺᲽ-Ჿᴀ-ᴫᵫ-ᵷᵹ-ᶚḀ-ἕἘ-Ἕἠ-ὅὈ-Ὅὐ-ὗὙὛὝὟ-ώ" \
+    "ᾀ-ᾴᾶ-ᾼιῂ-ῄῆ-ῌῐ-ΐῖ-Ίῠ-Ῥῲ-ῴῶ-ῼℂℇℊ-ℓℕℙ-ℝℤΩℨK-ℭℯ-ℴℹℼ-ℿⅅ-ⅉⅎↃↄⰀ-ⱻⱾ-ⳤⳫ-ⳮⳲⳳꙀ-ꙭꚀ-ꚛꜢ-ꝯꝱ-ꞇꞋ-ꞎꭰ-ꮿﬀ-ﬆﬓ-ﬗＡ-Ｚａ-ｚ𐐀-𐑏" \
+    "𐒰-𐓓𐓘-𐓻𐲀-𐲲𐳀-𐳲𑢠-𑣟𞤀-𞥃]+"
+/* clang-format on */
+static const char *const deepseek_llm[] = {"[\\r\\n]",
+                                           S "?" CASED_LETTERS,
+                                           S "?[!-/:-~\\x{ff01}-\\x{ff0f}\\x{ff1a}-\\x{ff5e}\\x{2018}-\\x{201f}\\x{3000}-\\x{3002}]+",
+                                           "(?<!" S ")" S "+\\z",
+                                           CJK,
+                                           "\\p{N}+",
+                                           NULL};
 static const char *const deepseek_coder[] = {"[\\r\\n]", S "?\\p{L}+", S "?\\p{P}+", CJK, "\\p{N}", NULL};
 static const char *const deepseek3[] = {
     "\\p{N}{1,3}", "[\\x{4e00}-\\x{9fa5}\\x{3040}-\\x{309f}\\x{30a0}-\\x{30ff}]+",
@@ -99,6 +112,7 @@ static const struct {
     {"llama4", gpt4o, false, false},
     {"kanana2", gpt4o, false, false},
     {"falcon", falcon, false, false},
+    {"deepseek-llm", deepseek_llm, false, false},
     {"deepseek-coder", deepseek_coder, false, false},
     {"deepseek-v3", deepseek3, false, false},
     {"hunyuan-dense", deepseek3, false, false},

@@ -236,6 +236,10 @@ static sn_status ids_read(txt_vocab *v, const sn_gguf *g, txt_id *ends, sn_err *
     if (s == SN_OK) s = id_read(v, g, "tokenizer.ggml.eot_token_id", TXT_NO_ID, &ends[0], err);
     if (s == SN_OK) s = id_read(v, g, "tokenizer.ggml.eom_token_id", TXT_NO_ID, &ends[1], err);
     ends[2] = v->eos;
+    /* Phi-3 has its "</s>" as a user-defined token, which text may spell; next to a bos of "<s>" it is a control token (beside Gemma's
+     * "<bos>" it is a tag of HTML). */
+    for (size_t i = 0; s == SN_OK && v->bos != TXT_NO_ID && spelled(v, (size_t)v->bos, "<s>") && i < v->n; i++)
+        if (v->tokens[i].type == TXT_TYPE_USER && (spelled(v, i, "</s>") || spelled(v, i, "<s>"))) v->tokens[i].type = TXT_TYPE_CONTROL;
     /* Files without types: what they name as begin, end and unknown is not text. */
     if (s == SN_OK && sn_gguf_find(g, "tokenizer.ggml.token_type") == NULL) {
         const txt_id named[] = {v->bos, v->eos, v->unk, ends[0], ends[1]};
