@@ -1,7 +1,7 @@
 /* Every format is read as Pillow reads it, upright and on white; whatever is damaged is refused with one line.
  * tests/golden/vision/files: made by tests/golden/make_vision_files.py with Pillow 12.0.0. */
 #include "../core/mem.h"
-#include "../vision/vision.h"
+#include "../vision/decode.h"
 #include "testing.h"
 
 #include <stdlib.h>
@@ -161,6 +161,63 @@ static void a_png_bomb_is_refused(void **state)
     free(wide);
 }
 
+/* Decoders fill the rest with gray: bytes taken out of the coded data, the end marker left in its place. */
+static void a_jpeg_with_coded_data_missing_is_refused(void **state)
+{
+    static const char *const names[] = {"q95_444.jpg", "q90_420.jpg", "gray.jpg", "restart.jpg", "cmyk.jpg"};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        char path[128];
+        size_t n;
+        unsigned char *p;
+        for (size_t gone = 40; gone <= 200; gone += 40) {
+            snprintf(path, sizeof path, FILES "%s", names[i]);
+            p = read_file(path, &n);
+            memmove(p + n - 2 - gone, p + n - 2, 2);
+            expect_refused(p, n - gone, SN_EFORMAT, "JPEG: coded data is missing");
+            free(p);
+        }
+    }
+}
+
+static void tables_that_overrun_are_refused(void **state)
+{
+    size_t n;
+    unsigned char *p = read_file(FILES "q95_444.jpg", &n), *dht = p;
+
+    (void)state;
+    while (dht < p + n && (dht[0] != 0xFF || dht[1] != 0xC4)) dht++;
+    dht[5 + 7] = 255; /* codes of 8 bits: more than fit, and more than the segment has symbols for */
+    expect_refused(p, n, SN_EFORMAT, "JPEG: a table is damaged");
+    free(p);
+}
+
+static void orientations_out_of_range_are_upright(void **state)
+{
+    /* II*, directory at 8, one entry: 274, SHORT, 1 value */
+    unsigned char t[26] = {'I', 'I', '*', 0, 8, 0, 0, 0, 1, 0, 0x12, 1, 3, 0, 1, 0, 0, 0, 6, 0, 0, 0, 0, 0, 0, 0};
+
+    (void)state;
+    assert_int_equal(vis_exif_orientation(t, sizeof t), 6);
+    for (size_t n = 0; n < 22; n++) assert_int_equal(vis_exif_orientation(t, n), 1); /* cut */
+    for (int v = 0; v < 256; v++) {
+        t[18] = (unsigned char)v;
+        assert_int_equal(vis_exif_orientation(t, sizeof t), v >= 1 && v <= 8 ? v : 1);
+    }
+    t[18] = 6;
+    t[14] = 2; /* two values */
+    assert_int_equal(vis_exif_orientation(t, sizeof t), 1);
+    t[14] = 1;
+    t[12] = 2; /* text */
+    assert_int_equal(vis_exif_orientation(t, sizeof t), 1);
+    t[12] = 3;
+    t[8] = t[9] = 255; /* 65535 entries */
+    assert_int_equal(vis_exif_orientation(t, sizeof t), 6);
+    memset(t + 4, 255, 4); /* a directory beyond the end */
+    assert_int_equal(vis_exif_orientation(t, sizeof t), 1);
+}
+
 /* Files may end in slack that says nothing: a BMP's last padding, a TGA's footer, the last number of a plain PNM (which may lose digits). */
 static size_t slack(const char *name)
 {
@@ -254,6 +311,9 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(a_missing_file_and_a_directory_are_named),
     cmocka_unit_test(the_pixel_limit_binds_before_decoding),
     cmocka_unit_test(a_png_bomb_is_refused),
+    cmocka_unit_test(a_jpeg_with_coded_data_missing_is_refused),
+    cmocka_unit_test(tables_that_overrun_are_refused),
+    cmocka_unit_test(orientations_out_of_range_are_upright),
     cmocka_unit_test(a_file_cut_anywhere_is_refused),
     cmocka_unit_test(a_damaged_file_never_does_harm),
 };

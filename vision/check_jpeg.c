@@ -10,13 +10,16 @@
 typedef struct {
     size_t id, h, v, quantiser;
     bool scanned;
+    unsigned char low[64]; /* progressive: bits of each coefficient still to come, 255: none has come */
 } component;
 
 typedef struct {
     size_t n, h_max, v_max;
     component c[4];
     bool progressive;
-    unsigned huffman, quantisers; /* tables seen so far, a bit each: DC 0-3, AC 4-7; 0-3 */
+    const unsigned char *huffman[8]; /* tables seen so far: DC 0-3, AC 4-7; 16 counts, then the symbols */
+    unsigned quantisers;             /* those seen so far, a bit each */
+    size_t interval;                 /* MCUs between restart markers, 0: none */
 } frame;
 
 /* DHT: decoders count on codes that fit (stb_image writes past its tables where there are more than 256). */
@@ -28,7 +31,7 @@ static bool read_huffman(frame *fr, const unsigned char *d, size_t n)
         if (n < 17 || d[0] & 0xEC) return false; /* class 0 or 1, table 0 to 3 */
         for (int i = 1; i <= 16; i++) total += d[i];
         if (total > 256 || n < 17 + total) return false;
-        fr->huffman |= 1u << ((d[0] >> 4) * 4 + (d[0] & 3));
+        fr->huffman[(d[0] >> 4) * 4 + (d[0] & 3)] = d + 1;
         d += 17 + total;
         n -= 17 + total;
     }
@@ -62,6 +65,7 @@ static sn_status read_frame(frame *fr, vis_head *head, unsigned marker, const un
     for (size_t i = 0; i < fr->n; i++) {
         component *c = &fr->c[i];
         *c = (component){.id = d[6 + 3 * i], .h = d[7 + 3 * i] >> 4, .v = d[7 + 3 * i] & 15, .quantiser = d[8 + 3 * i]};
+        memset(c->low, 255, sizeof c->low);
         if (c->h < 1 || c->h > 4 || c->v < 1 || c->v > 4 || c->quantiser > 3)
             return sn_fail(err, SN_EFORMAT, "JPEG: a wrong sampling factor or table");
         if (c->h > fr->h_max) fr->h_max = c->h;
@@ -79,29 +83,40 @@ static size_t ceil_div(size_t a, size_t b)
  * and AC; `spectrum`: first and last coefficient and the bits before. Decoders read memory that was never written otherwise. */
 static bool tables_defined(const frame *fr, const component *c, unsigned tables, const unsigned char *spectrum)
 {
-    const bool dc = fr->huffman >> (tables >> 4 & 3) & 1, ac = fr->huffman >> (4 + (tables & 3)) & 1;
+    const bool dc = fr->huffman[tables >> 4 & 3], ac = fr->huffman[4 + (tables & 3)];
 
     if (!(fr->quantisers >> c->quantiser & 1) || tables & 0xCC) return false;
     if (!fr->progressive) return dc && ac;
     return spectrum[0] == 0 ? dc || spectrum[2] >> 4 : ac;
 }
 
-/* The scan header: marks its components and gives the coded units (MCUs) the scan must hold. */
-static sn_status read_scan(frame *fr, const vis_head *head, const unsigned char *d, size_t n, size_t *n_units, sn_err *err)
+/* The scan header: marks its components, and describes what the scan must hold. */
+static sn_status read_scan(frame *fr, const vis_head *head, const unsigned char *d, size_t n, vis_jpeg_scan *s, sn_err *err)
 {
+    const unsigned char *spectrum;
+
     if (!fr->n) return sn_fail(err, SN_EFORMAT, "JPEG: a scan in front of the frame header");
     if (n < 1 || d[0] < 1 || d[0] > fr->n || n != 4 + 2 * (size_t)d[0]) return sn_fail(err, SN_EFORMAT, "JPEG: a scan header is damaged");
-    *n_units = ceil_div(head->w, 8 * fr->h_max) * ceil_div(head->h, 8 * fr->v_max);
-    for (size_t k = 0; k < d[0]; k++) {
-        size_t i = 0;
-        while (i < fr->n && fr->c[i].id != d[1 + 2 * k]) i++;
-        if (i == fr->n) return sn_fail(err, SN_EFORMAT, "JPEG: a scan of a component that is not there");
-        fr->c[i].scanned = true;
-        if (!tables_defined(fr, &fr->c[i], d[2 + 2 * k], d + 1 + 2 * (size_t)d[0]))
-            return sn_fail(err, SN_EFORMAT, "JPEG: a scan whose tables are not in the file");
-        if (d[0] == 1)
-            *n_units = ceil_div(ceil_div(head->w * fr->c[i].h, fr->h_max), 8) * ceil_div(ceil_div(head->h * fr->c[i].v, fr->v_max), 8);
+    *s = (vis_jpeg_scan){.n = d[0], .interval = fr->interval};
+    s->n_units = ceil_div(head->w, 8 * fr->h_max) * ceil_div(head->h, 8 * fr->v_max);
+    spectrum = d + 1 + 2 * s->n;
+    if (spectrum[0] > 63 || spectrum[1] > 63) return sn_fail(err, SN_EFORMAT, "JPEG: a scan header is damaged");
+    for (size_t k = 0; k < s->n; k++) {
+        component *c = fr->c;
+        const unsigned tables = d[2 + 2 * k];
+
+        while (c < fr->c + fr->n && c->id != d[1 + 2 * k]) c++;
+        if (c == fr->c + fr->n) return sn_fail(err, SN_EFORMAT, "JPEG: a scan of a component that is not there");
+        if (!tables_defined(fr, c, tables, spectrum)) return sn_fail(err, SN_EFORMAT, "JPEG: a scan whose tables are not in the file");
+        c->scanned = true;
+        for (unsigned i = spectrum[0]; i <= spectrum[1]; i++) c->low[i] = spectrum[2] & 15;
+        s->c[k].n_blocks = s->n == 1 ? 1 : c->h * c->v;
+        s->c[k].dc = tables >> 4 & 3;
+        s->c[k].ac = tables & 3;
+        s->needed |= 1u << s->c[k].dc | 16u << s->c[k].ac;
+        if (s->n == 1) s->n_units = ceil_div(ceil_div(head->w * c->h, fr->h_max), 8) * ceil_div(ceil_div(head->h * c->v, fr->v_max), 8);
     }
+    memcpy(s->huffman, fr->huffman, sizeof s->huffman);
     return SN_OK;
 }
 
@@ -132,25 +147,37 @@ static unsigned next_marker(vis_bytes f, size_t *at)
     return *at < f.n ? f.p[(*at)++] : 0;
 }
 
-static sn_status check_scan(vis_bytes f, size_t *at, frame *fr, const vis_head *head, const unsigned char *d, size_t n, size_t interval,
-                            sn_err *err)
+/* Whether every component was scanned, in a progressive picture to the last bit of its 64 coefficients. */
+static bool is_complete(const frame *fr)
+{
+    for (size_t i = 0; i < fr->n; i++) {
+        if (!fr->c[i].scanned) return false;
+        for (int k = 0; fr->progressive && k < 64; k++)
+            if (fr->c[i].low[k]) return false;
+    }
+    return true;
+}
+
+/* Progressive scans are held to their restart markers only: to count through one takes the coefficients of those before it. */
+static sn_status check_scan(vis_bytes f, size_t *at, frame *fr, const vis_head *head, const unsigned char *d, size_t n, sn_err *err)
 {
     const size_t begin = *at;
-    size_t n_units = 0, n_restarts;
-    sn_status st = read_scan(fr, head, d, n, &n_units, err);
+    vis_jpeg_scan scan;
+    size_t n_restarts;
+    sn_status st = read_scan(fr, head, d, n, &scan, err);
 
     if (st != SN_OK) return st;
     if (!skip_entropy(f, at, &n_restarts)) return sn_fail(err, SN_EFORMAT, CUT " (no end-of-image marker)");
-    /* A sequential unit takes 2 bits at least, one for each of its two codes; a progressive scan may skip 32767 blocks at once. */
-    if (*at == begin || (!fr->progressive && (*at - begin) < n_units / 4) || (interval && n_restarts + 1 < ceil_div(n_units, interval)))
-        return sn_fail(err, SN_EFORMAT, "JPEG: coded data is missing");
+    if (*at == begin || (scan.interval && n_restarts + 1 < ceil_div(scan.n_units, scan.interval)) ||
+        (!fr->progressive && !vis_jpeg_scan_is_whole((vis_bytes){f.p + begin, *at - begin}, &scan)))
+        return sn_fail(err, SN_EFORMAT, "JPEG: coded data is missing or damaged");
     return SN_OK;
 }
 
 sn_status vis_check_jpeg(vis_bytes f, vis_head *head, sn_err *err)
 {
     frame fr = {0};
-    size_t at = 2, interval = 0, n_scans = 0;
+    size_t at = 2, n_scans = 0;
     sn_status st;
 
     *head = (vis_head){0, 0, 1};
@@ -171,16 +198,15 @@ sn_status vis_check_jpeg(vis_bytes f, vis_head *head, sn_err *err)
         } else if ((marker == 0xC4 && !read_huffman(&fr, d, n)) || (marker == 0xDB && !read_quantisers(&fr, d, n))) {
             return sn_fail(err, SN_EFORMAT, "JPEG: a table is damaged");
         } else if (marker == 0xDD && n >= 2) {
-            interval = vis_be16(d);
+            fr.interval = vis_be16(d);
         } else if (marker == 0xE1 && n > 6 && !memcmp(d, "Exif\0\0", 6)) {
             head->orientation = vis_exif_orientation(d + 6, n - 6);
         } else if (marker == 0xDA) {
-            if ((st = check_scan(f, &at, &fr, head, d, n, interval, err)) != SN_OK) return st;
+            if ((st = check_scan(f, &at, &fr, head, d, n, err)) != SN_OK) return st;
             if (++n_scans > MAX_SCANS || (double)n_scans * (double)head->w * (double)head->h > MAX_WORK)
                 return sn_fail(err, SN_ELIMIT, "JPEG: more than %zu scans", n_scans - 1);
         }
     }
-    for (size_t i = 0; i < fr.n; i++)
-        if (!fr.c[i].scanned) return sn_fail(err, SN_EFORMAT, "JPEG: coded data is missing");
-    return fr.n ? SN_OK : sn_fail(err, SN_EFORMAT, "JPEG: no picture in it");
+    if (!fr.n) return sn_fail(err, SN_EFORMAT, "JPEG: no picture in it");
+    return is_complete(&fr) ? SN_OK : sn_fail(err, SN_EFORMAT, "JPEG: coded data is missing");
 }

@@ -42,6 +42,17 @@ sn_status vis_check_movie(vis_bytes f, vis_head *head, sn_err *err); /* the size
 bool vis_is_heif(vis_bytes f);  /* an ISO media file with a still's brand */
 bool vis_is_movie(vis_bytes f); /* a container of films */
 
+typedef struct {                     /* a sequential scan, for jpeg_scan.c */
+    const unsigned char *huffman[8]; /* DC 0-3, AC 4-7: 16 counts and the symbols; those in `needed` (a bit each) are there */
+    unsigned needed;
+    size_t n, n_units, interval; /* components; MCUs; MCUs between restart markers, 0: none */
+    struct {
+        size_t n_blocks, dc, ac; /* blocks in an MCU; tables */
+    } c[4];
+} vis_jpeg_scan;
+/* Whether `data` (entropy-coded, restart markers included) holds every unit of the scan. */
+bool vis_jpeg_scan_is_whole(vis_bytes data, const vis_jpeg_scan *s);
+
 /* Decoders: *out is untouched on failure. head comes from the format's check. max_pixels binds where the head has no size. */
 sn_status vis_decode_stb(vis_raster *out, vis_bytes f, const vis_head *head, size_t max_pixels, sn_err *err);
 sn_status vis_decode_pnm(vis_raster *out, vis_bytes f, const vis_head *head, size_t max_pixels, sn_err *err);
