@@ -6,7 +6,7 @@
 #include "../core/compute.h"
 #include "../core/gguf.h"
 
-/* ---- vocabulary and tokenizer (txt_vocab.c, spm.c, bpe.c, pretokenize.c) ---- */
+/* ---- vocabulary and tokenizer (vocab.c, tokenize.c, merge.c, spm.c, bpe.c, pretokenize.c) ---- */
 typedef struct txt_vocab txt_vocab; /* immutable once open */
 typedef int32_t txt_id;
 #define TXT_NO_ID (-1)
@@ -38,7 +38,9 @@ typedef enum {
     TXT_PARSE_SPECIAL = 1, /* spellings of control tokens become those tokens: templates and raw prompts only */
     TXT_ADD_BOS_EOS = 2    /* put bos in front and eos behind where the file says so */
 } txt_tokenize_flags;
-/* Appends the ids of n bytes of text (any bytes; invalid UTF-8 falls back to byte tokens) to *out. */
+/* Appends the ids of n bytes of text to *out. Any bytes: what is not UTF-8 becomes byte tokens and reads back as it was; where a
+ * byte-level vocabulary has no token for such a byte, U+FFFD stands for it (and a byte of UTF-8 that it lacks makes no id, as in
+ * the references). User-defined tokens are found in plain text too, except those that look like control tokens (<|...|>). */
 sn_status txt_tokenize(const txt_vocab *v, const char *text, size_t n, unsigned flags, txt_ids *out, sn_err *err);
 
 /* The bytes of one token (control tokens: their spelling when `special`, else nothing). Returns the number of bytes, and
@@ -59,9 +61,6 @@ typedef struct txt_chat_template txt_chat_template; /* static, one of a table */
  * called `name` ("chatml", "llama2", "llama3", "vicuna", "mistral-v7", "smolvlm", "zephyr", ...). `name` NULL: recognise. */
 sn_status   txt_chat_template_get(const txt_chat_template **out, const sn_gguf *g, const char *name, sn_err *err);
 const char *txt_chat_template_name(const txt_chat_template *t);
-/* Appends the ids of message `index` of a conversation as the template frames it: framing is parsed for control tokens,
- * the message's own text never is. `last`: the turn of the assistant is opened behind it.
- * The text may be given in pieces with media between: see txt_chat_parts. */
 typedef struct { /* one stretch of a rendered prompt */
     char  *text; /* owned by the list */
     size_t n;
