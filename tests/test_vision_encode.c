@@ -86,6 +86,13 @@ static void check_rows(const float *rows, size_t n_tok, size_t n_embd, size_t st
     free(want);
 }
 
+/* The memory for activations is planned: all of what was promised is used, and no more. */
+static void check_arena(const vis_model *m)
+{
+    if (m->arena.peak > m->arena.size || m->arena.peak + m->arena.size / 20 < m->arena.size)
+        fail_msg("%s: %zu bytes promised, %zu used", vis_model_family(m), m->arena.size, m->arena.peak);
+}
+
 static void check_case(const char *family, const char *picture, vis_fit fit)
 {
     char path[128];
@@ -99,6 +106,7 @@ static void check_case(const char *family, const char *picture, vis_fit fit)
     check_input(&r.prepared, path);
     snprintf(path, sizeof path, DIR "%s_%s_rows.npy", family, picture);
     check_rows(r.rows, r.prepared.n_tok, vis_model_n_embd(r.model), 8, path, 1e-3);
+    check_arena(r.model);
     run_close(&r);
 }
 

@@ -335,11 +335,6 @@ void vit_forward(const vit *v, sn_compute *c, float *x, const float *pixels, siz
     sn_arena_reset(tmp, mark);
 }
 
-static size_t max_size(size_t a, size_t b)
-{
-    return a > b ? a : b;
-}
-
 size_t vit_scratch_bytes(const vit *v, const sn_compute *c, size_t w, size_t h)
 {
     const size_t d = v->hp.n_embd, n_ff = v->hp.n_ff, n_tok = vit_n_tok(v, w, h);
@@ -350,16 +345,17 @@ size_t vit_scratch_bytes(const vit *v, const sn_compute *c, size_t w, size_t h)
     for (size_t il = 0; il < v->n_run; il++) { /* blocks may differ in type */
         L = &v->blocks[il];
         if (L->qkv.data)
-            attention = max_size(attention, sn_linear_scratch_bytes(c, &L->qkv, n_tok));
+            attention = vis_max(attention, sn_linear_scratch_bytes(c, &L->qkv, n_tok));
         else
             attention =
-                max_size(attention, max_size(sn_linear_scratch_bytes(c, &L->q, n_tok),
-                                             max_size(sn_linear_scratch_bytes(c, &L->k, n_tok), sn_linear_scratch_bytes(c, &L->v, n_tok))));
-        attention = max_size(attention, sn_linear_scratch_bytes(c, &L->out, n_tok));
-        ffn = max_size(ffn, max_size(sn_linear_scratch_bytes(c, &L->fc1, n_tok), sn_linear_scratch_bytes(c, &L->fc2, n_tok)));
-        if (v->opt.gated) ffn = max_size(ffn, sn_linear_scratch_bytes(c, &L->gate, n_tok));
+                vis_max(attention, vis_max(sn_linear_scratch_bytes(c, &L->q, n_tok),
+                                           vis_max(sn_linear_scratch_bytes(c, &L->k, n_tok), sn_linear_scratch_bytes(c, &L->v, n_tok))));
+        attention = vis_max(attention, sn_linear_scratch_bytes(c, &L->out, n_tok));
+        ffn = vis_max(ffn, vis_max(sn_linear_scratch_bytes(c, &L->fc1, n_tok), sn_linear_scratch_bytes(c, &L->fc2, n_tok)));
+        if (v->opt.gated) ffn = vis_max(ffn, sn_linear_scratch_bytes(c, &L->gate, n_tok));
     }
     attention += sn_arena_cost_f32(n_tok * 3 * d);
     ffn += sn_arena_cost_f32(n_tok * n_ff) * (v->opt.gated ? 2 : 1);
-    return max_size(embedding, 2 * sn_arena_cost_f32(n_tok * d) + max_size(attention, ffn)) + 2 * sn_arena_cost(n_tok * sizeof(int32_t));
+    return vis_max(embedding, 2 * sn_arena_cost_f32(n_tok * d) + vis_max(attention, ffn)) +
+           (v->freq_y ? 2 * sn_arena_cost(n_tok * sizeof(int32_t)) : 0);
 }

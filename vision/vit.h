@@ -6,6 +6,11 @@
 #include "../core/nn.h"
 #include "vision.h"
 
+static inline size_t vis_max(size_t a, size_t b)
+{
+    return a > b ? a : b;
+}
+
 typedef struct {                                  /* clip.vision.*, checked */
     size_t image_px, patch_px;                    /* the trained square's side, a patch's side */
     size_t n_embd, n_head, d_head, n_ff, n_layer; /* n_layer: blocks stored in the file */

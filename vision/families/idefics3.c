@@ -145,10 +145,8 @@ static sn_status idefics3_encode(vis_model *m, const vis_prepared *p, float *out
     sn_arena *tmp = &m->arena;
     const size_t d = m->vit.hp.n_embd, s = m->vit.hp.image_px, side = s / m->vit.hp.patch_px, s2 = a->shuffle * a->shuffle;
     const size_t n_class = vit_n_class(&m->vit), n = side * side, n_out = n / s2;
-    const sn_status st = vis_reserve(m,
-                                     sn_arena_cost_f32((n_class + n) * d) + sn_arena_cost_f32(n * d) +
-                                         vit_scratch_bytes(&m->vit, m->compute, s, s) + sn_linear_scratch_bytes(m->compute, &a->fc, n_out),
-                                     err);
+    const size_t work = vis_max(vit_scratch_bytes(&m->vit, m->compute, s, s), sn_linear_scratch_bytes(m->compute, &a->fc, n_out));
+    const sn_status st = vis_reserve(m, sn_arena_cost_f32((n_class + n) * d) + sn_arena_cost_f32(n * d) + work, err);
 
     if (st != SN_OK) return st;
     float *x = sn_arena_f32(tmp, (n_class + n) * d); /* [n, vit n_embd] */

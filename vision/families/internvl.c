@@ -148,11 +148,10 @@ static sn_status internvl_encode(vis_model *m, const vis_prepared *p, float *out
     sn_arena *tmp = &m->arena;
     const size_t d = m->vit.hp.n_embd, s = m->vit.hp.image_px, side = s / m->vit.hp.patch_px, s2 = a->shuffle * a->shuffle;
     const size_t n_class = vit_n_class(&m->vit), n = side * side, n_out = n / s2;
-    const size_t linear = sn_linear_scratch_bytes(c, &a->fc1, n_out) + sn_linear_scratch_bytes(c, &a->fc2, n_out);
-    const sn_status st = vis_reserve(m,
-                                     sn_arena_cost_f32((n_class + n) * d) + sn_arena_cost_f32(n * d) +
-                                         sn_arena_cost_f32(n_out * m->n_embd) + vit_scratch_bytes(&m->vit, c, s, s) + linear,
-                                     err);
+    const size_t linear = vis_max(sn_linear_scratch_bytes(c, &a->fc1, n_out), sn_linear_scratch_bytes(c, &a->fc2, n_out));
+    const size_t work = vis_max(vit_scratch_bytes(&m->vit, c, s, s), linear);
+    const sn_status st =
+        vis_reserve(m, sn_arena_cost_f32((n_class + n) * d) + sn_arena_cost_f32(n * d) + sn_arena_cost_f32(n_out * m->n_embd) + work, err);
 
     if (st != SN_OK) return st;
     float *x = sn_arena_f32(tmp, (n_class + n) * d); /* [n_class + n, vit n_embd] */

@@ -156,11 +156,11 @@ void llava_encode_tile(vis_model *m, const vis_prepared *p, size_t i, float *out
 size_t llava_scratch_bytes(const vis_model *m)
 {
     const llava_adapter *a = m->adapter;
-    const size_t s = m->vit.hp.image_px, n_tok = vit_n_tok(&m->vit, s, s);
-    const size_t parts[3] = {vit_scratch_bytes(&m->vit, m->compute, s, s), sn_linear_scratch_bytes(m->compute, &a->fc1, n_tok),
-                             sn_linear_scratch_bytes(m->compute, &a->fc2, n_tok)};
+    const size_t s = m->vit.hp.image_px, n_tok = vit_n_tok(&m->vit, s, s), n = n_tok - vit_n_class(&m->vit);
+    const size_t linear = vis_max(sn_linear_scratch_bytes(m->compute, &a->fc1, n), sn_linear_scratch_bytes(m->compute, &a->fc2, n));
 
-    return sn_arena_cost_f32(n_tok * m->vit.hp.n_embd) + sn_arena_cost_f32(n_tok * m->n_embd) + parts[0] + parts[1] + parts[2];
+    return sn_arena_cost_f32(n_tok * m->vit.hp.n_embd) + sn_arena_cost_f32(n * m->n_embd) +
+           vis_max(vit_scratch_bytes(&m->vit, m->compute, s, s), linear);
 }
 
 static sn_status llava_encode(vis_model *m, const vis_prepared *p, float *out, sn_err *err)

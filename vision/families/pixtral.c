@@ -92,9 +92,9 @@ static sn_status pixtral_encode(vis_model *m, const vis_prepared *p, float *out,
     sn_arena *tmp = &m->arena;
     const size_t d = m->vit.hp.n_embd, e = m->n_embd, w = p->tile_w[0], h = p->tile_h[0], n = vit_n_tok(&m->vit, w, h);
     const size_t n_x = w / m->vit.hp.patch_px, n_y = h / m->vit.hp.patch_px;
-    const size_t linear = sn_linear_scratch_bytes(c, &a->fc1, n) + sn_linear_scratch_bytes(c, &a->fc2, n_x);
-    const sn_status st =
-        vis_reserve(m, sn_arena_cost_f32(n * d) + sn_arena_cost_f32(n * e) + vit_scratch_bytes(&m->vit, c, w, h) + linear, err);
+    const size_t linear = vis_max(sn_linear_scratch_bytes(c, &a->fc1, n), sn_linear_scratch_bytes(c, &a->fc2, n_x));
+    const size_t work = vis_max(vit_scratch_bytes(&m->vit, c, w, h), linear);
+    const sn_status st = vis_reserve(m, sn_arena_cost_f32(n * d) + sn_arena_cost_f32(n * e) + work, err);
 
     if (st != SN_OK) return st;
     float *x = sn_arena_f32(tmp, n * d), *y = sn_arena_f32(tmp, n * e); /* [n, vit n_embd], [n, n_embd] */
