@@ -1,12 +1,16 @@
 """References of tests/test_text_llama.c, written to tests/golden/text/llama_*.
 
     python3 make_text_llama.py families                      # tiny random models of every family, with logits
+    python3 make_text_llama.py prompts | llama_greedy MODEL.gguf 32 > GREEDY.json
     python3 make_text_llama.py smollm2 MODEL.gguf GREEDY.json  # SmolLM2-135M-Instruct Q4_1, dequantised to float32
     python3 make_text_llama.py fixtures DIR                  # DIR/text_llama3, DIR/text_smollm: text.gguf and text.npz
 
 Made with torch 2.15.0, transformers 5.23.0, gguf 0.19.0, numpy; GREEDY.json by llama.cpp (the source in llama-cpp-python
 0.3.36) with `llama_greedy.cpp` beside this file. The fixtures' files are llama.cpp's conversions of random transformers models.
 All arrays are float32, ids included (they are small enough to be exact).
+
+llama.cpp rounds activations to 8 bits, which moves SmolLM2's logits by a few tenths: of 35 prompts tried, its 32 greedy tokens are
+those of the float32 model on 16. PROMPTS are ten of these, so that the test follows the model and not the rounding.
 """
 import json
 import shutil
@@ -135,6 +139,13 @@ def family(name, seed):
     print(name, path.stat().st_size, "bytes; logits' sd", logits.std())
 
 
+CHAT = "<|im_start|>system\nYou are a helpful AI assistant named SmolLM, trained by Hugging Face<|im_end|>\n<|im_start|>user\n{}<|im_end|>\n<|im_start|>assistant\n"
+PROMPTS = [CHAT.format(q) for q in (
+    "How does a refrigerator work?", "What is 12 times 12?", "What should I pack for a trip to the mountains?",
+    "What is the difference between a cat and a dog?", "How do I boil an egg?", "How many days are there in a leap year?")] + [
+    "The three laws of thermodynamics are", "1, 2, 3, 4, 5, 6, 7, 8,", "The first ten prime numbers are", "The chemical symbol for gold is"]
+
+
 def smollm2(path, greedy_path):
     r = gguf.GGUFReader(path)
     val = lambda k: r.fields[k].contents()
@@ -181,9 +192,11 @@ def fixtures(folder):
 if __name__ == "__main__":
     OUT.mkdir(exist_ok=True)
     torch.set_num_threads(2)
-    print("torch", torch.__version__, "transformers", transformers.__version__, "numpy", np.__version__)
+    print("torch", torch.__version__, "transformers", transformers.__version__, "numpy", np.__version__, file=sys.stderr)
     what, args = sys.argv[1], sys.argv[2:]
-    if what == "families":
+    if what == "prompts":
+        sys.stdout.buffer.write(b"".join(p.encode() + b"\0" for p in PROMPTS))
+    elif what == "families":
         for i, n in enumerate(FAMILIES):
             family(n, 100 + i)
     else:
