@@ -184,6 +184,117 @@ static void a_fit_that_a_family_does_not_do_is_said(void **state)
     vis_model_close(m);
 }
 
+/* ---- other forms of the same weights ---- */
+
+static bool is_block_matrix(const sn_tensor *t)
+{
+    return t->n_dims == 2 && t->type == SN_F16 && strcmp(t->name, "v.position_embd.weight");
+}
+
+/* The file with its matrices in `type`. */
+static const char *quantise(const char *path, sn_type type)
+{
+    const char *out = testing_temp("", 0);
+    const sn_type_info *info = sn_type_get(type);
+    sn_gguf *g;
+    sn_gguf_writer *w;
+
+    assert_int_equal(sn_gguf_open(&g, path, NULL), SN_OK);
+    assert_int_equal(sn_gguf_create(&w, out, NULL), SN_OK);
+    for (size_t i = 0; i < sn_gguf_n_kv(g); i++) sn_gguf_set_kv(w, sn_gguf_kv_at(g, i));
+    for (size_t i = 0; i < sn_gguf_n_tensors(g); i++) {
+        const sn_tensor *t = sn_gguf_tensor_at(g, i);
+        sn_gguf_add_tensor(w, t->name, is_block_matrix(t) ? type : t->type, t->shape, t->n_dims);
+    }
+    for (size_t i = 0; i < sn_gguf_n_tensors(g); i++) {
+        const sn_tensor *t = sn_gguf_tensor_at(g, i);
+        if (is_block_matrix(t)) {
+            const size_t n_bytes = t->n_values / info->block * info->bytes;
+            float *values = malloc(t->n_values * sizeof *values);
+            void *blocks = malloc(n_bytes);
+            sn_type_get(t->type)->dequantize(values, t->data, t->n_values);
+            info->quantize(blocks, values, t->n_values);
+            sn_gguf_write_data(w, blocks, n_bytes);
+            free(blocks);
+            free(values);
+        } else {
+            sn_gguf_write_data(w, t->data, t->n_bytes);
+        }
+    }
+    assert_int_equal(sn_gguf_finish(w, NULL), SN_OK);
+    sn_gguf_close(g);
+    return out;
+}
+
+static void quantised_weights_stay_near_the_dense_ones(void **state)
+{
+    static const struct {
+        sn_type type;
+        double cosine;
+    } types[] = {{SN_Q8_0, 0.9995}, {SN_F32, 0.999999}, {SN_BF16, 0.9995}, {SN_Q4_0, 0.95}};
+    size_t n;
+    float *dense = encode(DIR "llava15.gguf", &n);
+
+    (void)state;
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
+        float *rows = encode(quantise(DIR "llava15.gguf", types[i].type), &n);
+        const double c = testing_cosine(rows, dense, n);
+        if (!(c >= types[i].cosine)) fail_msg("%s: cosine %.6f", sn_type_get(types[i].type)->name, c);
+        free(rows);
+    }
+    free(dense);
+}
+
+/* The file with attn_q, attn_k and attn_v of each block as one attn_qkv. */
+static const char *fuse_qkv(const char *path)
+{
+    static const char *const parts[] = {"attn_q", "attn_k", "attn_v"}, *const ends[] = {"weight", "bias"};
+    const char *out = testing_temp("", 0);
+    sn_gguf *g;
+    sn_gguf_writer *w;
+    char name[80];
+
+    assert_int_equal(sn_gguf_open(&g, path, NULL), SN_OK);
+    assert_int_equal(sn_gguf_create(&w, out, NULL), SN_OK);
+    for (size_t i = 0; i < sn_gguf_n_kv(g); i++) sn_gguf_set_kv(w, sn_gguf_kv_at(g, i));
+    for (int pass = 0; pass < 2; pass++) { /* declare, then write */
+        for (size_t i = 0; i < sn_gguf_n_tensors(g); i++) {
+            const sn_tensor *t = sn_gguf_tensor_at(g, i);
+            if (strstr(t->name, ".attn_q.") || strstr(t->name, ".attn_k.") || strstr(t->name, ".attn_v.")) continue;
+            if (pass)
+                sn_gguf_write_data(w, t->data, t->n_bytes);
+            else
+                sn_gguf_add_tensor(w, t->name, t->type, t->shape, t->n_dims);
+        }
+        for (size_t i = 0; i < 2 * 2 * 3; i++) { /* block, end, part */
+            const sn_tensor *t;
+            snprintf(name, sizeof name, "v.blk.%zu.%s.%s", i / 6, parts[i % 3], ends[i / 3 % 2]);
+            t = sn_gguf_tensor(g, name);
+            assert_non_null(t);
+            if (pass) {
+                sn_gguf_write_data(w, t->data, t->n_bytes);
+            } else if (i % 3 == 0) {
+                snprintf(name, sizeof name, "v.blk.%zu.attn_qkv.%s", i / 6, ends[i / 3 % 2]);
+                sn_gguf_add_tensor(w, name, t->type, (size_t[]){3 * t->shape[0], t->n_dims > 1 ? t->shape[1] : 0}, t->n_dims);
+            }
+        }
+    }
+    assert_int_equal(sn_gguf_finish(w, NULL), SN_OK);
+    sn_gguf_close(g);
+    return out;
+}
+
+static void a_fused_qkv_equals_its_parts(void **state)
+{
+    size_t n;
+    float *apart = encode(DIR "llava15.gguf", &n), *fused = encode(fuse_qkv(DIR "llava15.gguf"), &n);
+
+    (void)state;
+    assert_true(testing_rms_rel(fused, apart, n) < 1e-5);
+    free(apart);
+    free(fused);
+}
+
 /* ---- hostile files ---- */
 
 static void expect_refused(const char *path, const edit *e)
@@ -295,6 +406,8 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(a_last_block_that_is_a_copy_is_filler),
     cmocka_unit_test(an_mlp_file_without_its_projector_type_is_llava),
     cmocka_unit_test(a_fit_that_a_family_does_not_do_is_said),
+    cmocka_unit_test(quantised_weights_stay_near_the_dense_ones),
+    cmocka_unit_test(a_fused_qkv_equals_its_parts),
     cmocka_unit_test(absurd_numbers_are_refused),
     cmocka_unit_test(a_missing_tensor_is_named),
     cmocka_unit_test(other_files_are_named),

@@ -5,7 +5,7 @@
 
 #define CUT "JPEG: the file is cut short"
 #define MAX_SCANS 1000
-#define MAX_WORK 20000000000.0 /* pixels times scans */
+#define MAX_WORK 4000000000.0 /* pixels times scans */
 
 typedef struct {
     size_t id, h, v, quantiser;

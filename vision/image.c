@@ -10,6 +10,8 @@
 #include <unistd.h>
 
 #define DEFAULT_MAX_PIXELS 100000000
+#define BLOCK 32
+#define MAX_READ_BYTES (1 << 28)           /* larger files (films) are mapped; what is mapped must not shrink meanwhile */
 #define MAX_STREAM_BYTES ((size_t)1 << 30) /* of a pipe, which must be held in memory */
 
 /* ---- kinds ---- */
@@ -134,12 +136,15 @@ static sn_status apply_orientation(vis_image *img, int orientation, sn_err *err)
 
     if (orientation <= 1) return SN_OK;
     if ((st = vis_image_new(&up, turned ? img->h : img->w, turned ? img->w : img->h, err)) != SN_OK) return st;
-    for (size_t y = 0; y < up.h; y++) {
-        for (size_t x = 0; x < up.w; x++) {
-            size_t sx = turned ? y : x, sy = turned ? x : y;
-            if (flip_x) sx = img->w - 1 - sx;
-            if (flip_y) sy = img->h - 1 - sy;
-            memcpy(up.rgb + (y * up.w + x) * 3, img->rgb + (sy * img->w + sx) * 3, 3);
+    for (size_t by = 0; by < up.h; by += BLOCK) { /* in blocks, as one of the two sides goes across the rows */
+        for (size_t bx = 0; bx < up.w; bx += BLOCK) {
+            for (size_t y = by; y < by + BLOCK && y < up.h; y++) {
+                for (size_t x = bx; x < bx + BLOCK && x < up.w; x++) {
+                    const size_t u = turned ? y : x, v = turned ? x : y;
+                    const size_t sx = flip_x ? img->w - 1 - u : u, sy = flip_y ? img->h - 1 - v : v;
+                    memcpy(up.rgb + (y * up.w + x) * 3, img->rgb + (sy * img->w + sx) * 3, 3);
+                }
+            }
         }
     }
     vis_image_free(img);
@@ -231,7 +236,7 @@ sn_status vis_image_load(vis_image *out, const char *path, const vis_load_params
         st = sn_fail(err, SN_EIO, "%s: cannot open: %s", name, strerror(errno));
     } else if (S_ISDIR(info.st_mode)) {
         st = sn_fail(err, SN_EIO, "%s: is a directory", name);
-    } else if (S_ISREG(info.st_mode) && info.st_size > 0 && !is_stdin) {
+    } else if (S_ISREG(info.st_mode) && info.st_size > MAX_READ_BYTES && !is_stdin) {
         if ((st = sn_map_open(&map, path, err)) == SN_OK) {
             st = vis_image_decode(out, map.data, map.size, name, p, err);
             sn_map_close(&map);
