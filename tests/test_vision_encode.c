@@ -105,7 +105,8 @@ static void check_case(const char *family, const char *picture, vis_fit fit)
     snprintf(path, sizeof path, DIR "%s_%s_in.npy", family, picture);
     check_input(&r.prepared, path);
     snprintf(path, sizeof path, DIR "%s_%s_rows.npy", family, picture);
-    check_rows(r.rows, r.prepared.n_tok, vis_model_n_embd(r.model), 8, path, 1e-3);
+    check_rows(r.rows, r.prepared.n_tok, vis_model_n_embd(r.model), 8, path,
+               2e-5); /* float32 against float32: a GELU of the other kind is 1e-4 off */
     check_arena(r.model);
     run_close(&r);
 }
