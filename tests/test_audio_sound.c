@@ -500,6 +500,48 @@ static void truncated_files_are_refused(void **state)
     }
 }
 
+/* Where the last of the pieces that begin with the `n_magic` bytes at `magic` begins. */
+static size_t last_piece(const unsigned char *p, size_t n, const unsigned char *magic, size_t n_magic)
+{
+    size_t at = n - n_magic;
+    while (at > 0 && memcmp(p + at, magic, n_magic) != 0) at--;
+    assert_true(at > 0);
+    return at;
+}
+
+/* Cut between two pieces nothing is malformed: only what the file declares tells. */
+static void files_cut_between_pieces_are_refused(void **state)
+{
+    size_t n, at = 0;
+    (void)state;
+    unsigned char *p = slurp("samples/queue.ogg", &n);
+    refused(testing_temp(p, last_piece(p, n, (const unsigned char *)"OggS", 4)), "not marked as the last");
+    free(p);
+    p = slurp("samples/newuser.flac", &n);
+    refused(testing_temp(p, last_piece(p, n, (const unsigned char *)"\xff\xf8", 2)), "truncated");
+    free(p);
+    p = slurp("samples/jfk.mp3", &n);
+    size_t first = 10 + ((size_t)p[8] << 7 | p[9]); /* behind the ID3v2 tag */
+    assert_int_equal(p[first], 0xff);
+    refused(testing_temp(p, last_piece(p, n, p + first, 2)), "truncated");
+    free(p);
+    p = slurp("samples/testpattern.mp4", &n);
+    while (memcmp(p + at + 4, "mdat", 4) != 0) at += (size_t)p[at] << 24 | (size_t)p[at + 1] << 16 | (size_t)p[at + 2] << 8 | p[at + 3];
+    refused(testing_temp(p, at), "truncated");
+    free(p);
+}
+
+/* A page whose checksum is wrong is dropped by the library without a word. */
+static void an_ogg_file_that_lost_a_page_is_refused(void **state)
+{
+    size_t n;
+    unsigned char *p = slurp("samples/queue.ogg", &n);
+    (void)state;
+    p[30000] ^= 1;
+    refused(testing_temp(p, n), "corrupt");
+    free(p);
+}
+
 static void flipped_bits_never_do_harm(void **state)
 {
     uint32_t seed = 7;
@@ -624,6 +666,8 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(wrong_kinds_are_named),
     cmocka_unit_test(nothing_else_is_opened),
     cmocka_unit_test(truncated_files_are_refused),
+    cmocka_unit_test(files_cut_between_pieces_are_refused),
+    cmocka_unit_test(an_ogg_file_that_lost_a_page_is_refused),
     cmocka_unit_test(flipped_bits_never_do_harm),
     cmocka_unit_test(random_bytes_behind_every_magic_are_refused),
     cmocka_unit_test(samples_in_memory_are_a_source),
