@@ -1,5 +1,5 @@
 /* resize.c: Pillow's separable, anti-aliased resampling of 8-bit pictures in 22-bit fixed point (Pillow 12,
- * src/libImaging/Resample.c, described in words in docs and matched here bit for bit): horizontal pass first, its result
+ * src/libImaging/Resample.c; matched here bit for bit): horizontal pass first, its result
  * rounded to 8 bits, then the vertical pass; an axis that keeps its size is skipped. */
 #include "../core/mem.h"
 #include "family.h"
@@ -195,7 +195,7 @@ sn_status vis_image_new(vis_image *out, size_t w, size_t h, sn_err *err)
 sn_status vis_resize_window(vis_image *out, const vis_image *in, const vis_canvas *canvas, const vis_window *win, vis_filter f, sn_err *err)
 {
     const vis_canvas cv = canvas ? *canvas : (vis_canvas){.w = in->w, .h = in->h};
-    const bool across = win->full_w != cv.w, down = win->full_h != cv.h;
+    const bool across = win->full_w != cv.w, down = win->full_h != cv.h, as_is = !across && win->w == in->w && cv.w == in->w;
     vis_image mid = {0}, res = {0};
     axis ax = {0}, ay = {0};
     unsigned char *border = NULL;
@@ -204,7 +204,7 @@ sn_status vis_resize_window(vis_image *out, const vis_image *in, const vis_canva
 
     if (across && (st = axis_init(&ax, cv.w, win->full_w, win->x, win->w, f, err)) != SN_OK) goto done;
     if (down && (st = axis_init(&ay, cv.h, win->full_h, win->y, win->h, f, err)) != SN_OK) goto done;
-    if ((st = vis_image_new(&mid, win->w, in->h, err)) != SN_OK) goto done;
+    if (!as_is && (st = vis_image_new(&mid, win->w, in->h, err)) != SN_OK) goto done;
     if ((st = vis_image_new(&res, win->w, win->h, err)) != SN_OK) goto done;
     border = sn_alloc(win->w, N_CH);
     sum = sn_alloc(win->w * N_CH, sizeof *sum); /* [3 * w]: first the canvas' share of the horizontal pass, then sums of the vertical */
@@ -213,7 +213,7 @@ sn_status vis_resize_window(vis_image *out, const vis_image *in, const vis_canva
         goto done;
     }
     if (across) axis_clip(&ax, cv.x, in->w, cv.colour, sum);
-    for (size_t y = 0; y < in->h; y++) {
+    for (size_t y = 0; !as_is && y < in->h; y++) {
         const unsigned char *row = in->rgb + y * in->w * N_CH;
         unsigned char *dst = mid.rgb + y * win->w * N_CH;
 
@@ -224,9 +224,9 @@ sn_status vis_resize_window(vis_image *out, const vis_image *in, const vis_canva
     }
     fill(border, win->w, cv.colour); /* weights sum to 1: one colour stays what it is */
     if (down)
-        vertical_pass(&res, &mid, &cv, &ay, border, sum);
+        vertical_pass(&res, as_is ? in : &mid, &cv, &ay, border, sum);
     else
-        copy_rows(&res, &mid, &cv, win->y, border);
+        copy_rows(&res, as_is ? in : &mid, &cv, win->y, border);
 done:
     sn_free(sum);
     sn_free(border);
