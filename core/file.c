@@ -53,6 +53,11 @@ void sn_map_close(sn_map *m)
     *m = (sn_map){0};
 }
 
+void sn_map_release(const sn_map *m)
+{
+    if (m->size > 0) (void)madvise((void *)(uintptr_t)m->data, m->size, MADV_DONTNEED); /* a hint: failing costs memory only */
+}
+
 /* ---- what a file looks like ---- */
 
 typedef struct {

@@ -192,7 +192,10 @@ static sn_status bind_tensors(txt_model *m, sn_err *err)
     sn_bind_tensor(&b, &m->embd, (size_t[]){n_vocab, d}, 2, "token_embd.weight");
     sn_bind_linear(&b, &m->output, n_vocab, d, SN_BIAS_OPTIONAL, "%s", sn_bind_has(&b, "output.weight") ? "output" : "token_embd");
     sn_bind_norm(&b, &m->out_norm, d, SN_BIAS_NONE, "output_norm");
-    for (size_t il = 0; il < m->hp.n_layer; il++) bind_layer(&b, m, &m->layers[il], il);
+    for (size_t il = 0; il < m->hp.n_layer; il++) {
+        bind_layer(&b, m, &m->layers[il], il);
+        sn_gguf_release(m->gguf); /* packed now: the file's copy need not stay in memory, not even all at once */
+    }
     sn_bind_f32(&b, &factors, &n_freq, 1, true, "rope_freqs.weight");
     const sn_tensor *left = b.status == SN_OK ? sn_bind_unused(&b) : NULL;
     st = sn_bind_done(&b);
