@@ -79,15 +79,17 @@ char *text_escape(const char *s)
     return b.data;
 }
 
-static void say(const char *prefix, const char *colour, const char *fmt, va_list ap)
+/* A line on standard error; the prefix is coloured on a terminal that allows it. */
+static void say(const char *prefix, const char *fmt, va_list ap)
 {
     char *message = format_list(fmt, ap);
     char *line = text_escape(message);
     const char *no_colour = getenv("NO_COLOR"), *term = getenv("TERM");
-    bool colours = isatty(STDERR_FILENO) && (no_colour == NULL || no_colour[0] == '\0') && term != NULL && strcmp(term, "dumb") != 0;
+    bool colours = prefix[0] != '\0' && isatty(STDERR_FILENO) && (no_colour == NULL || no_colour[0] == '\0') && term != NULL &&
+                   strcmp(term, "dumb") != 0;
     fflush(stdout); /* what was said before stands before, where both go to one place */
     if (colours)
-        fprintf(stderr, "\033[%sm%s\033[0m%s\n", colour, prefix, line);
+        fprintf(stderr, "\033[31m%s\033[0m%s\n", prefix, line);
     else
         fprintf(stderr, "%s%s\n", prefix, line);
     free(line);
@@ -98,7 +100,7 @@ void diag_error(const char *fmt, ...)
 {
     va_list ap;
     va_start(ap, fmt);
-    say("senses: ", "31", fmt, ap);
+    say("senses: ", fmt, ap);
     va_end(ap);
 }
 
@@ -107,7 +109,7 @@ void diag_note(const cli_options *o, const char *fmt, ...)
     if (o->quiet) return;
     va_list ap;
     va_start(ap, fmt);
-    say("", "36", fmt, ap);
+    say("", fmt, ap);
     va_end(ap);
 }
 
@@ -116,7 +118,7 @@ void diag_explain(const cli_options *o, const char *fmt, ...)
     if (!o->verbose || o->quiet) return;
     va_list ap;
     va_start(ap, fmt);
-    say("", "2", fmt, ap);
+    say("", fmt, ap);
     va_end(ap);
 }
 
@@ -124,7 +126,7 @@ int diag_usage(const char *command, const char *fmt, ...)
 {
     va_list ap;
     va_start(ap, fmt);
-    say("senses: ", "31", fmt, ap);
+    say("senses: ", fmt, ap);
     va_end(ap);
     if (command != NULL)
         fprintf(stderr, "Try 'senses %s --help'.\n", command);
