@@ -58,6 +58,13 @@ void sn_map_release(const sn_map *m)
     if (m->size > 0) (void)madvise((void *)(uintptr_t)m->data, m->size, MADV_DONTNEED); /* a hint: failing costs memory only */
 }
 
+void sn_map_forget(const sn_map *m, const void *p, size_t n)
+{
+    const size_t page = (size_t)sysconf(_SC_PAGESIZE), at = (size_t)((const unsigned char *)p - m->data);
+    const size_t first = (at + page - 1) / page * page, last = (at + n) / page * page; /* whole pages inside; the map starts at one */
+    if (first < last) madvise((void *)(uintptr_t)(m->data + first), last - first, MADV_DONTNEED);
+}
+
 /* ---- what a file looks like ---- */
 
 typedef struct {

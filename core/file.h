@@ -15,6 +15,8 @@ typedef struct {
 /* Fails with one line naming the file when it cannot be opened, is not a regular file, or is empty. */
 sn_status sn_map_open(sn_map *m, const char *path, sn_err *err);
 void      sn_map_close(sn_map *m);
+/* Lets go of the memory that n bytes at p, inside m, take in this process; they are read again from the file when touched. */
+void      sn_map_forget(const sn_map *m, const void *p, size_t n);
 /* Lets go of the memory that pages read so far take; they come back from the file when they are read again. */
 void      sn_map_release(const sn_map *m);
 

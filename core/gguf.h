@@ -39,6 +39,7 @@ void        sn_gguf_close(sn_gguf *g);
 void        sn_gguf_release(const sn_gguf *g);
 const char *sn_gguf_path(const sn_gguf *g);
 size_t      sn_gguf_bytes(const sn_gguf *g);
+void        sn_gguf_forget(const sn_gguf *g, const sn_tensor *t); /* its data leaves memory until it is touched again */
 uint32_t    sn_gguf_version(const sn_gguf *g);
 
 size_t           sn_gguf_n_kv(const sn_gguf *g);

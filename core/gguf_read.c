@@ -457,6 +457,11 @@ size_t sn_gguf_bytes(const sn_gguf *g)
     return g->map.size;
 }
 
+void sn_gguf_forget(const sn_gguf *g, const sn_tensor *t)
+{
+    sn_map_forget(&g->map, t->data, t->n_bytes);
+}
+
 uint32_t sn_gguf_version(const sn_gguf *g)
 {
     return g->version;
