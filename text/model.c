@@ -11,14 +11,7 @@ static const txt_family *const families[] = {&txt_family_llama, &txt_family_mist
                                              &txt_family_smollm3};
 
 /* Limits far above any model known, and low enough that no product of three of them overflows. */
-enum {
-    MAX_LAYERS = 1024,
-    MAX_EMBD = 1 << 17,
-    MAX_FF = 1 << 20,
-    MAX_HEADS = 1 << 12,
-    MAX_VOCAB = 1 << 24,
-    MAX_CTX = 1 << 30
-};
+enum { MAX_LAYERS = 1024, MAX_EMBD = 1 << 17, MAX_FF = 1 << 20, MAX_HEADS = 1 << 12, MAX_VOCAB = 1 << 24, MAX_CTX = 1 << 30 };
 
 static sn_status find_family(txt_model *m, sn_err *err)
 {
