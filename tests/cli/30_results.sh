@@ -155,10 +155,21 @@ claim_every_isa_answers() {
         run ask --isa $isa -v -m "$TINY" -n 3 hi; is 0; err_has "$isa"; SENSES_ISA=$isa run ask -v -m "$TINY" -n 3 hi; is 0; err_has "$isa"
     done
 }
+# terminal COMMAND...: what a terminal would show of it, in the file shown.
+terminal() {
+    said=$*
+    script -q -e -c "$(printf '%q ' "$SENSES" "$@")" typescript >/dev/null </dev/null
+    status=$?
+    LC_ALL=C grep -a -v '^Script ' typescript >shown
+}
 claim_terminals_get_no_control_characters() {
     needs "$TINY" "$(command -v script || echo no-script)"
-    mkdir -p home/models; cp "$TINY" "home/models/$(printf 'a\033[31mb').gguf"
-    SENSES_HOME=$PWD/home script -q -e -c "'$SENSES' models" typescript >/dev/null </dev/null || wrong "models fails on a terminal"
-    LC_ALL=C grep -v '^Script ' typescript | LC_ALL=C grep -q "$(printf '\033')\[31mb" && wrong "an escape reached the terminal"
-    grep -q 'a\\x1b\[31mb' typescript || wrong "the name is not shown"
+    esc=$(printf '\033')
+    mkdir -p home/models; cp "$TINY" "home/models/${esc}[31mb.gguf"
+    SENSES_HOME=$PWD/home terminal models; is 0; grep -a -q 'x1b\[31mb' shown || wrong "the name is not shown"
+    name=$("$SENSES" info "$TINY" | sed -n 's/^name: //p'); [ -n "$name" ] || skip "the model has no name"
+    LC_ALL=C sed "s/${name:0:6}/${esc}[31mX/" "$TINY" >sly.gguf
+    run info sly.gguf; is 0; grep -a -q "name: ${esc}\[31mX" out || wrong "the name was not planted"
+    terminal info sly.gguf; is 0; grep -a -q 'name: \[31mX' shown || wrong "the rest of the name is not shown"
+    LC_ALL=C grep -a -q "$esc" shown && wrong "an escape reached the terminal"
 }
