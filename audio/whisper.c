@@ -157,11 +157,21 @@ static float *want_f32(binder *b, const char *prefix, const char *part, const ch
     return x;
 }
 
+/* What was packed leaves the map: else a model would stand in memory twice. */
+static void forget(const aud_whisper_file *f, const sn_tensor *t)
+{
+    if (f->gguf != NULL)
+        sn_gguf_forget(f->gguf, t);
+    else
+        sn_map_forget(&f->map, t->data, t->n_bytes);
+}
+
 static void bind_linear(binder *b, sn_linear *w, size_t n_out, size_t n_in, bool biased, const char *prefix, const char *part)
 {
     const sn_tensor *t = want(b, prefix, part, ".weight", n_out, n_in);
     float *bias = biased ? want_f32(b, prefix, part, ".bias", n_out, 0) : NULL;
     if (b->status == SN_OK) b->status = sn_linear_init(w, b->compute, t->type, n_out, n_in, t->data, bias, b->err);
+    if (b->status == SN_OK && w->packed != NULL) forget(b->file, t);
     sn_free(bias);
 }
 
