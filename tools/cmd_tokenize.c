@@ -43,7 +43,8 @@ static int tokenize(cli_runtime *rt)
         buffer_add(&line, "[", 1);
         for (size_t i = 0; i < n_ids; i++) {
             char digits[32];
-            buffer_add(&line, digits, (size_t)snprintf(digits, sizeof digits, i == 0 ? "%d" : ", %d", (int)ids[i]));
+            int n_digits = snprintf(digits, sizeof digits, i == 0 ? "%d" : ", %d", (int)ids[i]);
+            buffer_add(&line, digits, (size_t)n_digits);
         }
         buffer_add(&line, "]\n", 2);
         out_text(line.data, line.n);

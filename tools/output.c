@@ -70,7 +70,8 @@ char *text_escape(const char *s)
             len = 1;
         } else if (!utf8_is_plain(code)) {
             char escaped[16];
-            buffer_add(&b, escaped, (size_t)snprintf(escaped, sizeof escaped, "\\u{%x}", (unsigned)code));
+            int n_escaped = snprintf(escaped, sizeof escaped, "\\u{%x}", (unsigned)code);
+            buffer_add(&b, escaped, (size_t)n_escaped);
         } else {
             buffer_add(&b, s + i, len);
         }
