@@ -17,11 +17,15 @@ const k_format *k_format_get(sn_type type)
 
 /* ---- reading 32 weights of a file row ---- */
 
-static void nibbles(uint8_t code[32], const uint8_t qs[16])
+static void nibbles(uint8_t code[32], const uint8_t qs[16]) /* eight at a time */
 {
-    for (size_t i = 0; i < 16; i++) {
-        code[i] = qs[i] & 15;
-        code[i + 16] = qs[i] >> 4;
+    for (size_t i = 0; i < 16; i += 8) {
+        uint64_t both, low, high;
+        memcpy(&both, qs + i, 8);
+        low = both & 0x0f0f0f0f0f0f0f0f;
+        high = both >> 4 & 0x0f0f0f0f0f0f0f0f;
+        memcpy(code + i, &low, 8);
+        memcpy(code + i + 16, &high, 8);
     }
 }
 
@@ -65,7 +69,8 @@ static void read_32(k_block *b, sn_type type, const unsigned char *row, size_t i
     default: /* SN_Q8_0 */
         memcpy(&q8_0, row + index * sizeof q8_0, sizeof q8_0);
         b->d_f16 = q8_0.d;
-        for (size_t i = 0; i < 32; i++) b->code[i] = (uint8_t)(q8_0.qs[i] + 128);
+        memcpy(b->code, q8_0.qs, 32);
+        for (size_t i = 0; i < 32; i++) b->code[i] ^= 0x80; /* + 128 */
     }
     b->d[0] = b->d[1] = sn_f16_to_f32(b->d_f16);
     b->min = sn_f16_to_f32(b->m_f16);
@@ -152,21 +157,30 @@ size_t k_panel_bytes(sn_type type, size_t n_in, size_t R)
     return n_blk / 8 * halves + n_blk * (2 * R + planes_bytes(f, R));
 }
 
+static void put_word(unsigned char *p, uint32_t word)
+{
+    memcpy(p, &word, 4);
+}
+
 static void pack_planes(unsigned char *p, const k_format *f, const uint8_t code[32], size_t row, size_t R)
 {
     const size_t plane = 4 * R;
+    uint32_t word[8], fifth = 0, high[2] = {0, 0};
+    memcpy(word, code, sizeof word);
     p += 4 * row;
+    if (f->bits == 8) {
+        for (size_t j = 0; j < 8; j++) put_word(p + j * plane, word[j]);
+        return;
+    }
+    for (size_t j = 0; j < 4; j++) put_word(p + j * plane, (word[j] & 0x0f0f0f0f) | (word[j + 4] & 0x0f0f0f0f) << 4);
     for (size_t j = 0; j < 8; j++) {
-        for (size_t i = 0; i < 4; i++) {
-            const uint8_t c = code[4 * j + i];
-            if (f->bits == 8) {
-                p[j * plane + i] = c;
-                continue;
-            }
-            p[j % 4 * plane + i] |= (uint8_t)((c & 15) << (4 * (j / 4)));
-            if (f->bits == 5) p[4 * plane + i] |= (uint8_t)((c >> 4) << j);
-            if (f->bits == 6) p[(4 + j / 4) * plane + i] |= (uint8_t)((c >> 4) << (2 * (j % 4)));
-        }
+        fifth |= (word[j] >> 4 & 0x01010101) << j;
+        high[j / 4] |= (word[j] >> 4 & 0x03030303) << (2 * (j % 4));
+    }
+    if (f->bits == 5) put_word(p + 4 * plane, fifth);
+    if (f->bits == 6) {
+        put_word(p + 4 * plane, high[0]);
+        put_word(p + 5 * plane, high[1]);
     }
 }
 

@@ -46,17 +46,21 @@ static size_t packed_panel_bytes(const k_ops *k, sn_type type, size_t n_in)
     return method_of(k, type) == INTEGER ? k_panel_bytes(type, n_in, R) : row_bytes(type, n_in) * R;
 }
 
-/* [n_rows, n_in] values of `size` bytes to [n_in, R]; the rows that are not there are zeros. */
+/* [n_rows, n_in] values of `size` bytes to [n_in, R], a cache line of each row at a time; the rows that are not there are zeros. */
 static void interleave(void *panel, const void *data, size_t n_rows, size_t n_in, size_t size, size_t R)
 {
+    enum { STEP = 16 };
     unsigned char *to = panel;
     const unsigned char *from = data;
-    memset(panel, 0, n_in * R * size);
-    for (size_t r = 0; r < n_rows; r++) {
-        if (size == 2) {
-            for (size_t k = 0; k < n_in; k++) memcpy(to + (k * R + r) * 2, from + (r * n_in + k) * 2, 2);
-        } else {
-            for (size_t k = 0; k < n_in; k++) memcpy(to + (k * R + r) * 4, from + (r * n_in + k) * 4, 4);
+    if (n_rows < R) memset(panel, 0, n_in * R * size);
+    for (size_t k0 = 0; k0 < n_in; k0 += STEP) {
+        const size_t k1 = min_size(n_in, k0 + STEP);
+        for (size_t r = 0; r < n_rows; r++) {
+            if (size == 2) {
+                for (size_t k = k0; k < k1; k++) memcpy(to + (k * R + r) * 2, from + (r * n_in + k) * 2, 2);
+            } else {
+                for (size_t k = k0; k < k1; k++) memcpy(to + (k * R + r) * 4, from + (r * n_in + k) * 4, 4);
+            }
         }
     }
 }
