@@ -175,23 +175,28 @@ static void keys_out_of_range_are_refused(void **state)
 static void sizes_that_disagree_are_refused(void **state)
 {
     (void)state;
-    static const change changes[] = {
-        {.key = "llama.attention.head_count", .how = AS_U32, .number = 3},
-        {.key = "llama.attention.head_count_kv", .how = AS_U32, .number = 3},
-        {.key = "llama.attention.head_count_kv", .how = AS_U32, .number = 8},
-        {.key = "llama.embedding_length", .how = AS_U32, .number = 65},
-        {.key = "llama.feed_forward_length", .how = AS_U32, .number = 161},
-        {.key = "llama.block_count", .how = AS_U32, .number = 3},
-        {.key = "llama.block_count", .how = AS_U32, .number = 1}, /* a layer too many in the file */
-        {.key = "llama.rope.dimension_count", .how = AS_U32, .number = 15},
-        {.key = "llama.rope.dimension_count", .how = AS_U32, .number = 18},
-        {.key = "llama.attention.key_length", .how = AS_U32, .number = 8},
-        {.key = "llama.attention.value_length", .how = AS_U32, .number = 8},
-        {.key = "llama.vocab_size", .how = AS_U32, .number = 704},
-        {.key = "llama.vocab_size", .how = AS_U32, .number = 706},
+    static const struct {
+        const char *key;
+        uint32_t value;
+        const char *word;
+    } changes[] = {
+        {"llama.attention.head_count", 3, "evenly"},
+        {"llama.attention.head_count_kv", 3, "evenly"},
+        {"llama.attention.head_count_kv", 8, "evenly"},
+        {"llama.embedding_length", 65, "[703, 65]"},
+        {"llama.feed_forward_length", 161, "[161, 64]"},
+        {"llama.block_count", 3, "blk.2."},
+        {"llama.block_count", 1, "blk.1."}, /* a layer too many in the file */
+        {"llama.rope.dimension_count", 15, "15 values rotate"},
+        {"llama.rope.dimension_count", 18, "18 values rotate"},
+        {"llama.attention.key_length", 8, "keys of 8"},
+        {"llama.attention.value_length", 8, "values of 8"},
+        {"llama.vocab_size", 702, "702"},
+        {"llama.vocab_size", 704, "704"},
     };
     sn_compute *c = compute();
-    for (size_t i = 0; i < sizeof changes / sizeof *changes; i++) refused(c, "llama3", changes[i], NULL);
+    for (size_t i = 0; i < sizeof changes / sizeof *changes; i++)
+        refused(c, "smollm", (change){.key = changes[i].key, .how = AS_U32, .number = changes[i].value}, changes[i].word);
     sn_compute_close(c);
 }
 

@@ -62,13 +62,13 @@ def hf_name(name):
 
 # arch -> (transformers' model_type, pairs interleaved in the file, its configuration, further keys of the file)
 TINY = dict(hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2, vocab_size=264,
-            max_position_embeddings=512, rms_norm_eps=1e-5, bos_token_id=1, eos_token_id=2, pad_token_id=0)
+            max_position_embeddings=512, rms_norm_eps=0.02, bos_token_id=1, eos_token_id=2, pad_token_id=0)
 FAMILIES = {
     "linear": ("llama", "llama", True, dict(attention_bias=True, mlp_bias=True, rope_parameters=dict(rope_type="linear", factor=4.0, rope_theta=10000.0)),
                {"rope.scaling.type": "linear", "rope.scaling.factor": 4.0}),
     "qwen2": ("qwen2", "qwen2", False, dict(rope_parameters=dict(rope_type="default", rope_theta=1e6)), {}),
-    "granite": ("granite", "granite", True, dict(embedding_multiplier=12.0, residual_multiplier=0.22, attention_multiplier=0.02, logits_scaling=4.0),
-                {"embedding_scale": 12.0, "residual_scale": 0.22, "attention.scale": 0.02, "logit_scale": 4.0}),
+    "granite": ("granite", "granite", True, dict(embedding_multiplier=2.0, residual_multiplier=0.22, attention_multiplier=0.02, logits_scaling=0.5),
+                {"embedding_scale": 2.0, "residual_scale": 0.22, "attention.scale": 0.02, "logit_scale": 0.5}),
     "smollm3": ("smollm3", "smollm3", True, dict(num_hidden_layers=4, tie_word_embeddings=True, rope_parameters=dict(rope_type="default", rope_theta=5e4)), {}),
     "mistral3": ("mistral", "mistral3", True, dict(head_dim=24, sliding_window=None), {}),
 }
