@@ -102,6 +102,19 @@ void sn_add(sn_compute *c, float *y, const float *x, size_t n)
     run(c, add_part, &(map_job){.k = sn_compute_ops(c), .y = y, .x = x, .n = n}, n);
 }
 
+static void mul_part(void *arg, size_t part, size_t n_parts)
+{
+    const map_job *j = arg;
+    size_t begin, end;
+    sn_share(j->n, 64, part, n_parts, &begin, &end);
+    for (size_t i = begin; i < end; i++) j->y[i] *= j->x[i];
+}
+
+void sn_mul(sn_compute *c, float *y, const float *x, size_t n)
+{
+    run(c, mul_part, &(map_job){.y = y, .x = x, .n = n}, n);
+}
+
 static void scale_part(void *arg, size_t part, size_t n_parts)
 {
     const map_job *j = arg;

@@ -23,6 +23,7 @@ void sn_activate(sn_compute *c, float *x, size_t n, sn_act act);
 /* gate[i] = silu(gate[i]) * up[i] (SwiGLU). */
 void sn_swiglu(sn_compute *c, float *gate, const float *up, size_t n);
 void sn_add(sn_compute *c, float *y, const float *x, size_t n);                                 /* y += x */
+void sn_mul(sn_compute *c, float *y, const float *x, size_t n);                                 /* y *= x */
 void sn_scale_rows_add(sn_compute *c, float *y, const float *x, const float *scale, size_t n_tok, size_t n); /* y += x * scale[n] (LayerScale) */
 
 /* Rotary position embedding in place on x [n_tok, n_head, d_head] (rows ldx apart), for positions pos[n_tok].
@@ -32,7 +33,8 @@ void sn_rope(sn_compute *c, float *x, size_t ldx, size_t n_tok, size_t n_head, s
 
 /* Scaled dot-product attention in blocks of keys with an online softmax (Dao et al. 2022): no score matrix is made.
  * Head h of the queries reads head h / (n_head / n_head_kv) of keys and values. Query i sees keys 0 .. n_kv - 1, and where
- * `causal`, only keys up to first_pos + i. All strides in elements. */
+ * `causal`, only keys up to first_pos + i, and where there is a window, only the last `window` of those up to its own position
+ * first_pos + i and what follows it. All strides in elements. */
 typedef struct {
     float       *out;    /* [n_q, n_head * d_head], rows ld_out apart */
     const float *q;      /* [n_q, n_head, d_head], rows ld_q apart */
@@ -42,6 +44,7 @@ typedef struct {
     float        scale;  /* 1 / sqrt(d_head) */
     bool         causal;
     size_t       first_pos;
+    size_t       window; /* 0: none */
 } sn_attention_args;
 void sn_attention(sn_compute *c, const sn_attention_args *a);
 

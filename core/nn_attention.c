@@ -18,6 +18,10 @@
 
 enum { BLOCK = 96, MAX_PANELS = 4, FEW = 4 };
 
+/* The score of a key before the window: below any other, and finite, so that a query that has seen nothing else yet holds numbers,
+ * which its first true key shrinks to 0. */
+#define UNSEEN (-1e30f)
+
 static size_t min_size(size_t a, size_t b)
 {
     return a < b ? a : b;
@@ -39,6 +43,12 @@ static size_t visible(const sn_attention_args *a, size_t i)
     return a->causal ? min_size(a->n_kv, a->first_pos + i + 1) : a->n_kv;
 }
 
+/* The first key that query i sees. */
+static size_t oldest(const sn_attention_args *a, size_t i)
+{
+    return a->window > 0 && a->first_pos + i >= a->window ? a->first_pos + i + 1 - a->window : 0;
+}
+
 static const void *kv_row(const sn_attention_args *a, const void *base, size_t head, size_t row)
 {
     return (const char *)base + (head * a->ld_head + row * a->ld_kv) * (a->kv_type == SN_F16 ? 2 : 4);
@@ -55,11 +65,12 @@ static void few_row(const attention *t, size_t head, size_t i, float *s)
 {
     const sn_attention_args *a = t->a;
     const size_t head_kv = head / t->group, n = visible(a, i), d = a->d_head;
+    size_t n_key;
     float q[SN_MAX_D_HEAD], *o = a->out + i * a->ld_out + head * d, max = -INFINITY, sum = 0;
     for (size_t j = 0; j < d; j++) q[j] = a->q[i * a->ld_q + head * d + j] * a->scale;
     memset(o, 0, d * sizeof(float));
-    for (size_t at = 0; at < n; at += BLOCK) {
-        const size_t n_key = min_size(BLOCK, n - at);
+    for (size_t at = oldest(a, i); at < n; at += n_key) {
+        n_key = min_size(BLOCK - at % BLOCK, n - at);
         const void *k = kv_row(a, a->k, head_kv, at), *v = kv_row(a, a->v, head_kv, at);
         (a->kv_type == SN_F16 ? t->k->dots_f16 : t->k->dots_f32)(s, q, k, a->ld_kv, n_key, d);
         const float block_max = t->k->max_of(s, n_key);
@@ -161,6 +172,10 @@ static void block_step(const attention *t, const many *w, size_t panel, size_t f
         const size_t n_tok = min_size(T, n - j);
         t->k->product_f(&to, w->q + panel * d * R, w->keys + j * d, n_tok, d, n_tok);
     }
+    for (size_t r = 0; r < n_lanes; r++) {
+        const size_t from = oldest(t->a, (first + r) / t->group);
+        for (size_t j = at; j < from && j < at + n; j++) w->s[(j - at) * R + r] = UNSEEN;
+    }
     for (size_t r = 0; masked && r < R; r++) {
         const size_t seen = visible(t->a, (first + min_size(r, n_lanes - 1)) / t->group);
         w->limit[r] = seen > at ? (int32_t)min_size(seen - at, n) : 0;
@@ -176,7 +191,7 @@ static void many_item(const attention *t, const many *w, size_t head_kv, size_t 
 {
     const size_t R = t->k->f_rows, d = t->a->d_head, n_kv = visible(t->a, (first + n - 1) / t->group);
     load_queries(t, w, head_kv, first, n);
-    for (size_t at = 0; at < n_kv; at += BLOCK) {
+    for (size_t at = oldest(t->a, first / t->group) / BLOCK * BLOCK; at < n_kv; at += BLOCK) {
         const size_t n_key = min_size(BLOCK, n_kv - at);
         load_keys(t, w, head_kv, at, n_key);
         load_rows(t, w->rows, t->a->v, head_kv, at, n_key);

@@ -146,6 +146,9 @@ static void swiglu_and_sums_agree_with_double_precision(void **state)
             sn_add(c, z, y, n);
             for (size_t i = 0; i < n; i++) assert_true(z[i] == was[i] + y[i]);
             memcpy(was, z, n * sizeof *z);
+            sn_mul(c, z, y, n);
+            for (size_t i = 0; i < n; i++) assert_true(z[i] == was[i] * y[i]);
+            memcpy(was, z, n * sizeof *z);
             const size_t row = n < 7 ? n : 7;
             sn_scale_rows_add(c, z, y, x, n / row, row);
             for (size_t i = 0; i < n / row * row; i++) {
@@ -226,6 +229,7 @@ typedef struct {
     size_t n_q, n_kv, n_head, n_head_kv, d_head, first_pos;
     bool causal, half, by_head; /* by_head: the cache is [n_head_kv, n_kv, d_head] */
     float size;                 /* of queries: how sharp the softmax is */
+    size_t window;
 } attention_case;
 
 typedef struct {
@@ -261,7 +265,8 @@ static attention_data attention_make(attention_case s)
                                  .ld_head = s.by_head ? s.n_kv * s.d_head : s.d_head,
                                  .scale = 1 / sqrtf((float)s.d_head),
                                  .causal = s.causal,
-                                 .first_pos = s.first_pos};
+                                 .first_pos = s.first_pos,
+                                 .window = s.window};
     d.args.out = random_floats(s.n_q * d.args.ld_out, 1);
     return d;
 }
@@ -278,19 +283,20 @@ static double attention_worst(const attention_data *d)
     for (size_t i = 0; i < a->n_q; i++) {
         for (size_t h = 0; h < a->n_head; h++) {
             const size_t hk = h / (a->n_head / a->n_head_kv),
-                         n = a->causal && a->first_pos + i + 1 < a->n_kv ? a->first_pos + i + 1 : a->n_kv;
+                         n = a->causal && a->first_pos + i + 1 < a->n_kv ? a->first_pos + i + 1 : a->n_kv,
+                         from = a->window > 0 && a->first_pos + i + 1 > a->window ? a->first_pos + i + 1 - a->window : 0;
             double max = -INFINITY, sum = 0;
-            for (size_t j = 0; j < n; j++) {
+            for (size_t j = from; j < n; j++) {
                 score[j] = 0;
                 for (size_t e = 0; e < a->d_head; e++) {
                     score[j] += (double)d->q[i * a->ld_q + h * a->d_head + e] * d->k[hk * a->ld_head + j * a->ld_kv + e] * a->scale;
                 }
                 max = fmax(max, score[j]);
             }
-            for (size_t j = 0; j < n; j++) sum += score[j] = exp(score[j] - max);
+            for (size_t j = from; j < n; j++) sum += score[j] = exp(score[j] - max);
             for (size_t e = 0; e < a->d_head; e++) {
                 double want = 0;
-                for (size_t j = 0; j < n; j++) want += score[j] / sum * d->v[hk * a->ld_head + j * a->ld_kv + e];
+                for (size_t j = from; j < n; j++) want += score[j] / sum * d->v[hk * a->ld_head + j * a->ld_kv + e];
                 worst = fmax(worst, fabs(a->out[i * a->ld_out + h * a->d_head + e] - want));
             }
         }
@@ -303,13 +309,27 @@ static void attention_agrees_with_the_plain_formula(void **state)
 {
     (void)state;
     static const attention_case all[] = {
-        {1, 1, 1, 1, 4, 0, false, false, false, 1},     {1, 97, 6, 2, 64, 96, true, true, true, 5},
-        {3, 200, 9, 3, 64, 197, true, true, true, 5},   {5, 5, 4, 4, 32, 0, true, false, false, 3},
-        {17, 333, 4, 2, 40, 316, true, true, false, 9}, {100, 100, 6, 6, 64, 0, false, false, false, 5},
-        {257, 257, 3, 1, 64, 0, true, true, true, 5},   {33, 500, 2, 2, 128, 0, false, true, false, 30},
-        {40, 96, 5, 5, 17, 0, false, false, true, 1},   {200, 391, 2, 1, 80, 191, true, false, true, 100},
-        {2, 192, 3, 3, 7, 190, true, true, true, 2},    {64, 1000, 1, 1, 256, 100, true, false, false, 4},
-        {30, 50, 7, 1, 72, 20, true, true, true, 3},    {4, 300, 8, 2, 512, 296, true, true, true, 3},
+        {1, 1, 1, 1, 4, 0, false, false, false, 1, 0},
+        {1, 97, 6, 2, 64, 96, true, true, true, 5, 0},
+        {3, 200, 9, 3, 64, 197, true, true, true, 5, 0},
+        {5, 5, 4, 4, 32, 0, true, false, false, 3, 0},
+        {17, 333, 4, 2, 40, 316, true, true, false, 9, 0},
+        {100, 100, 6, 6, 64, 0, false, false, false, 5, 0},
+        {257, 257, 3, 1, 64, 0, true, true, true, 5, 0},
+        {33, 500, 2, 2, 128, 0, false, true, false, 30, 0},
+        {40, 96, 5, 5, 17, 0, false, false, true, 1, 0},
+        {200, 391, 2, 1, 80, 191, true, false, true, 100, 0},
+        {2, 192, 3, 3, 7, 190, true, true, true, 2, 0},
+        {64, 1000, 1, 1, 256, 100, true, false, false, 4, 0},
+        {30, 50, 7, 1, 72, 20, true, true, true, 3, 0},
+        {4, 300, 8, 2, 512, 296, true, true, true, 3, 0},
+        /* windows: of a token, around a block of keys, and with keys behind the query (a picture's rows among themselves) */
+        {1, 400, 4, 2, 64, 399, true, true, true, 3, 150},
+        {3, 200, 2, 1, 32, 197, true, true, true, 3, 1},
+        {400, 400, 4, 2, 32, 0, true, true, true, 9, 97},
+        {100, 600, 2, 2, 64, 500, true, false, false, 5, 192},
+        {130, 400, 4, 1, 40, 270, false, true, true, 5, 100},
+        {65, 300, 2, 2, 16, 235, true, true, true, 30, 500},
     };
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
         attention_data d = attention_make(all[i]);
@@ -329,7 +349,7 @@ static void attention_does_not_depend_on_the_threads(void **state)
 {
     (void)state;
     for (size_t n_q = 1; n_q < 200; n_q = n_q * 5 + 2) {
-        attention_data d = attention_make((attention_case){n_q, 300, 6, 3, 64, 300 - n_q, true, true, true, 4});
+        attention_data d = attention_make((attention_case){n_q, 300, 6, 3, 64, 300 - n_q, true, true, true, 4, 0});
         const size_t bytes = n_q * d.args.ld_out * sizeof(float);
         float *one = malloc(bytes);
         FOR_EACH_ISA(c, 1)
@@ -352,7 +372,7 @@ static void attention_survives_values_that_are_no_numbers(void **state)
 {
     (void)state;
     for (size_t n_q = 1; n_q < 90; n_q += 40) {
-        attention_data d = attention_make((attention_case){n_q, 130, 4, 2, 64, 40, true, false, false, 1});
+        attention_data d = attention_make((attention_case){n_q, 130, 4, 2, 64, 40, true, false, false, 1, 0});
         for (size_t i = 0; i < 130 * 2 * 64; i += 3) d.k[i] = (const float[]){NAN, INFINITY, -INFINITY, 3e38f}[i % 4];
         for (size_t i = 0; i < n_q * 4 * 64; i += 5) d.q[i] = (const float[]){NAN, INFINITY, -INFINITY, 3e38f}[i % 4];
         FOR_EACH_ISA(c, 2) sn_attention(c, &d.args);
