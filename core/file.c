@@ -53,11 +53,6 @@ void sn_map_close(sn_map *m)
     *m = (sn_map){0};
 }
 
-void sn_map_release(const sn_map *m)
-{
-    if (m->size > 0) (void)madvise((void *)(uintptr_t)m->data, m->size, MADV_DONTNEED); /* a hint: failing costs memory only */
-}
-
 void sn_map_forget(const sn_map *m, const void *p, size_t n)
 {
     const size_t page = (size_t)sysconf(_SC_PAGESIZE), at = (size_t)((const unsigned char *)p - m->data);

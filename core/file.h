@@ -17,8 +17,6 @@ sn_status sn_map_open(sn_map *m, const char *path, sn_err *err);
 void      sn_map_close(sn_map *m);
 /* Lets go of the memory that n bytes at p, inside m, take in this process; they are read again from the file when touched. */
 void      sn_map_forget(const sn_map *m, const void *p, size_t n);
-/* Lets go of the memory that pages read so far take; they come back from the file when they are read again. */
-void      sn_map_release(const sn_map *m);
 
 /* What a file that is not the wanted kind looks like, for messages: "a git-lfs pointer (run git lfs pull)", "an HTML page",
  * "a zip archive", "a safetensors file", "text", "a JPEG picture", ...; NULL when it looks like nothing known. */

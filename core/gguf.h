@@ -34,9 +34,6 @@ size_t      sn_kv_type_bytes(sn_kv_type type); /* of one value; 0 for strings an
 
 sn_status   sn_gguf_open(sn_gguf **out, const char *path, sn_err *err);
 void        sn_gguf_close(sn_gguf *g);
-/* Lets go of the memory that data read so far takes: for after weights were packed, which else are held twice. What was got
- * from g stays valid, and is read from the file again when it is used. */
-void        sn_gguf_release(const sn_gguf *g);
 const char *sn_gguf_path(const sn_gguf *g);
 size_t      sn_gguf_bytes(const sn_gguf *g);
 void        sn_gguf_forget(const sn_gguf *g, const sn_tensor *t); /* its data leaves memory until it is touched again */

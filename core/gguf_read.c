@@ -442,11 +442,6 @@ void sn_gguf_close(sn_gguf *g)
     sn_free(g);
 }
 
-void sn_gguf_release(const sn_gguf *g)
-{
-    sn_map_release(&g->map);
-}
-
 const char *sn_gguf_path(const sn_gguf *g)
 {
     return g->path;
