@@ -39,6 +39,9 @@ void aud_scribe_free(aud_scribe *s);
  * at sot: at params->temperature, then at higher ones as long as the text repeats itself or is improbable. out->tokens is
  * the caller's. */
 sn_status aud_scribe_hear(aud_scribe *s, const int32_t *prompt, size_t n_prompt, size_t sot, aud_hearing *out, sn_err *err);
+/* Forbids (-inf) in the logits x[n_vocab] what the rules do not allow behind tokens[n]: symbols that are not spoken; at the
+ * start, anything but a timestamp up to 1 s; timestamps but in pairs around a text and in rising order. */
+void aud_scribe_rules(const aud_vocab *v, int32_t n_vocab, const int32_t *tokens, size_t n, float *x);
 /* The index of the most probable language of the decoder's present window. */
 size_t aud_scribe_language(aud_scribe *s);
 /* The text of tokens as clean UTF-8 in s->clean, valid until the next call; timestamps and control tokens say nothing. */

@@ -112,9 +112,7 @@ static double sum_exp(const float *x, int32_t begin, int32_t end, float top, flo
     return sum;
 }
 
-/* Forbids what the rules do not allow behind tokens[n]: symbols that are not spoken; at the start, anything but a timestamp
- * up to 1 s; timestamps but in pairs around a text and in rising order. */
-static void apply_rules(const aud_vocab *v, int32_t n_vocab, const int32_t *tokens, size_t n, float *x)
+void aud_scribe_rules(const aud_vocab *v, int32_t n_vocab, const int32_t *tokens, size_t n, float *x)
 {
     const aud_special *s = &v->special;
     for (int32_t i = 0; i < n_vocab; i++)
@@ -141,7 +139,7 @@ static int32_t draw(aud_scribe *s, const int32_t *tokens, size_t n, float temper
 {
     const aud_vocab *v = &s->w->file.vocab;
     const int32_t n_vocab = (int32_t)s->w->file.hp.n_vocab, stamps = v->special.timestamp;
-    apply_rules(v, n_vocab, tokens, n, x);
+    aud_scribe_rules(v, n_vocab, tokens, n, x);
 
     float top_text, top_stamp;
     int32_t text = largest(x, 0, stamps, &top_text), stamp = largest(x, stamps, n_vocab, &top_stamp);

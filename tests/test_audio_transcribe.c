@@ -164,6 +164,41 @@ static void greedy_text_follows_the_rules_of_transformers(void **state)
     sn_compute_close(c);
 }
 
+static void timestamps_come_in_rising_pairs(void **state)
+{
+    (void)state;
+    sn_compute *c = compute(1);
+    aud_whisper *w = opened(tiny(), c);
+    const aud_special *sp = &w->file.vocab.special;
+    const int32_t n_vocab = (int32_t)w->file.hp.n_vocab, t0 = sp->timestamp, word = 70;
+    const struct {
+        int32_t tokens[4];
+        size_t n;
+        bool text, end;      /* allowed? */
+        int32_t first, last; /* timestamps allowed; none where last < first */
+    } cases[] = {
+        {{0}, 0, false, false, 0, 50},                          /* the first is a timestamp, up to 1 s */
+        {{t0 + 5}, 1, true, true, 0, -1},                       /* then text */
+        {{t0 + 5, word}, 2, true, true, 6, 1500},               /* then text or a later timestamp */
+        {{t0 + 5, word, t0 + 9}, 3, false, true, 9, 1500},      /* its pair, not before it; or the end */
+        {{t0 + 5, word, t0 + 9, t0 + 9}, 4, true, true, 0, -1}, /* the pair is whole: text, or the end */
+        {{word, t0 + 9, t0 + 9, word}, 4, true, true, 10, 1500},
+    };
+    float *x = malloc((size_t)n_vocab * sizeof *x);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        for (int32_t k = 0; k < n_vocab; k++) x[k] = 1;
+        aud_scribe_rules(&w->file.vocab, n_vocab, cases[i].tokens, cases[i].n, x);
+        if (!isinf(x[word]) != cases[i].text) fail_msg("case %zu: text", i);
+        if (!isinf(x[sp->eot]) != cases[i].end) fail_msg("case %zu: end", i);
+        for (int32_t k = 0; k < AUD_N_TIMESTAMPS; k++)
+            if (!isinf(x[t0 + k]) != (k >= cases[i].first && k <= cases[i].last)) fail_msg("case %zu: timestamp %d", i, (int)k);
+        assert_true(isinf(x[sp->sot]) && isinf(x[sp->no_speech]) && isinf(x[sp->no_timestamps]));
+    }
+    free(x);
+    aud_whisper_close(w);
+    sn_compute_close(c);
+}
+
 static void improbable_text_raises_the_temperature_to_1(void **state)
 {
     (void)state;
@@ -222,15 +257,15 @@ static void no_word_is_lost_at_the_seams_of_windows(void **state)
     assert_int_equal(aud_source_open(&src, GOLDEN "whisper_jfk.flac", &err), SN_OK);
     assert_int_equal(aud_source_read_all(src, AUD_WINDOW_SAMPLES, &speech, &n, &err), SN_OK);
     aud_source_close(src);
-    /* Five times the 11 s, 4 s apart: the third lies over the end of the first window. */
-    const size_t step = n + 4 * AUD_RATE_HZ;
+    /* Five times the 11 s, 2 s apart: 30 s and 60 s lie inside of the third and the fifth. */
+    const size_t step = n + 2 * AUD_RATE_HZ;
     int16_t *x = calloc(5 * step, sizeof *x);
     for (size_t k = 0; k < 5; k++)
         for (size_t i = 0; i < n; i++) x[k * step + i] = (int16_t)lrintf(speech[i] * 32000);
     if (transcribe(w, wav(x, 5 * step), NULL, h, &err) != SN_OK) fail_msg("%s", err.msg);
     assert_int_equal(count(h->text, "fellow Americans"), 5);
     assert_int_equal(count(h->text, "country"), 10);
-    assert_true(fabs(h->seconds - 75) < 1e-6);
+    assert_true(fabs(h->seconds - 65) < 1e-6);
     free(x);
     sn_free(speech);
     free(h);
@@ -436,6 +471,7 @@ static void german_is_recognised_and_translated(void **state)
 
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(greedy_text_follows_the_rules_of_transformers),
+    cmocka_unit_test(timestamps_come_in_rising_pairs),
     cmocka_unit_test(improbable_text_raises_the_temperature_to_1),
     cmocka_unit_test(speech_becomes_text),
     cmocka_unit_test(no_word_is_lost_at_the_seams_of_windows),
