@@ -96,6 +96,8 @@ typedef __m256i vi;
 #define vi_or(a, b) _mm256_or_si256((a), (b))
 #define vi_shl(a, n) _mm256_slli_epi16((a), (n))
 #define vi_shr(a, n) _mm256_srli_epi16((a), (n))
+#define vi_shl_32(a, n) _mm256_slli_epi32((a), (n))
+#define vi_add(a, b) _mm256_add_epi32((a), (b))
 #define vi_to_f(a) _mm256_cvtepi32_ps(a)
 #define vi_load_u8(p) _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)(const void *)(p)))
 #define vi_load_i8(p) _mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)(const void *)(p)))
@@ -145,15 +147,23 @@ static inline __attribute__((always_inline)) __m256i dot_block(__m256i aux, cons
     return _mm256_add_epi32(aux, _mm256_madd_epi16(all, _mm256_set1_epi16(1)));
 }
 
-/* Eight whole floats in [-127, 127] as bytes; their sum. */
-static inline int32_t vi_store_codes(int8_t *to, vf x)
+/* Eight numbers in [-127, 127] as bytes. */
+static inline void store_bytes(int8_t *to, __m256i v)
+{
+    const __m128i half = _mm_packs_epi32(_mm256_castsi256_si128(v), _mm256_extracti128_si256(v, 1));
+    _mm_storel_epi64((__m128i *)(void *)to, _mm_packs_epi16(half, half));
+}
+
+/* Eight whole floats in [-K_Q_MOST, K_Q_MOST] as two planes of bytes; their sum. */
+static inline int32_t vi_store_codes(int8_t *high, int8_t *low, vf x)
 {
     const __m256i v = _mm256_cvtps_epi32(x);
-    __m128i half = _mm_packs_epi32(_mm256_castsi256_si128(v), _mm256_extracti128_si256(v, 1));
-    _mm_storel_epi64((__m128i *)(void *)to, _mm_packs_epi16(half, half));
-    half = _mm_madd_epi16(half, _mm_set1_epi16(1));
-    half = _mm_add_epi32(half, _mm_shuffle_epi32(half, 0x4e));
-    return _mm_cvtsi128_si32(_mm_add_epi32(half, _mm_shuffle_epi32(half, 0xb1)));
+    const __m256i h = _mm256_srai_epi32(_mm256_add_epi32(v, _mm256_set1_epi32(K_Q_LOW / 2)), 7);
+    store_bytes(high, h);
+    store_bytes(low, _mm256_sub_epi32(v, _mm256_slli_epi32(h, 7)));
+    __m128i sum = _mm_add_epi32(_mm256_castsi256_si128(v), _mm256_extracti128_si256(v, 1));
+    sum = _mm_add_epi32(sum, _mm_shuffle_epi32(sum, 0x4e));
+    return _mm_cvtsi128_si32(_mm_add_epi32(sum, _mm_shuffle_epi32(sum, 0xb1)));
 }
 
 #include "k_quant.inc"

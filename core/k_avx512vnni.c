@@ -12,6 +12,8 @@ typedef __m512i vi;
 #define vi_or(a, b) _mm512_or_si512((a), (b))
 #define vi_shl(a, n) _mm512_slli_epi16((a), (n))
 #define vi_shr(a, n) _mm512_srli_epi16((a), (n))
+#define vi_shl_32(a, n) _mm512_slli_epi32((a), (n))
+#define vi_add(a, b) _mm512_add_epi32((a), (b))
 #define vi_to_f(a) _mm512_cvtepi32_ps(a)
 #define vi_load_u8(p) _mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)(const void *)(p)))
 #define vi_load_i8(p) _mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)(const void *)(p)))
@@ -37,11 +39,13 @@ INLINE __m512i dot_block(__m512i aux, const __m512i *w, const int8_t *code, size
     return dot_half(dot_half(aux, w, code, bits), w + 4, code + 16, bits);
 }
 
-/* Sixteen whole floats in [-127, 127] as bytes; their sum. */
-static inline int32_t vi_store_codes(int8_t *to, vf x)
+/* Sixteen whole floats in [-K_Q_MOST, K_Q_MOST] as two planes of bytes; their sum. */
+static inline int32_t vi_store_codes(int8_t *high, int8_t *low, vf x)
 {
     const __m512i v = _mm512_cvtps_epi32(x);
-    _mm_storeu_si128((__m128i *)(void *)to, _mm512_cvtepi32_epi8(v));
+    const __m512i h = _mm512_srai_epi32(_mm512_add_epi32(v, _mm512_set1_epi32(K_Q_LOW / 2)), 7);
+    _mm_storeu_si128((__m128i *)(void *)high, _mm512_cvtepi32_epi8(h));
+    _mm_storeu_si128((__m128i *)(void *)low, _mm512_cvtepi32_epi8(_mm512_sub_epi32(v, _mm512_slli_epi32(h, 7))));
     return _mm512_reduce_add_epi32(v);
 }
 

@@ -146,13 +146,13 @@ void k_block_read(k_block *b, sn_type type, const void *row, size_t index)
  */
 static size_t planes_bytes(const k_format *f, size_t R)
 {
-    return K_Q8_BLOCK * f->bits / 8 * R;
+    return K_Q_BLOCK * f->bits / 8 * R;
 }
 
 size_t k_panel_bytes(sn_type type, size_t n_in, size_t R)
 {
     const k_format *f = k_format_get(type);
-    const size_t halves = (f->has_min ? 4 : 2) * R, n_blk = n_in / K_Q8_BLOCK;
+    const size_t halves = (f->has_min ? 4 : 2) * R, n_blk = n_in / K_Q_BLOCK;
     if (f->block == 32) return n_blk * (halves + planes_bytes(f, R));
     return n_blk / 8 * halves + n_blk * (2 * R + planes_bytes(f, R));
 }
@@ -191,7 +191,7 @@ void k_panel_pack(void *panel, sn_type type, const void *data, size_t n_rows, si
     const size_t row_bytes = n_in / info->block * info->bytes;
     unsigned char *p = panel;
     memset(panel, 0, k_panel_bytes(type, n_in, R));
-    for (size_t b = 0; b < n_in / K_Q8_BLOCK; b++) {
+    for (size_t b = 0; b < n_in / K_Q_BLOCK; b++) {
         unsigned char *d = p, *m = p + 2 * R;
         const bool has_d = f->block == 32 || b % 8 == 0;
         if (has_d) p += (f->has_min ? 4 : 2) * R;

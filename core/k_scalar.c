@@ -21,27 +21,31 @@ static void quantize(void *tile, const float *x, size_t ldx, size_t n_tok, size_
 {
     const size_t halves = f->has_halves ? 2 : 1;
     unsigned char *p = tile;
-    for (size_t b = 0; b < n_in / K_Q8_BLOCK; b++) {
+    for (size_t b = 0; b < n_in / K_Q_BLOCK; b++) {
         for (size_t t = 0; t < n_tok; t++) {
-            const float *v = x + t * ldx + b * K_Q8_BLOCK;
+            const float *v = x + t * ldx + b * K_Q_BLOCK;
             float max = 0;
-            for (size_t i = 0; i < K_Q8_BLOCK; i++) max = fabsf(v[i]) > max ? fabsf(v[i]) : max;
-            const float d = max / 127, inverse = max > 1e-30f ? 127 / max : 0;
-            int8_t code[K_Q8_BLOCK];
+            for (size_t i = 0; i < K_Q_BLOCK; i++) max = fabsf(v[i]) > max ? fabsf(v[i]) : max;
+            const float d = max / K_Q_MOST, inverse = max > 1e-30f ? K_Q_MOST / max : 0;
+            int8_t high[K_Q_BLOCK], low[K_Q_BLOCK];
             int32_t sum[2] = {0, 0};
-            for (size_t i = 0; i < K_Q8_BLOCK; i++) {
+            for (size_t i = 0; i < K_Q_BLOCK; i++) {
                 const float scaled = v[i] * inverse;
-                code[i] = (int8_t)(scaled >= -127 ? scaled <= 127 ? nearbyintf(scaled) : 127 : -127);
-                sum[i / 16] += code[i];
+                const int code =
+                    (int)(scaled >= -K_Q_MOST ? scaled <= K_Q_MOST ? nearbyintf(scaled) : K_Q_MOST : -K_Q_MOST); /* NaN: least */
+                high[i] = (int8_t)((code + K_Q_MOST + K_Q_LOW + K_Q_LOW / 2) / K_Q_LOW - 128); /* rounded down from code + 64 */
+                low[i] = (int8_t)(code - K_Q_LOW * high[i]);
+                sum[i / 16] += code;
             }
             const int32_t first = -f->offset * (f->has_halves ? sum[0] : sum[0] + sum[1]), second = -f->offset * sum[1];
             const float scaled_sum = d * (float)(sum[0] + sum[1]);
             memcpy(p + 4 * t, f->has_min ? (const void *)&scaled_sum : (const void *)&first, 4);
             if (f->has_halves) memcpy(p + 4 * (n_tok + t), &second, 4);
             memcpy(p + 4 * (halves * n_tok + t), &d, 4);
-            memcpy(p + 4 * (halves + 1) * n_tok + K_Q8_BLOCK * t, code, K_Q8_BLOCK);
+            memcpy(p + 4 * (halves + 1) * n_tok + 2 * K_Q_BLOCK * t, high, K_Q_BLOCK);
+            memcpy(p + 4 * (halves + 1) * n_tok + 2 * K_Q_BLOCK * t + K_Q_BLOCK, low, K_Q_BLOCK);
         }
-        p += n_tok * (4 * halves + 4 + K_Q8_BLOCK);
+        p += n_tok * (4 * halves + 4 + 2 * K_Q_BLOCK);
     }
 }
 
@@ -52,16 +56,17 @@ static void product_q(const k_dest *to, sn_type type, const void *row, const voi
     const unsigned char *p = tile;
     float sum = 0;
     assert(n_tok == 1);
-    for (size_t b = 0; b < n_in / K_Q8_BLOCK; b++, p += k_q8_bytes(f, 1, K_Q8_BLOCK)) {
+    for (size_t b = 0; b < n_in / K_Q_BLOCK; b++, p += k_tile_bytes(f, 1, K_Q_BLOCK)) {
         k_block w;
-        int8_t code[K_Q8_BLOCK];
+        int8_t high[K_Q_BLOCK], low[K_Q_BLOCK];
         float d, scaled_sum;
         int32_t dot[2] = {0, 0};
         k_block_read(&w, type, row, b);
         memcpy(&scaled_sum, p, 4);
         memcpy(&d, p + (f->has_halves ? 8 : 4), 4);
-        memcpy(code, p + (f->has_halves ? 12 : 8), K_Q8_BLOCK);
-        for (size_t i = 0; i < K_Q8_BLOCK; i++) dot[i / 16] += ((int)w.code[i] - f->offset) * code[i];
+        memcpy(high, p + (f->has_halves ? 12 : 8), K_Q_BLOCK);
+        memcpy(low, p + (f->has_halves ? 12 : 8) + K_Q_BLOCK, K_Q_BLOCK);
+        for (size_t i = 0; i < K_Q_BLOCK; i++) dot[i / 16] += ((int)w.code[i] - f->offset) * (K_Q_LOW * high[i] + low[i]);
         if (f->has_halves) {
             sum += d * (w.d[0] * (float)dot[0] + w.d[1] * (float)dot[1]);
         } else {

@@ -17,7 +17,15 @@
 #include "compute.h"
 #include "nn.h"
 
-enum { K_Q8_BLOCK = 32, K_MAX_ROWS = 64, K_MAX_TILE = 16, K_N_ACT = SN_ACT_RELU + 1, K_SCRATCH_BYTES = 2 << 20 };
+enum {
+    K_Q_BLOCK = 32,
+    K_Q_MOST = 127 * 128,
+    K_Q_LOW = 128,
+    K_MAX_ROWS = 64,
+    K_MAX_TILE = 16,
+    K_N_ACT = SN_ACT_RELU + 1,
+    K_SCRATCH_BYTES = 2 << 20
+};
 
 /* Where a product goes: rows of y, ldy floats apart, of which n_rows (<= R) are written; value = product + bias[row], added to
  * what is there when `add`. bias may be NULL. */
@@ -39,16 +47,18 @@ typedef struct {
 /* NULL where the type has no integer kernels. */
 const k_format *k_format_get(sn_type type);
 
-/* A tile of T activation rows quantised to 8 bits for weights of a format; for each block of 32 values:
+/* A tile of T activation rows quantised for weights of a format: codes of 15 bits in [-K_Q_MOST, K_Q_MOST], kept as two planes of
+ * 8, code = K_Q_LOW * high + low, so that 8-bit products serve. (With the high plane alone SmolLM2-135M's logits move by a KL of
+ * up to 1e-2; with both by 1e-6.) For each block of 32 values:
  *
- *   +- aux[T], twice where has_halves -------+- d[T] -----------+- code[T][32] ---------+
- *   | int32 -offset * sum(code) (of a half); | f32: value =     | int8 in [-127, 127]   |
- *   | with has_min: f32 d * sum(code)        | d * code         |                       |
- *   +----------------------------------------+------------------+-----------------------+
+ *   +- aux[T], twice where has_halves -------+- d[T] -----------+- [T] high[32], low[32] --------------+
+ *   | int32 -offset * sum(code) (of a half); | f32: value =     | int8 in [-127, 127] and in [-64, 63] |
+ *   | with has_min: f32 d * sum(code)        | d * code         |                                      |
+ *   +----------------------------------------+------------------+--------------------------------------+
  */
-static inline size_t k_q8_bytes(const k_format *f, size_t n_tok, size_t n_in)
+static inline size_t k_tile_bytes(const k_format *f, size_t n_tok, size_t n_in)
 {
-    return n_tok * (n_in / K_Q8_BLOCK) * ((f->has_halves ? 12 : 8) + K_Q8_BLOCK);
+    return n_tok * (n_in / K_Q_BLOCK) * ((f->has_halves ? 12 : 8) + 2 * K_Q_BLOCK);
 }
 
 /* y[T, R] from a panel of n_in / 32 blocks and a tile. */
@@ -109,7 +119,7 @@ typedef struct {
     float d[2], min;             /* d of values 0..15, 16..31; min: what d * code starts from */
     uint16_t d_f16, m_f16;       /* as in the file: of the block, or the super-block */
     uint8_t scale[2], scale_min; /* of a K type: d = d_f16 * scale, min = -m_f16 * scale_min */
-    uint8_t code[K_Q8_BLOCK];
+    uint8_t code[K_Q_BLOCK];
 } k_block;
 void k_block_read(k_block *b, sn_type type, const void *row, size_t index);
 

@@ -167,7 +167,7 @@ static size_t tile_tokens(const product *p)
 
 static size_t token_bytes(const product *p)
 {
-    return p->how == INTEGER ? k_q8_bytes(k_format_get(p->w->type), 1, p->w->n_in) : p->w->n_in * sizeof(float);
+    return p->how == INTEGER ? k_tile_bytes(k_format_get(p->w->type), 1, p->w->n_in) : p->w->n_in * sizeof(float);
 }
 
 static void make_tiles(const product *p, unsigned char *tiles, size_t begin, size_t end)

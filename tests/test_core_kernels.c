@@ -183,14 +183,14 @@ static void tiles_are_the_same_on_every_level(void **state)
         assert_int_equal(sn_compute_open(&s, 1, SN_ISA_SCALAR, NULL), SN_OK);
         for (size_t t = 0; t < N_INTEGER; t++) {
             const k_format *f = k_format_get(integer_types[t]);
-            unsigned char a[TOK * N_IN * 2], b[TOK * N_IN * 2];
-            const size_t bytes = k_q8_bytes(f, TOK, N_IN), aux = f->has_halves ? 8 : 4;
+            unsigned char a[TOK * N_IN * 4], b[TOK * N_IN * 4];
+            const size_t bytes = k_tile_bytes(f, TOK, N_IN), aux = f->has_halves ? 8 : 4;
             sn_compute_ops(c)->quantize(a, x, N_IN, TOK, N_IN, f);
             sn_compute_ops(s)->quantize(b, x, N_IN, TOK, N_IN, f);
             assert_memory_equal(a, b, bytes);
             for (size_t blk = 0; blk < N_IN / 32; blk++) {
-                const int8_t *code = (const int8_t *)a + blk * TOK * (aux + 36) + TOK * (aux + 4);
-                for (size_t i = 0; i < TOK * 32; i++) assert_true(code[i] >= -127);
+                const int8_t *code = (const int8_t *)a + blk * TOK * (aux + 68) + TOK * (aux + 4);
+                for (size_t i = 0; i < TOK * 64; i++) assert_true(code[i] >= -127);
             }
         }
         sn_compute_close(c);

@@ -73,14 +73,14 @@ static unsigned char *random_weights(size_t which, size_t n_values, uint32_t *st
     return p;
 }
 
-/* x as the integer kernels see it: 8 bits a block of 32. */
+/* x as the integer kernels see it: codes of 15 bits a block of 32. */
 static void round_activations(double *to, const float *x, size_t n, bool integer)
 {
     for (size_t b = 0; b < n; b++) to[b] = x[b];
     for (size_t b = 0; integer && b < n; b += 32) {
         float max = 0;
         for (size_t i = 0; i < 32; i++) max = fmaxf(max, fabsf(x[b + i]));
-        for (size_t i = 0; i < 32; i++) to[b + i] = max > 0 ? rint(x[b + i] * (127 / max)) * (double)(max / 127) : 0;
+        for (size_t i = 0; i < 32; i++) to[b + i] = max > 0 ? rint(x[b + i] * (16256 / max)) * (double)(max / 16256) : 0;
     }
 }
 
