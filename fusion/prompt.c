@@ -93,12 +93,12 @@ static sn_status stretch_flush(stretch *s)
     return push_chunk(p, (fus_chunk){.first_id = first, .n_ids = p->ids.n - first}, s->err);
 }
 
-static sn_status push_rows(stretch *s, size_t medium, size_t first, size_t n_rows)
+static sn_status push_rows(stretch *s, fus_chunk rows)
 {
     sn_status st = stretch_flush(s);
-    if (st == SN_OK) st = push_chunk(s->out, (fus_chunk){.medium = medium, .first = first, .n_rows = n_rows}, s->err);
-    s->out->n_pos += n_rows;
-    s->out->n_rows += n_rows;
+    if (st == SN_OK) st = push_chunk(s->out, rows, s->err);
+    s->out->n_pos += rows.n_rows;
+    s->out->n_rows += rows.n_rows;
     return st;
 }
 
@@ -108,7 +108,7 @@ static sn_status push_medium(stretch *s, const fus_medium *m, size_t index)
     if (m->audio) {
         const char *before = aud_model_before(m->audio), *after = aud_model_after(m->audio);
         st = stretch_push(s, before, strlen(before), true);
-        if (st == SN_OK) st = push_rows(s, index, 0, aud_model_n_tok(m->audio, m->sound->n));
+        if (st == SN_OK) st = push_rows(s, (fus_chunk){.medium = index, .n_rows = aud_model_n_tok(m->audio, m->sound->n)});
         if (st == SN_OK) st = stretch_push(s, after, strlen(after), true);
         return st;
     }
@@ -116,7 +116,8 @@ static sn_status push_medium(stretch *s, const fus_medium *m, size_t index)
     for (size_t i = 0; i < m->tiles.n_tiles && st == SN_OK; i++) {
         const vis_tile *t = &m->tiles.tiles[i];
         st = stretch_push(s, t->before, strlen(t->before), true);
-        if (st == SN_OK) st = push_rows(s, index, row, t->n_tok);
+        const fus_chunk rows = {.medium = index, .first = row, .n_rows = t->n_tok, .map_w = t->map_w, .map_h = t->map_h};
+        if (st == SN_OK) st = push_rows(s, rows);
         row += t->n_tok;
     }
     if (st == SN_OK) st = stretch_push(s, m->tiles.after, strlen(m->tiles.after), true);
@@ -162,6 +163,14 @@ static sn_status encode_medium(fus_medium *m, float *out, sn_err *err)
 static size_t medium_rows(const fus_medium *m)
 {
     return m->audio ? aud_model_n_tok(m->audio, m->sound->n) : m->tiles.n_tok;
+}
+
+void fus_prompt_runs(const fus_prompt *p, txt_run *runs)
+{
+    for (size_t i = 0; i < p->n_chunks; i++) {
+        const fus_chunk *c = &p->chunks[i];
+        runs[i] = (txt_run){.n = c->n_ids + c->n_rows, .medium = c->n_rows > 0, .map_w = c->map_w, .map_h = c->map_h};
+    }
 }
 
 sn_status fus_prompt_embed(const fus_prompt *p, const txt_model *m, fus_medium *media, size_t n_media, float **out, sn_err *err)

@@ -19,6 +19,7 @@ void fus_medium_free(fus_medium *m);
 typedef struct {
     size_t first_id, n_ids; /* into fus_prompt.ids */
     size_t medium, first, n_rows;
+    size_t map_w, map_h; /* of a tile: see vis_tile */
 } fus_chunk;
 
 typedef struct {
@@ -35,6 +36,8 @@ void fus_prompt_free(fus_prompt *p);
 sn_status fus_prompt_build(fus_prompt *out, const txt_vocab *v, const txt_part *parts, size_t n_parts, const fus_medium *media,
                            size_t n_media, bool add_bos, sn_err *err);
 
+/* What each chunk is to a decoder: runs[p->n_chunks]. */
+void fus_prompt_runs(const fus_prompt *p, txt_run *runs);
 /* Encodes the media and gives the whole sequence as embedding rows *out [p->n_pos, n_embd]; sn_free it. */
 sn_status fus_prompt_embed(const fus_prompt *p, const txt_model *m, fus_medium *media, size_t n_media, float **out, sn_err *err);
 

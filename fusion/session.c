@@ -227,8 +227,12 @@ static sn_status evaluate(senses_session *s, const fus_prompt *p, fus_medium *me
 {
     if (p->n_rows == 0) return txt_session_eval_ids(s->kv, p->ids.ids, p->ids.n, logits, all, err);
     float *rows = NULL; /* [n_pos, n_embd] */
+    txt_run *runs = sn_alloc(p->n_chunks, sizeof *runs);
+    if (runs == NULL) return sn_fail(err, SN_ENOMEM, "out of memory");
+    fus_prompt_runs(p, runs);
     sn_status st = fus_prompt_embed(p, s->text->model, media, n_media, &rows, err);
-    if (st == SN_OK) st = txt_session_eval_embd(s->kv, rows, p->n_pos, logits, all, err);
+    if (st == SN_OK) st = txt_session_eval_runs(s->kv, rows, runs, p->n_chunks, logits, all, err);
+    sn_free(runs);
     sn_free(rows);
     return st;
 }

@@ -7,8 +7,8 @@
 #include <stdio.h>
 #include <string.h>
 
-static const txt_family *const families[] = {&txt_family_llama, &txt_family_mistral3, &txt_family_qwen2, &txt_family_granite,
-                                             &txt_family_smollm3};
+static const txt_family *const families[] = {&txt_family_llama,   &txt_family_mistral3, &txt_family_qwen2,
+                                             &txt_family_granite, &txt_family_smollm3,  &txt_family_gemma3};
 
 /* Limits far above any model known, and low enough that no product of three of them overflows. */
 enum { MAX_LAYERS = 1024, MAX_EMBD = 1 << 17, MAX_FF = 1 << 20, MAX_HEADS = 1 << 12, MAX_VOCAB = 1 << 24, MAX_CTX = 1 << 30 };
@@ -118,7 +118,8 @@ static sn_status read_hparams(txt_model *m, sn_err *err)
     if (key_size_or(&k, "expert_count", 0, UINT32_MAX, 0) > 0)
         return sn_fail(err, SN_EUNSUPPORTED, "%s: %s: a mixture of experts, which is not supported", sn_gguf_path(m->gguf), k.key);
 
-    m->a = (txt_arch){.embd_scale = 1, .logit_scale = 1, .attn_scale = 1.0f / sqrtf((float)hp->d_head)};
+    m->a =
+        (txt_arch){.embd_scale = 1, .token_scale = 1, .logit_scale = 1, .attn_scale = 1.0f / sqrtf((float)hp->d_head), .global_every = 1};
     m->a.eps = key_float(&k, "attention.layer_norm_rms_epsilon", 0, 0.1f, NAN);
     m->a.n_rot = key_size_or(&k, "rope.dimension_count", 2, SN_MAX_D_HEAD, hp->d_head);
     m->a.rope_base = key_float(&k, "rope.freq_base", 1, 1e12f, 10000);
@@ -127,7 +128,7 @@ static sn_status read_hparams(txt_model *m, sn_err *err)
     if (m->a.n_rot % 2 != 0 || m->a.n_rot > hp->d_head)
         return sn_fail(err, SN_EFORMAT, "%s: %zu values rotate of heads of %zu: want an even number, no more", sn_gguf_path(m->gguf),
                        m->a.n_rot, hp->d_head);
-    return m->family->read != NULL ? m->family->read(&m->a, m->gguf, err) : SN_OK;
+    return m->family->read != NULL ? m->family->read(&m->a, hp, m->gguf, err) : SN_OK;
 }
 
 /* The vocabulary's size is said up to three times; all must agree, since ids index the embedding's rows. */
@@ -145,17 +146,30 @@ static sn_status read_vocab(txt_model *m, sn_err *err)
     return k.st;
 }
 
-/* inv_freq [n_rot / 2] = theta^(-2i / n_rot), over the linear factor, over Llama 3's factor for that frequency. */
+/* The axis that pair i turns with. */
+static size_t pair_axis(const txt_arch *a, size_t i)
+{
+    if (i < a->rope_sections[0]) return 0;
+    return i < a->rope_sections[0] + a->rope_sections[1] ? 1 : 2;
+}
+
+/* inv_freq [n_axes, n_rot / 2] = theta^(-2i / n_rot), over the linear factor, over Llama 3's factor for that frequency. */
 static sn_status make_inv_freq(txt_model *m, const float *factors, sn_err *err)
 {
-    const size_t n = m->a.n_rot / 2;
-    m->inv_freq = sn_alloc(n, sizeof *m->inv_freq);
-    if (m->inv_freq == NULL) return sn_fail(err, SN_ENOMEM, "%s: out of memory", sn_gguf_path(m->gguf));
+    const txt_arch *a = &m->a;
+    const size_t n = a->n_rot / 2, n_sections = a->rope_sections[0] + a->rope_sections[1] + a->rope_sections[2];
+    m->n_axes = n_sections > 0 ? 3 : 1;
+    m->inv_freq = sn_calloc(m->n_axes * n, sizeof *m->inv_freq);
+    if (a->window > 0) m->inv_freq_local = sn_calloc(m->n_axes * n, sizeof *m->inv_freq_local);
+    if (m->inv_freq == NULL || (a->window > 0 && m->inv_freq_local == NULL))
+        return sn_fail(err, SN_ENOMEM, "%s: out of memory", sn_gguf_path(m->gguf));
     for (size_t i = 0; i < n; i++) {
-        double f = factors != NULL ? (double)factors[i] : 1.0;
+        const double f = factors != NULL ? (double)factors[i] : 1.0, power = -2.0 * (double)i / (double)a->n_rot;
+        const size_t at = (m->n_axes > 1 ? pair_axis(a, i) : 0) * n + i;
         if (!(f >= 1e-6 && f <= 1e6))
             return sn_fail(err, SN_EFORMAT, "%s: rope_freqs.weight: value %zu is %g", sn_gguf_path(m->gguf), i, f);
-        m->inv_freq[i] = (float)(pow((double)m->a.rope_base, -2.0 * (double)i / (double)m->a.n_rot) / m->a.rope_factor / f);
+        m->inv_freq[at] = (float)(pow((double)a->rope_base, power) / a->rope_factor / f);
+        if (a->window > 0) m->inv_freq_local[at] = (float)pow((double)a->rope_base_local, power);
     }
     return SN_OK;
 }
@@ -173,6 +187,14 @@ static void bind_layer(sn_bind *b, const txt_model *m, txt_layer *L, size_t il)
     sn_bind_linear(b, &L->gate, n_ff, d, other, "blk.%zu.ffn_gate", il);
     sn_bind_linear(b, &L->up, n_ff, d, other, "blk.%zu.ffn_up", il);
     sn_bind_linear(b, &L->down, d, n_ff, other, "blk.%zu.ffn_down", il);
+    if (m->family->qk_norm) {
+        sn_bind_norm(b, &L->q_norm, m->hp.d_head, SN_BIAS_NONE, "blk.%zu.attn_q_norm", il);
+        sn_bind_norm(b, &L->k_norm, m->hp.d_head, SN_BIAS_NONE, "blk.%zu.attn_k_norm", il);
+    }
+    if (m->family->post_norm) {
+        sn_bind_norm(b, &L->attn_post_norm, d, SN_BIAS_NONE, "blk.%zu.post_attention_norm", il);
+        sn_bind_norm(b, &L->ffn_post_norm, d, SN_BIAS_NONE, "blk.%zu.post_ffw_norm", il);
+    }
 }
 
 static sn_status bind_tensors(txt_model *m, sn_err *err)
@@ -233,6 +255,10 @@ static void layer_free(txt_layer *L)
     sn_linear_free(&L->gate);
     sn_linear_free(&L->up);
     sn_linear_free(&L->down);
+    sn_norm_free(&L->q_norm);
+    sn_norm_free(&L->k_norm);
+    sn_norm_free(&L->attn_post_norm);
+    sn_norm_free(&L->ffn_post_norm);
 }
 
 void txt_model_close(txt_model *m)
@@ -243,6 +269,7 @@ void txt_model_close(txt_model *m)
     sn_linear_free(&m->output);
     sn_norm_free(&m->out_norm);
     sn_free(m->inv_freq);
+    sn_free(m->inv_freq_local);
     txt_vocab_close(m->vocab);
     sn_gguf_close(m->gguf);
     sn_free(m);
@@ -266,11 +293,12 @@ const sn_gguf *txt_model_gguf(const txt_model *m)
 size_t txt_model_bytes(const txt_model *m)
 {
     size_t n = sizeof *m + m->hp.n_layer * sizeof *m->layers + sn_linear_bytes(&m->output);
-    n += (m->a.n_rot / 2 + (1 + 2 * m->hp.n_layer) * m->hp.n_embd) * sizeof(float); /* inv_freq and the norms */
+    n += (m->a.window > 0 ? 2 : 1) * m->n_axes * (m->a.n_rot / 2) * sizeof(float) + m->hp.n_embd * sizeof(float); /* inv_freq, out_norm */
     for (size_t il = 0; il < m->hp.n_layer; il++) {
         const txt_layer *L = &m->layers[il];
         const sn_linear *all[] = {&L->q, &L->k, &L->v, &L->out, &L->gate, &L->up, &L->down};
         for (size_t i = 0; i < sizeof all / sizeof *all; i++) n += sn_linear_bytes(all[i]);
+        n += (L->attn_norm.n + L->ffn_norm.n + L->q_norm.n + L->k_norm.n + L->attn_post_norm.n + L->ffn_post_norm.n) * sizeof(float);
     }
     return n;
 }
@@ -281,4 +309,5 @@ void txt_model_embed(const txt_model *m, const txt_id *ids, size_t n, float *out
     const size_t row_bytes = m->hp.n_embd / type->block * type->bytes;
     for (size_t i = 0; i < n; i++)
         type->dequantize(out + i * m->hp.n_embd, (const char *)m->embd->data + (size_t)ids[i] * row_bytes, m->hp.n_embd);
+    for (size_t i = 0; m->a.token_scale != 1 && i < n * m->hp.n_embd; i++) out[i] *= m->a.token_scale;
 }

@@ -12,7 +12,9 @@ struct txt_session {
     txt_model *model;
     txt_kv kv;
     size_t n_past, n_block;
-    float *x; /* [n_block, n_embd] */
+    int32_t *next; /* [n_ctx + 1]: the position of text behind the first i places of the cache; NULL: i, as rows stand in a line */
+    float *x;      /* [n_block, n_embd] */
+    int32_t *pos;  /* [n_axes, n_block] */
     sn_arena tmp;
     bool (*cancel)(void *user);
     void *cancel_user;
@@ -31,7 +33,8 @@ static bool cache_values(const txt_model *m, size_t n_ctx, size_t *n)
 
 static size_t block_bytes(const txt_model *m, size_t n_block)
 {
-    return sn_arena_cost_f32(n_block * m->hp.n_embd) + txt_llama_scratch_bytes(m, n_block);
+    return sn_arena_cost_f32(n_block * m->hp.n_embd) + sn_arena_cost(m->n_axes * n_block * sizeof(int32_t)) +
+           txt_llama_scratch_bytes(m, n_block);
 }
 
 size_t txt_session_bytes(const txt_model *m, size_t n_ctx)
@@ -39,7 +42,22 @@ size_t txt_session_bytes(const txt_model *m, size_t n_ctx)
     size_t n = 0;
     if (!cache_values(m, n_ctx, &n) || !sn_mul_ok(n, 2 * sizeof(uint16_t), &n)) return SIZE_MAX;
     if (!sn_add_ok(n, sizeof(txt_session) + block_bytes(m, block_size(n_ctx)), &n)) return SIZE_MAX;
+    if (m->n_axes > 1 && !sn_add_ok(n, (n_ctx + 1) * sizeof(int32_t), &n)) return SIZE_MAX;
     return n;
+}
+
+/* The scratch of blocks of n_block rows. */
+static sn_status take_block(txt_session *s, size_t n_block, sn_err *err)
+{
+    sn_arena tmp = {0};
+    sn_status st = sn_arena_init(&tmp, block_bytes(s->model, n_block), err);
+    if (st != SN_OK) return st;
+    sn_arena_free(&s->tmp);
+    s->tmp = tmp;
+    s->n_block = n_block;
+    s->x = sn_arena_f32(&s->tmp, n_block * s->model->hp.n_embd);
+    s->pos = sn_arena_alloc(&s->tmp, s->model->n_axes * n_block * sizeof *s->pos);
+    return SN_OK;
 }
 
 /* What the machine has, so that a context it can never hold is refused with a sentence and not by the system in mid-answer. */
@@ -66,17 +84,17 @@ sn_status txt_session_open(txt_session **out, txt_model *m, size_t n_ctx, sn_err
     size_t n = 0;
     (void)cache_values(m, n_ctx, &n); /* fits: bytes did */
     s->model = m;
-    s->n_block = block_size(n_ctx);
     s->kv = (txt_kv){sn_alloc(n, sizeof(uint16_t)), sn_alloc(n, sizeof(uint16_t)), n_ctx};
     sn_status st = SN_OK;
-    if (s->kv.k == NULL || s->kv.v == NULL) st = sn_fail(err, SN_ENOMEM, "out of memory for a context of %zu positions", n_ctx);
-    if (st == SN_OK) st = sn_arena_init(&s->tmp, block_bytes(m, s->n_block), err);
+    if (m->n_axes > 1) s->next = sn_calloc(n_ctx + 1, sizeof *s->next);
+    if (s->kv.k == NULL || s->kv.v == NULL || (m->n_axes > 1 && s->next == NULL))
+        st = sn_fail(err, SN_ENOMEM, "out of memory for a context of %zu positions", n_ctx);
+    if (st == SN_OK) st = take_block(s, block_size(n_ctx), err);
     if (st != SN_OK) {
         sn_wrap(err, "%s", path);
         txt_session_close(s);
         return st;
     }
-    s->x = sn_arena_f32(&s->tmp, s->n_block * m->hp.n_embd);
     *out = s;
     return SN_OK;
 }
@@ -86,6 +104,7 @@ void txt_session_close(txt_session *s)
     if (s == NULL) return;
     sn_free(s->kv.k);
     sn_free(s->kv.v);
+    sn_free(s->next);
     sn_arena_free(&s->tmp);
     sn_free(s);
 }
@@ -111,12 +130,52 @@ void txt_session_set_cancel(txt_session *s, bool (*fn)(void *user), void *user)
     s->cancel_user = user;
 }
 
-/* n positions, of which exactly one of ids [n] and rows [n, n_embd] is given, block by block. All or nothing: a call that
- * is cancelled leaves n_past where it was. */
-static sn_status eval(txt_session *s, const txt_id *ids, const float *rows, size_t n, float *logits, bool all, sn_err *err)
+/* The rows of an eval on their way through: exactly one of ids [n] and rows [n, n_embd] is given. */
+typedef struct {
+    const txt_id *ids;
+    const float *rows;
+    const txt_run *run; /* the one in which the next row lies */
+    size_t at, n;       /* the next row's place in it; rows in all */
+} input;
+
+/* Whether the rows of a run go through together, as each sees all of them. */
+static bool whole(const txt_model *m, const txt_run *run)
+{
+    return m->a.media_both_ways && run->medium;
+}
+
+/* The next row's place in the cache is `slot`: writes its position, pos[axis * n], and what follows it. */
+static void place_row(txt_session *s, const txt_run *run, size_t at, size_t slot, int32_t *pos, size_t n)
+{
+    const size_t w = run->map_w, h = run->map_h;
+    if (s->next == NULL) {
+        *pos = (int32_t)slot;
+        return;
+    }
+    const int32_t first = s->next[slot - at]; /* the position of the run's first row */
+    for (size_t axis = 0; axis < s->model->n_axes; axis++) {
+        const size_t step = w == 0 ? at : axis == 0 ? 0 : axis == 1 ? at / w : at % w;
+        pos[axis * n] = first + (int32_t)step;
+    }
+    s->next[slot + 1] = first + (int32_t)(w == 0 ? at + 1 : w > h ? w : h);
+}
+
+/* Cuts the next block off: its rows, and whether they see one another. */
+static size_t next_block(const txt_session *s, const input *in, size_t left, bool *both_ways)
+{
+    const txt_run *run = in->run;
+    size_t n = run->n - in->at;
+    *both_ways = whole(s->model, run);
+    if (*both_ways) return n;
+    while (n < left && n < s->n_block && !whole(s->model, run + 1)) n += (++run)->n;
+    return n < s->n_block ? n : s->n_block;
+}
+
+/* n rows, block by block. All or nothing: a call that is cancelled leaves n_past where it was. */
+static sn_status eval(txt_session *s, input in, float *logits, bool all, sn_err *err)
 {
     const txt_model *m = s->model;
-    const size_t d = m->hp.n_embd, first = s->n_past;
+    const size_t d = m->hp.n_embd, first = s->n_past, n = in.n;
     if (n == 0) return logits == NULL || all ? SN_OK : sn_fail(err, SN_EUSAGE, "no position to compute logits for");
     if (n > s->kv.n_ctx - s->n_past)
         return sn_fail(err, SN_ELIMIT, "the context of %zu positions is full: %zu taken, %zu more wanted", s->kv.n_ctx, s->n_past, n);
@@ -125,15 +184,21 @@ static sn_status eval(txt_session *s, const txt_id *ids, const float *rows, size
             s->n_past = first;
             return sn_fail(err, SN_ECANCELLED, "cancelled");
         }
-        n_tok = n - done < s->n_block ? n - done : s->n_block;
+        while (in.at == in.run->n) in.run++, in.at = 0;
+        txt_block b = {.n_past = s->n_past, .pos = s->pos};
+        n_tok = b.n_tok = next_block(s, &in, n - done, &b.both_ways);
+        for (size_t i = 0; i < n_tok; i++, in.at++) {
+            while (in.at == in.run->n) in.run++, in.at = 0;
+            place_row(s, in.run, in.at, s->n_past + i, s->pos + i, n_tok);
+        }
         const size_t n_out = logits == NULL ? 0 : all ? n_tok : done + n_tok == n; /* rows whose logits are asked for */
-        if (ids != NULL)
-            txt_model_embed(m, ids + done, n_tok, s->x);
+        if (in.ids != NULL)
+            txt_model_embed(m, in.ids + done, n_tok, s->x);
         else
-            memcpy(s->x, rows + done * d, n_tok * d * sizeof(float));
+            memcpy(s->x, in.rows + done * d, n_tok * d * sizeof(float));
         for (size_t i = 0; m->a.embd_scale != 1 && i < n_tok * d; i++) s->x[i] *= m->a.embd_scale;
 
-        txt_llama_forward(m, &s->kv, s->n_past, s->x, n_tok, n_out, &s->tmp);
+        txt_llama_forward(m, &s->kv, &b, s->x, n_out, &s->tmp);
         if (n_out > 0) txt_llama_logits(m, all ? logits + done * m->hp.n_vocab : logits, s->x + (n_tok - n_out) * d, n_out, &s->tmp);
     }
     return SN_OK;
@@ -145,10 +210,25 @@ sn_status txt_session_eval_ids(txt_session *s, const txt_id *ids, size_t n, floa
         if (ids[i] < 0 || (size_t)ids[i] >= s->model->hp.n_vocab)
             return sn_fail(err, SN_EUSAGE, "token %d is not one of the %zu of %s", ids[i], s->model->hp.n_vocab,
                            sn_gguf_path(s->model->gguf));
-    return eval(s, ids, NULL, n, logits, all, err);
+    return eval(s, (input){.ids = ids, .run = &(txt_run){.n = n}, .n = n}, logits, all, err);
 }
 
 sn_status txt_session_eval_embd(txt_session *s, const float *rows, size_t n, float *logits, bool all, sn_err *err)
 {
-    return eval(s, NULL, rows, n, logits, all, err);
+    return eval(s, (input){.rows = rows, .run = &(txt_run){.n = n}, .n = n}, logits, all, err);
+}
+
+sn_status txt_session_eval_runs(txt_session *s, const float *rows, const txt_run *runs, size_t n_runs, float *logits, bool all, sn_err *err)
+{
+    size_t n = 0, most = s->n_block, map;
+    for (size_t i = 0; i < n_runs; i++) {
+        const txt_run *p = &runs[i];
+        if ((p->map_w > 0 || p->map_h > 0) && (!sn_mul_ok(p->map_w, p->map_h, &map) || map != p->n))
+            return sn_fail(err, SN_EUSAGE, "%zu rows in a map of %zux%zu", p->n, p->map_w, p->map_h);
+        if (!sn_add_ok(n, p->n, &n)) return sn_fail(err, SN_ELIMIT, "more rows than can be counted");
+        if (whole(s->model, p) && p->n > most) most = p->n;
+    }
+    sn_status st = SN_OK;
+    if (most > s->n_block && n <= s->kv.n_ctx - s->n_past) st = take_block(s, most, err);
+    return st == SN_OK ? eval(s, (input){.rows = rows, .run = runs, .n = n}, logits, all, err) : st;
 }

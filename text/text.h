@@ -97,7 +97,7 @@ const txt_hparams *txt_model_hparams(const txt_model *m);
 const txt_vocab   *txt_model_vocab(const txt_model *m);
 const sn_gguf     *txt_model_gguf(const txt_model *m);
 size_t             txt_model_bytes(const txt_model *m); /* memory beside the mapped file */
-/* Embedding rows of tokens: out [n, n_embd]. Ids must be in range. */
+/* Embedding rows of tokens as the decoder reads them: out [n, n_embd]. Ids must be in range. */
 void txt_model_embed(const txt_model *m, const txt_id *ids, size_t n, float *out);
 
 /* A KV cache (F16) for n_ctx positions (more than the model was trained on is the caller's affair). All memory of a run is
@@ -114,6 +114,16 @@ void      txt_session_truncate(txt_session *s, size_t n_past); /* forget what li
  * then); SN_EUSAGE for an id out of range. */
 sn_status txt_session_eval_ids(txt_session *s, const txt_id *ids, size_t n, float *logits, bool all, sn_err *err);
 sn_status txt_session_eval_embd(txt_session *s, const float *rows, size_t n, float *logits, bool all, sn_err *err);
+/* A stretch of rows of one kind. What a decoder makes of it is its family's affair: most take all rows for a line of text; some
+ * let the rows of a medium see one another in both directions, some place a picture's rows by where they lie in it. */
+typedef struct {
+    size_t n;            /* rows */
+    bool   medium;       /* the rows of one tile or one sound; else text */
+    size_t map_w, map_h; /* of a tile: its rows lie in a map of map_w x map_h = n, row by row; 0: in a line */
+} txt_run;
+/* txt_session_eval_embd of rows [sum of n, n_embd] of which is known what they are. SN_EUSAGE for a map that does not hold n. */
+sn_status txt_session_eval_runs(txt_session *s, const float *rows, const txt_run *runs, size_t n_runs, float *logits, bool all,
+                                 sn_err *err);
 /* Asked before each block of an eval; true stops it. fn NULL: never. */
 void      txt_session_set_cancel(txt_session *s, bool (*fn)(void *user), void *user);
 

@@ -40,6 +40,7 @@ size_t vis_model_bytes(const vis_model *m);
 typedef struct {
     char *before; /* "" for none */
     size_t n_tok; /* rows of this tile */
+    size_t map_w, map_h; /* its rows lie in a map of the picture, row by row, and decoders may place them by it; 0: they do not */
 } vis_tile;
 typedef struct {
     vis_tile *tiles;

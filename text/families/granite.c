@@ -5,8 +5,9 @@
 
 /* x = e * embedding, and every layer adds s * f(norm(x)). With x = s * y that is y = e / s * embedding and y += f(norm(y)):
  * a norm does not see the size of its input except through eps, which becomes eps / s^2. So the graph is Llama's. */
-static sn_status granite_read(txt_arch *a, const sn_gguf *g, sn_err *err)
+static sn_status granite_read(txt_arch *a, const txt_hparams *hp, const sn_gguf *g, sn_err *err)
 {
+    (void)hp;
     float embd = 1, residual = 1, attention = a->attn_scale, logit = 1;
     const struct {
         const char *key;

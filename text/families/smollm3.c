@@ -1,9 +1,9 @@
 /* smollm3.c: SmolLM3: Llama with no positions in every fourth layer (NoPE: Yang et al. 2025). */
 #include "../decoder.h"
 
-static sn_status smollm3_read(txt_arch *a, const sn_gguf *g, sn_err *err)
+static sn_status smollm3_read(txt_arch *a, const txt_hparams *hp, const sn_gguf *g, sn_err *err)
 {
-    (void)g, (void)err;
+    (void)hp, (void)g, (void)err;
     a->no_rope_every = 4; /* a fact of the family: files do not carry it */
     return SN_OK;
 }
