@@ -1,0 +1,167 @@
+#!/usr/bin/env python3
+"""Outlines of the fonts the pages are written with, as polylines, cached in one file.
+
+  fonts.py ROOT...      builds the cache from the Debian packages unpacked under ROOT (or / where they are installed)
+
+A hand is a dict: char -> (advance, [points]) in units of the height of its capitals, baseline at y = 0, y downwards;
+"closed" tells outlines to fill from strokes to draw."""
+import glob, os, pickle, sys
+import numpy as np
+
+# name pattern -> how often it is drawn, in the hands of a page; families of handwriting and of informal letters
+HAND = {"BecauseWe": 1, "ComicNeue-Regular": 3, "ComicNeue-Light": 3, "ComicNeue-Bold": 1, "ComicNeue-Italic": 1, "Chilanka": 4, "Breip": 4,
+        "breipfont": 2, "Domestic_Manners": 4, "PenguinAttack": 2, "Dustismo.ttf": 1, "Ecolier-court": 3, "Junkyard": 1,
+        "Humor-Sans": 4, "kiloji": 2, "Kristi": 2, "LeckerliOne": 1, "LXGWWenKai-Light": 1, "LXGWWenKai-Regular": 1,
+        "NanumBrush": 3, "NanumBarunpenR": 2, "Rufscript": 4, "setofont": 3, "Delphine": 4, "Purisa.ttf": 3, "Purisa-Oblique": 1,
+        "Purisa-Bold.ttf": 1, "RadisSans": 1, "Caliban": 2, "TomsonTalks": 3, "UnPen.ttf": 1, "UnPilgia": 2, "YOzRE_.ttf": 2,
+        "YOzRE_90.ttf": 1, "YOzRNX.ttf": 2, "YOzRSP.ttf": 2, "YOzRA_.ttf": 1, "YOzRC_i.ttf": 1, "YuseiMagic": 3, "DancingScript-Regular": 2,
+        "KaushanScript": 1, "Stick-Regular": 1, "OpenDyslexic-Regular": 1, "Bajaderka": 1, "aescrawl": 1, "jmacscrl": 1, "inkswipe": 1,
+        "hyde.ttf": 1, "larkspur": 1, "wigsquig": 1, "Manjari-Regular": 1, "Manjari-Thin": 1, "Jura-Light": 1, "osifont": 2,
+        "routed-gothic.ttf": 1, "eurof35": 1, "Comfortaa-Light": 1, "Quicksand-Light": 1, "BetecknaGS.ttf": 1, "Tuffy.ttf": 1, "MTLmr3m": 1}
+PRINT = ["DejaVuSans.ttf", "DejaVuSans-Bold.ttf", "DejaVuSerif.ttf", "DejaVuSansMono.ttf", "LiberationSans-Regular", "LiberationSans-Bold.ttf",
+         "LiberationSerif-Regular", "LiberationSerif-Bold.ttf", "LiberationMono-Regular", "Carlito-Regular", "OpenSans-Regular", "OpenSans-Bold.ttf",
+         "OpenSans-CondLight.ttf", "Cantarell-Regular", "Cantarell-Bold", "Lato-Regular", "Lato-Light.ttf", "Roboto-Regular", "Roboto-Medium.ttf",
+         "Inter-Regular", "Courier Prime.otf", "EBGaramond12-Regular", "Comfortaa-Regular", "Quicksand-Regular", "Oxygen-Sans.ttf", "Play-Regular", "TlwgTypist.ttf",
+         "GNUTypewriter", "FantasqueSansMono-Regular", "LeagueSpartan-Regular", "YanoneKaffeesatz-Regular", "Cabin-Regular", "NanumGothic.ttf",
+         "NimbusRoman-Regular", "NimbusSans-Regular", "FreeSerif.ttf", "FreeSans.ttf", "Dosis-Book", "AveriaSansGWF-Regular", "LobsterTwo-Regular", "Play-Bold"]
+HELD_OUT = ["femkeklaver", "dkg.ttf", "dkgIt", "KleeOne-Regular", "SteveHand", "NanumPen", "NimbusMonoPS-Regular", "Jura-Medium"]
+# only letters alike in both cases: small ones are written as capitals
+CAPITALS = ["Humor-Sans", "TomsonTalks", "Caliban"]
+STROKES = {"futural": 6, "rowmans": 5, "scripts": 1, "cursive": 2, "rowmand": 1, "timesr": 1}
+CHARS = [chr(c) for c in range(32, 127)]
+
+
+def flatten(ops):
+    """Polylines of a glyph's pen commands."""
+    out, cur = [], []
+    for name, a in ops:
+        if name == "moveTo":
+            cur = [a[0]]
+        elif name == "lineTo":
+            cur.append(a[0])
+        elif name == "curveTo":
+            p = np.array([cur[-1], *a], float)
+            for t in (np.arange(1, 6) / 5):
+                cur.append(tuple((1 - t) ** 3 * p[0] + 3 * (1 - t) ** 2 * t * p[1] + 3 * (1 - t) * t * t * p[2] + t ** 3 * p[3]))
+        elif name == "qCurveTo":
+            pts = list(a)
+            if pts[-1] is None:                      # a contour without a point on the curve
+                pts = pts[:-1]
+                start = ((pts[0][0] + pts[-1][0]) / 2, (pts[0][1] + pts[-1][1]) / 2)
+                cur, pts = [start], pts + [start]
+            while len(pts) > 1:
+                c = pts.pop(0)
+                e = pts[0] if len(pts) == 1 else ((c[0] + pts[0][0]) / 2, (c[1] + pts[0][1]) / 2)
+                s = cur[-1]
+                for t in (1 / 3, 2 / 3, 1):
+                    cur.append(((1 - t) ** 2 * s[0] + 2 * (1 - t) * t * c[0] + t * t * e[0], (1 - t) ** 2 * s[1] + 2 * (1 - t) * t * c[1] + t * t * e[1]))
+        elif cur:
+            out.append(np.array(cur, "f4"))
+            cur = []
+    return [o for o in out if len(o) > 2]
+
+
+def outline(path):
+    from fontTools.pens.recordingPen import DecomposingRecordingPen
+    from fontTools.ttLib import TTFont
+    f = TTFont(path, fontNumber=0, lazy=True)
+    cmap, gs = f.getBestCmap(), f.getGlyphSet()
+
+    def raw(c):
+        g = gs[cmap[ord(c)]]
+        pen = DecomposingRecordingPen(gs)
+        g.draw(pen)
+        return g.width, flatten(pen.value)
+
+    cap = max(p[:, 1].max() for p in raw("H")[1])
+    glyphs = {}
+    for c in CHARS:
+        if ord(c) not in cmap:
+            continue
+        w, pl = raw(c)
+        if c != " " and not pl:
+            continue
+        glyphs[c] = (w / cap, [p * np.array([1, -1], "f4") / cap for p in pl])
+    glyphs.setdefault(" ", (0.4, []))
+    if sum(c.isalnum() for c in glyphs) < 62:
+        raise ValueError("not all letters and digits")
+    return glyphs
+
+
+def hershey(path):
+    """Stroke font, 95 glyphs of the printable characters in order."""
+    text = "".join(line.rstrip("\r\n") if len(line) > 8 else line for line in open(path, encoding="latin-1"))
+    lines, glyphs, at = text.replace("\n", ""), {}, 0
+    for c in CHARS:
+        n = int(lines[at + 5:at + 8])
+        body = lines[at + 8:at + 8 + 2 * n]
+        at += 8 + 2 * n
+        lo, hi = ord(body[0]) - 82, ord(body[1]) - 82
+        strokes, cur = [], []
+        for k in range(1, n):
+            pair = body[2 * k:2 * k + 2]
+            if pair == " R":
+                strokes, cur = strokes + [cur], []
+            else:
+                cur.append((ord(pair[0]) - 82 - lo, ord(pair[1]) - 82 - 9))
+        glyphs[c] = ((hi - lo) / 21, [subdivide(np.array(s, "f4") / 21) for s in strokes + [cur] if s])
+    return glyphs
+
+
+def subdivide(p, step=0.2):
+    out = [p[:1]]
+    for a, b in zip(p, p[1:]):
+        n = max(1, int(np.hypot(*(b - a)) / step + 0.5))
+        out.append(a + (b - a) * (np.arange(1, n + 1, dtype="f4") / n)[:, None])
+    return np.concatenate(out)
+
+
+def build(roots, to):
+    files = {}
+    for r in roots:
+        for f in glob.glob(os.path.join(r, "usr/share/fonts/**/*.[ot]tf"), recursive=True):
+            files.setdefault(os.path.basename(f), f)
+    hands, skipped = [], []
+    wanted = [(p, "hand", w) for p, w in HAND.items()] + [(p, "print", 1) for p in PRINT] + [(p, "held", 1) for p in HELD_OUT]
+    for pattern, kind, weight in wanted:
+        hits = sorted(n for n in files if n.startswith(pattern))
+        if not hits:
+            skipped.append(pattern)
+        for n in hits:
+            try:
+                hands.append(dict(name=n, kind=kind, weight=weight / len(hits) ** 0.5, closed=True, glyphs=outline(files[n]),
+                                  capitals=any(n.startswith(c) for c in CAPITALS)))
+            except Exception as e:
+                skipped.append(f"{n} ({e})")
+    for name, weight in STROKES.items():
+        found = [os.path.join(r, "usr/share/hershey-fonts", name + ".jhf") for r in roots]
+        found = [f for f in found if os.path.exists(f)]
+        if found:
+            hands.append(dict(name="hershey-" + name, kind="stroke", weight=weight, closed=False, glyphs=hershey(found[0]), capitals=False))
+        else:
+            skipped.append(name)
+    words = []
+    for r in roots:
+        d = os.path.join(r, "usr/share/dict/american-english")
+        if os.path.exists(d) and not words:
+            words = [w for w in open(d, encoding="utf-8").read().split() if w.isascii() and w.isalpha() and 1 < len(w) < 11]
+    if len(hands) < 20 or not words:
+        sys.exit("fonts.py: fonts or words are missing under " + " ".join(roots) + "; run.sh fetches them")
+    with open(to + ".part", "wb") as f:
+        pickle.dump(dict(hands=hands, words=words), f, protocol=4)
+    os.replace(to + ".part", to)
+    print(f"{len(hands)} hands, {len(words)} words -> {to}; not found or not whole: {', '.join(skipped) or 'none'}")
+
+
+def cache_path():
+    return os.path.join(os.environ.get("SENSES_TRAIN_DIR") or os.path.expanduser("~/.cache/senses/train"), "fonts.pickle")
+
+
+def load(path=None):
+    with open(path or cache_path(), "rb") as f:
+        return pickle.load(f)
+
+
+if __name__ == "__main__":
+    os.makedirs(os.path.dirname(cache_path()), exist_ok=True)
+    build(sys.argv[1:] or ["/"], cache_path())
