@@ -142,7 +142,7 @@ class Source:
         b = fresh[0] if fresh else self.r.choice(self.pool)
         b[1] += 1
         if b[1] >= self.again or len(self.pool) >= 48:
-            self.pool.remove(b)
+            self.pool = [p for p in self.pool if p is not b]
         return b[0]
 
     def close(self):
