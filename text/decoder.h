@@ -39,7 +39,8 @@ typedef struct {
     sn_status (*read)(txt_arch *a, const txt_hparams *hp, const sn_gguf *g, sn_err *err);
 } txt_family;
 
-extern const txt_family txt_family_llama, txt_family_mistral3, txt_family_qwen2, txt_family_granite, txt_family_smollm3, txt_family_gemma3;
+extern const txt_family txt_family_llama, txt_family_mistral3, txt_family_qwen2, txt_family_granite, txt_family_smollm3, txt_family_gemma3,
+    txt_family_qwen2vl;
 
 typedef struct {
     sn_norm attn_norm;                     /* [n_embd]; HF input_layernorm */

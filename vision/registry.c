@@ -3,8 +3,9 @@
 
 #include "../core/mem.h"
 
-extern const vis_family vis_llava, vis_llavanext, vis_idefics3, vis_internvl, vis_pixtral, vis_gemma3;
-static const vis_family *const families[] = {&vis_llava, &vis_llavanext, &vis_idefics3, &vis_internvl, &vis_pixtral, &vis_gemma3};
+extern const vis_family vis_llava, vis_llavanext, vis_idefics3, vis_internvl, vis_pixtral, vis_gemma3, vis_qwen2vl, vis_qwen25vl;
+static const vis_family *const families[] = {&vis_llava,   &vis_llavanext, &vis_idefics3, &vis_internvl,
+                                             &vis_pixtral, &vis_gemma3,    &vis_qwen2vl,  &vis_qwen25vl};
 
 static sn_status find_family(const vis_family **out, const sn_gguf *g, sn_err *err)
 {

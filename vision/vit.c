@@ -115,9 +115,12 @@ static void bind_patches(vit *v, sn_bind *b)
 {
     const size_t d = v->hp.n_embd, p = v->hp.patch_px, side = v->hp.image_px / p;
     const size_t shape[4] = {d, 3, p, p};
-    float *bias = NULL;
+    float *bias = NULL, *second = NULL;
 
     sn_bind_f32(b, &v->patch_w, shape, 4, false, "v.patch_embd.weight");
+    if (v->opt.two_frames) sn_bind_f32(b, &second, shape, 4, false, "v.patch_embd.weight.1");
+    for (size_t i = 0; second && v->patch_w && i < d * 3 * p * p; i++) v->patch_w[i] += second[i];
+    sn_free(second);
     sn_bind_f32(b, &bias, &d, 1, true, "v.patch_embd.bias");
     if (b->status == SN_OK) b->status = sn_linear_init(&v->patch, b->compute, SN_F32, d, 3 * p * p, v->patch_w, bias, b->err);
     sn_free(bias);
@@ -128,8 +131,8 @@ static void bind_patches(vit *v, sn_bind *b)
     }
 }
 
-/* Pixtral's frequencies base^(-2i/d_head) go to rows and columns in turn: even i to the first quarter of a head's pairs, which turn
- * with the row, odd i to the second, which turn with the column. (HF PixtralRotaryEmbedding.) */
+/* The first half of a head's pairs turns with the row, the second with the column. Of the frequencies base^(-2i/d_head), rows have the
+ * even i; columns have the odd (HF PixtralRotaryEmbedding) or, rope_halves, the same (HF Qwen2VLVisionRotaryEmbedding). */
 static sn_status make_frequencies(vit *v, sn_err *err)
 {
     const size_t n = v->hp.d_head / 2, half = n / 2;
@@ -140,7 +143,7 @@ static sn_status make_frequencies(vit *v, sn_err *err)
     if (!v->freq_y || !v->freq_x) return sn_fail(err, SN_ENOMEM, "out of memory");
     for (size_t i = 0; i < half; i++) {
         v->freq_y[i] = (float)pow(v->opt.rope_base, -(double)(4 * i) / (double)v->hp.d_head);
-        v->freq_x[half + i] = (float)pow(v->opt.rope_base, -(double)(4 * i + 2) / (double)v->hp.d_head);
+        v->freq_x[half + i] = (float)pow(v->opt.rope_base, -(double)(4 * i + (v->opt.rope_halves ? 0 : 2)) / (double)v->hp.d_head);
     }
     return SN_OK;
 }
@@ -206,10 +209,17 @@ static void norm(const vit *v, sn_compute *c, float *y, const float *x, const sn
         sn_layernorm(c, y, x, w, n_tok, v->hp.eps);
 }
 
+typedef struct { /* of one forward pass */
+    size_t n_tok;
+    int32_t *pos_y, *pos_x; /* [n_tok] or NULL: row by row */
+    size_t n_x, n_y;        /* patches */
+} places;
+
 typedef struct {
     float *cols;
     const float *pixels;
     size_t w, h, p;
+    const places *at;
 } im2col_job;
 
 /* cols [n_patch, 3 * p * p]: each patch's pixels, channel by channel, row by row. */
@@ -222,31 +232,28 @@ static void im2col_part(void *arg, size_t part, size_t n_parts)
     sn_share(n_patch, 1, part, n_parts, &begin, &end);
     for (size_t i = begin; i < end; i++) {
         float *dst = j->cols + i * 3 * p * p;
+        const size_t y0 = (j->at->pos_y ? (size_t)j->at->pos_y[i] : i / n_x) * p,
+                     x0 = (j->at->pos_x ? (size_t)j->at->pos_x[i] : i % n_x) * p;
         for (size_t ch = 0; ch < 3; ch++) {
-            const float *src = j->pixels + (ch * j->h + i / n_x * p) * j->w + i % n_x * p;
+            const float *src = j->pixels + (ch * j->h + y0) * j->w + x0;
             for (size_t y = 0; y < p; y++, dst += p, src += j->w) memcpy(dst, src, p * sizeof *dst);
         }
     }
 }
 
 /* x [n_tok, n_embd]: embedded patches behind the class row, with their positions. */
-static void embed(const vit *v, sn_compute *c, float *x, const float *pixels, size_t w, size_t h, sn_arena *tmp)
+static void embed(const vit *v, sn_compute *c, float *x, const float *pixels, size_t w, size_t h, const places *at, sn_arena *tmp)
 {
     const size_t d = v->hp.n_embd, p = v->hp.patch_px, n_tok = vit_n_tok(v, w, h), n_patch = n_tok - vit_n_class(v),
                  mark = sn_arena_mark(tmp);
     float *cols = sn_arena_f32(tmp, n_patch * 3 * p * p); /* [n_patch, 3 * p * p] */
 
-    sn_parallel(c, im2col_part, &(im2col_job){cols, pixels, w, h, p});
+    sn_parallel(c, im2col_part, &(im2col_job){cols, pixels, w, h, p, at});
     if (v->class_embd) memcpy(x, v->class_embd, d * sizeof *x);
     sn_linear_apply(c, x + vit_n_class(v) * d, d, cols, 3 * p * p, &v->patch, n_patch, tmp);
     if (v->pos) sn_add(c, x, v->pos, n_tok * d);
     sn_arena_reset(tmp, mark);
 }
-
-typedef struct { /* of one forward pass */
-    size_t n_tok;
-    const int32_t *pos_y, *pos_x; /* [n_tok] or NULL */
-} places;
 
 /* x += ls * y, or x += linear(h) at once where there is no LayerScale. y [n_tok, n_embd] is scratch. */
 static void add_branch(sn_compute *c, float *x, const float *h, const sn_linear *w, const float *ls, float *y, size_t n_tok, sn_arena *tmp)
@@ -259,9 +266,37 @@ static void add_branch(sn_compute *c, float *x, const float *h, const sn_linear 
     sn_scale_rows_add(c, x, y, ls, n_tok, w->n_out);
 }
 
-/* x [n_tok, n_embd], in place; scratch goes back to tmp. */
-static void block_forward(const vit *v, const vit_block *L, sn_compute *c, float *x, const places *at, sn_arena *tmp)
+/* h [n_tok, n_embd] from qkv [n_tok, 3, n_head, d_head]; each window for itself, or all as one. */
+static void attend(const vit *v, sn_compute *c, float *h, const float *qkv, const places *at, bool windows)
 {
+    const size_t d = v->hp.n_embd, side_x = windows ? v->opt.window : at->n_x, side_y = windows ? v->opt.window : at->n_y;
+
+    for (size_t y = 0, row = 0, n; y < at->n_y; y += side_y)
+        for (size_t x = 0; x < at->n_x; x += side_x, row += n) {
+            const float *of = qkv + row * 3 * d;
+            n = windows ? vis_min(side_x, at->n_x - x) * vis_min(side_y, at->n_y - y) : at->n_tok;
+            sn_attention(c, &(sn_attention_args){.out = h + row * d,
+                                                 .q = of,
+                                                 .k = of + d,
+                                                 .v = of + 2 * d,
+                                                 .kv_type = SN_F32,
+                                                 .n_q = n,
+                                                 .n_kv = n,
+                                                 .n_head = v->hp.n_head,
+                                                 .n_head_kv = v->hp.n_head,
+                                                 .d_head = v->hp.d_head,
+                                                 .ld_out = d,
+                                                 .ld_q = 3 * d,
+                                                 .ld_kv = 3 * d,
+                                                 .ld_head = v->hp.d_head,
+                                                 .scale = 1 / sqrtf((float)v->hp.d_head)});
+        }
+}
+
+/* Block il: x [n_tok, n_embd], in place; scratch goes back to tmp. */
+static void block_forward(const vit *v, size_t il, sn_compute *c, float *x, const places *at, sn_arena *tmp)
+{
+    const vit_block *L = &v->blocks[il];
     const size_t d = v->hp.n_embd, n_ff = v->hp.n_ff, n_head = v->hp.n_head, d_head = v->hp.d_head, n_tok = at->n_tok,
                  mark = sn_arena_mark(tmp);
     float *h = sn_arena_f32(tmp, n_tok * d); /* [n_tok, n_embd] */
@@ -278,24 +313,10 @@ static void block_forward(const vit *v, const vit_block *L, sn_compute *c, float
         sn_linear_apply(c, qkv + 2 * d, 3 * d, h, d, &L->v, n_tok, tmp);
     }
     for (size_t i = 0; v->freq_y && i < 2; i++) { /* q and k; files have the pairs interleaved */
-        sn_rope(c, qkv + i * d, 3 * d, n_tok, n_head, d_head, d_head, at->pos_y, v->freq_y, true);
-        sn_rope(c, qkv + i * d, 3 * d, n_tok, n_head, d_head, d_head, at->pos_x, v->freq_x, true);
+        sn_rope(c, qkv + i * d, 3 * d, n_tok, n_head, d_head, d_head, at->pos_y, v->freq_y, !v->opt.rope_halves);
+        sn_rope(c, qkv + i * d, 3 * d, n_tok, n_head, d_head, d_head, at->pos_x, v->freq_x, !v->opt.rope_halves);
     }
-    sn_attention(c, &(sn_attention_args){.out = h,
-                                         .q = qkv,
-                                         .k = qkv + d,
-                                         .v = qkv + 2 * d,
-                                         .kv_type = SN_F32,
-                                         .n_q = n_tok,
-                                         .n_kv = n_tok,
-                                         .n_head = n_head,
-                                         .n_head_kv = n_head,
-                                         .d_head = d_head,
-                                         .ld_out = d,
-                                         .ld_q = 3 * d,
-                                         .ld_kv = 3 * d,
-                                         .ld_head = d_head,
-                                         .scale = 1 / sqrtf((float)d_head)});
+    attend(v, c, h, qkv, at, v->opt.window > 0 && (il + 1) % v->opt.full_every != 0);
     add_branch(c, x, h, &L->out, L->ls1, y, n_tok, tmp);
 
     sn_arena_reset(tmp, inner);
@@ -313,24 +334,36 @@ static void block_forward(const vit *v, const vit_block *L, sn_compute *c, float
     sn_arena_reset(tmp, mark);
 }
 
+void vit_order(const vit *v, size_t n_x, size_t n_y, int32_t *pos_y, int32_t *pos_x)
+{
+    const size_t block = v->opt.merge ? v->opt.merge : 1; /* nested from without: windows, blocks, patches */
+    const size_t side_x = v->opt.window ? v->opt.window : n_x, side_y = v->opt.window ? v->opt.window : n_y;
+    size_t i = 0;
+
+    for (size_t wy = 0; wy < n_y; wy += side_y)
+        for (size_t wx = 0; wx < n_x; wx += side_x)
+            for (size_t by = wy; by < vis_min(wy + side_y, n_y); by += block)
+                for (size_t bx = wx; bx < vis_min(wx + side_x, n_x); bx += block)
+                    for (size_t y = by; y < vis_min(by + block, n_y); y++)
+                        for (size_t x = bx; x < vis_min(bx + block, n_x); x++, i++) {
+                            pos_y[i] = (int32_t)y;
+                            pos_x[i] = (int32_t)x;
+                        }
+}
+
 void vit_forward(const vit *v, sn_compute *c, float *x, const float *pixels, size_t w, size_t h, sn_arena *tmp)
 {
-    const size_t n_x = w / v->hp.patch_px, mark = sn_arena_mark(tmp);
-    places at = {.n_tok = vit_n_tok(v, w, h)};
+    const size_t mark = sn_arena_mark(tmp);
+    places at = {.n_tok = vit_n_tok(v, w, h), .n_x = w / v->hp.patch_px, .n_y = h / v->hp.patch_px};
 
-    embed(v, c, x, pixels, w, h, tmp);
     if (v->freq_y) {
-        int32_t *pos_y = sn_arena_alloc(tmp, at.n_tok * sizeof *pos_y); /* [n_tok] */
-        int32_t *pos_x = sn_arena_alloc(tmp, at.n_tok * sizeof *pos_x);
-        for (size_t i = 0; i < at.n_tok; i++) {
-            pos_y[i] = (int32_t)(i / n_x);
-            pos_x[i] = (int32_t)(i % n_x);
-        }
-        at.pos_y = pos_y;
-        at.pos_x = pos_x;
+        at.pos_y = sn_arena_alloc(tmp, at.n_tok * sizeof *at.pos_y); /* [n_tok] */
+        at.pos_x = sn_arena_alloc(tmp, at.n_tok * sizeof *at.pos_x);
+        vit_order(v, at.n_x, at.n_y, at.pos_y, at.pos_x);
     }
+    embed(v, c, x, pixels, w, h, &at, tmp);
     if (v->pre_ln.n) norm(v, c, x, x, &v->pre_ln, at.n_tok);
-    for (size_t il = 0; il < v->n_run; il++) block_forward(v, &v->blocks[il], c, x, &at, tmp);
+    for (size_t il = 0; il < v->n_run; il++) block_forward(v, il, c, x, &at, tmp);
     if (v->opt.post_ln) norm(v, c, x, x, &v->post_ln, at.n_tok);
     sn_arena_reset(tmp, mark);
 }

@@ -1,4 +1,4 @@
-/* vit.h: the vision transformer of CLIP, SigLIP, DINOv2, InternViT and Pixtral: one graph, whose parts are data. Private to vision/. */
+/* vit.h: the vision transformer of CLIP, SigLIP, DINOv2, InternViT, Pixtral and Qwen2-VL: one graph, whose parts are data. Private to vision/. */
 #ifndef VISION_VIT_H
 #define VISION_VIT_H
 
@@ -9,6 +9,11 @@
 static inline size_t vis_max(size_t a, size_t b)
 {
     return a > b ? a : b;
+}
+
+static inline size_t vis_min(size_t a, size_t b)
+{
+    return a < b ? a : b;
 }
 
 typedef struct {                                  /* clip.vision.*, checked */
@@ -29,10 +34,15 @@ typedef struct {         /* v.blk.N.* */
 
 typedef struct { /* what the family knows and the file does not say */
     sn_act act;
-    bool rms;        /* RMS norms, no biases (Pixtral) */
-    bool gated;      /* SwiGLU with v.blk.N.ffn_gate */
-    float rope_base; /* 0: positions are learned; else rows turn the first half of a head's pairs, columns the second */
-    bool post_ln;    /* v.post_ln must be there, and is applied */
+    bool rms;          /* RMS norms, no biases (Pixtral) */
+    bool gated;        /* SwiGLU with v.blk.N.ffn_gate */
+    float rope_base;   /* 0: positions are learned; else rows turn the first half of a head's pairs, columns the second */
+    bool post_ln;      /* v.post_ln must be there, and is applied */
+    bool rope_halves;  /* rows and columns turn with the same frequencies, and a pair's values lie half a head apart */
+    bool two_frames;   /* the convolution takes two frames (v.patch_embd.weight and .1): a picture is both of them */
+    size_t merge;      /* rows come block by block of merge x merge patches; 0: row by row of the picture. Only with rope_base */
+    size_t window;     /* patches a side, a multiple of merge: rows come window by window, and attend within theirs; 0: none */
+    size_t full_every; /* every so-manieth block attends to all in spite of the windows */
 } vit_options;
 
 typedef struct {
@@ -65,6 +75,9 @@ static inline size_t vit_n_tok(const vit *v, size_t w, size_t h)
     return vit_n_class(v) + (w / v->hp.patch_px) * (h / v->hp.patch_px);
 }
 
+/* Which patch of n_x x n_y each row is, pos_y and pos_x [n_x * n_y]: windows, in them merged blocks, in them patches, row by row each.
+ * Windows and blocks at the right and lower edges may be smaller. */
+void vit_order(const vit *v, size_t n_x, size_t n_y, int32_t *pos_y, int32_t *pos_x);
 /* x [n_tok, n_embd], n_tok = vit_n_tok(v, w, h), class row first = the states behind n_run blocks (and post_ln, where asked for) of
  * pixels [3, h, w], normalised. With learned positions w = h = image_px. */
 void vit_forward(const vit *v, sn_compute *c, float *x, const float *pixels, size_t w, size_t h, sn_arena *tmp);
