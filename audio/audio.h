@@ -75,6 +75,14 @@ size_t    aud_whisper_bytes(const aud_whisper *w);
 aud_encoder   *aud_whisper_encoder(aud_whisper *w);
 const aud_mel *aud_whisper_mel(const aud_whisper *w);
 
+/* What a whisper.cpp ggml-*.bin holds, without opening it as a model. */
+typedef struct {
+    size_t n_bytes, n_vocab, n_mel, n_embd, n_audio_layer, n_text_layer;
+    size_t n_tensors, n_values, type_bytes[SN_TYPE_MAX]; /* type_bytes: by sn_type */
+} aud_whisper_facts;
+/* *is_bin false, and *out untouched, when the file is no ggml-*.bin. */
+sn_status aud_whisper_bin_facts(aud_whisper_facts *out, bool *is_bin, const char *path, sn_err *err);
+
 typedef struct {
     const char *language;   /* "en", ..., "auto"; NULL: "auto" for multilingual models, "en" otherwise */
     bool        translate;  /* to English */

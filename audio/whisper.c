@@ -74,11 +74,16 @@ static sn_status read_gguf(aud_whisper_file *f, sn_err *err)
 
 /* ---- either kind ---- */
 
+static bool is_ggml_bin(const sn_map *m)
+{
+    return m->size >= 4 && memcmp(m->data, "lmgg", 4) == 0; /* "ggml" as a number */
+}
+
 static sn_status read_file(aud_whisper_file *f, sn_err *err)
 {
     sn_status st = sn_map_open(&f->map, f->path, err);
     if (st != SN_OK) return st;
-    if (f->map.size >= 4 && memcmp(f->map.data, "lmgg", 4) == 0) return aud_whisper_bin_read(f, err); /* "ggml" as a number */
+    if (is_ggml_bin(&f->map)) return aud_whisper_bin_read(f, err);
     if (f->map.size >= 4 && memcmp(f->map.data, "GGUF", 4) == 0) {
         sn_map_close(&f->map);
         st = sn_gguf_open(&f->gguf, f->path, err);
@@ -254,6 +259,31 @@ static sn_status bind_all(aud_whisper *w, sn_err *err)
     if (n != b.n_bound) return sn_fail(err, SN_ESHAPE, "there are %zu tensors, the model has %zu", n, b.n_bound);
     st = aud_encoder_prepare(w->encoder, err);
     return st == SN_OK ? aud_mel_open(&w->mel, hp->n_mel, w->file.filters, err) : st;
+}
+
+sn_status aud_whisper_bin_facts(aud_whisper_facts *out, bool *is_bin, const char *path, sn_err *err)
+{
+    aud_whisper_file f = {.path = path};
+    sn_status st = sn_map_open(&f.map, path, err);
+    if (st != SN_OK) return st;
+    *is_bin = is_ggml_bin(&f.map);
+    if (*is_bin) st = aud_whisper_bin_read(&f, err);
+    if (st != SN_OK) sn_wrap(err, "%s", path);
+    if (*is_bin && st == SN_OK) {
+        *out = (aud_whisper_facts){.n_bytes = f.map.size,
+                                   .n_vocab = f.hp.n_vocab,
+                                   .n_mel = f.hp.n_mel,
+                                   .n_embd = f.hp.n_embd,
+                                   .n_audio_layer = f.hp.n_audio_layer,
+                                   .n_text_layer = f.hp.n_text_layer,
+                                   .n_tensors = f.n_tensors};
+        for (size_t i = 0; i < f.n_tensors; i++) {
+            out->n_values += f.tensors[i].n_values;
+            out->type_bytes[f.tensors[i].type] += f.tensors[i].n_bytes;
+        }
+    }
+    file_free(&f);
+    return st;
 }
 
 sn_status aud_whisper_open(aud_whisper **out, const char *path, sn_compute *c, sn_err *err)

@@ -41,17 +41,12 @@ static uint32_t largest(const size_t bytes[SN_TYPE_MAX])
 }
 
 /* Sizes and their share by weight type. */
-static void add_tensors(cJSON *o, const sn_gguf *g)
+static void add_weights(cJSON *o, const size_t bytes[SN_TYPE_MAX], size_t n_tensors, size_t n_values)
 {
-    size_t bytes[SN_TYPE_MAX] = {0}, total = 0, values = 0;
-    for (size_t i = 0; i < sn_gguf_n_tensors(g); i++) {
-        const sn_tensor *t = sn_gguf_tensor_at(g, i);
-        if ((size_t)t->type < SN_TYPE_MAX) bytes[t->type] += t->n_bytes;
-        total += t->n_bytes;
-        values += t->n_values;
-    }
-    cJSON_AddNumberToObject(o, "tensors", (double)sn_gguf_n_tensors(g));
-    cJSON_AddNumberToObject(o, "params", (double)values);
+    size_t total = 0;
+    for (size_t id = 0; id < SN_TYPE_MAX; id++) total += bytes[id];
+    cJSON_AddNumberToObject(o, "tensors", (double)n_tensors);
+    cJSON_AddNumberToObject(o, "params", (double)n_values);
     const sn_type_info *main_type = sn_type_get(largest(bytes));
     if (main_type) cJSON_AddStringToObject(o, "type", main_type->name);
     char line[256] = "";
@@ -63,6 +58,17 @@ static void add_tensors(cJSON *o, const sn_gguf *g)
                                  100.0 * (double)bytes[id] / (double)total);
     }
     cJSON_AddStringToObject(o, "weights", line);
+}
+
+static void add_tensors(cJSON *o, const sn_gguf *g)
+{
+    size_t bytes[SN_TYPE_MAX] = {0}, values = 0;
+    for (size_t i = 0; i < sn_gguf_n_tensors(g); i++) {
+        const sn_tensor *t = sn_gguf_tensor_at(g, i);
+        if ((size_t)t->type < SN_TYPE_MAX) bytes[t->type] += t->n_bytes;
+        values += t->n_values;
+    }
+    add_weights(o, bytes, sn_gguf_n_tensors(g), values);
 }
 
 /* "<arch>.<suffix>" under a name of its own. */
@@ -135,6 +141,25 @@ static sn_status describe_gguf(cJSON *o, const char *path, sn_err *err)
     return SN_OK;
 }
 
+static sn_status describe(cJSON *o, const char *path, sn_err *err)
+{
+    aud_whisper_facts f;
+    bool is_bin = false;
+    sn_status st = aud_whisper_bin_facts(&f, &is_bin, path, err);
+    if (st != SN_OK) return st;
+    if (!is_bin) return describe_gguf(o, path, err);
+    cJSON_AddStringToObject(o, "kind", "speech model");
+    cJSON_AddStringToObject(o, "format", "whisper.cpp ggml");
+    cJSON_AddNumberToObject(o, "bytes", (double)f.n_bytes);
+    cJSON_AddStringToObject(o, "architecture", "whisper");
+    add_weights(o, f.type_bytes, f.n_tensors, f.n_values);
+    cJSON_AddNumberToObject(o, "layers", (double)(f.n_audio_layer + f.n_text_layer));
+    cJSON_AddNumberToObject(o, "embedding", (double)f.n_embd);
+    cJSON_AddNumberToObject(o, "mel_bins", (double)f.n_mel);
+    cJSON_AddNumberToObject(o, "vocabulary", (double)f.n_vocab);
+    return SN_OK;
+}
+
 /* "key: value" lines. */
 static char *as_lines(const cJSON *o)
 {
@@ -161,7 +186,7 @@ senses_status senses_describe_file(const char *path, bool json, char **text, sen
 {
     cJSON *o = cJSON_CreateObject();
     sn_status st = o ? SN_OK : sn_fail(err, SN_ENOMEM, "%s: out of memory", path);
-    if (st == SN_OK) st = describe_gguf(o, path, err);
+    if (st == SN_OK) st = describe(o, path, err);
     if (st == SN_OK) add_string(o, "file", path, strlen(path));
     char *made = NULL;
     if (st == SN_OK) {
