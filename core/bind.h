@@ -8,10 +8,10 @@
 
 typedef struct {
     const sn_gguf *gguf;
-    sn_compute    *compute;
-    bool          *used;   /* [n_tensors]: bound already */
-    sn_status      status;
-    sn_err        *err;
+    sn_compute *compute;
+    bool *used; /* [n_tensors]: bound already */
+    sn_status status;
+    sn_err *err;
 } sn_bind;
 
 sn_status sn_bind_init(sn_bind *b, const sn_gguf *g, sn_compute *c, sn_err *err);

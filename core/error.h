@@ -5,7 +5,7 @@
 #include "../include/senses.h"
 
 typedef senses_status sn_status;
-typedef senses_error  sn_err;
+typedef senses_error sn_err;
 
 #if defined(__GNUC__)
 #define SN_PRINTF(fmt, args) __attribute__((format(printf, fmt, args)))

@@ -9,14 +9,14 @@
 /* A whole regular file, mapped read-only and shared between processes. */
 typedef struct {
     const unsigned char *data;
-    size_t               size;
+    size_t size;
 } sn_map;
 
 /* Fails with one line naming the file when it cannot be opened, is not a regular file, or is empty. */
 sn_status sn_map_open(sn_map *m, const char *path, sn_err *err);
-void      sn_map_close(sn_map *m);
+void sn_map_close(sn_map *m);
 /* Lets go of the memory that n bytes at p, inside m, take in this process; they are read again from the file when touched. */
-void      sn_map_forget(const sn_map *m, const void *p, size_t n);
+void sn_map_forget(const sn_map *m, const void *p, size_t n);
 
 /* What a file that is not the wanted kind looks like, for messages: "a git-lfs pointer (run git lfs pull)", "an HTML page",
  * "a zip archive", "a safetensors file", "text", "a JPEG picture", ...; NULL when it looks like nothing known. */
@@ -33,6 +33,6 @@ typedef struct {
 
 sn_status sn_out_open(sn_out *o, const char *path, sn_err *err);
 sn_status sn_out_commit(sn_out *o, sn_err *err);
-void      sn_out_discard(sn_out *o);
+void sn_out_discard(sn_out *o);
 
 #endif

@@ -11,38 +11,52 @@
 
 typedef struct sn_gguf sn_gguf;
 
-typedef enum { /* the ids of the file format */
-    SN_KV_U8 = 0, SN_KV_I8, SN_KV_U16, SN_KV_I16, SN_KV_U32, SN_KV_I32, SN_KV_F32, SN_KV_BOOL,
-    SN_KV_STRING, SN_KV_ARRAY, SN_KV_U64, SN_KV_I64, SN_KV_F64
+/* The ids of the file format. */
+/* clang-format off: a table */
+typedef enum {
+    SN_KV_U8 = 0,
+    SN_KV_I8,
+    SN_KV_U16,
+    SN_KV_I16,
+    SN_KV_U32,
+    SN_KV_I32,
+    SN_KV_F32,
+    SN_KV_BOOL,
+    SN_KV_STRING,
+    SN_KV_ARRAY,
+    SN_KV_U64,
+    SN_KV_I64,
+    SN_KV_F64
 } sn_kv_type;
+/* clang-format on */
 
 typedef struct { /* bytes in the map, not NUL-terminated */
     const char *p;
-    size_t      n;
+    size_t n;
 } sn_str;
 
 typedef struct {
-    sn_str      key;
-    sn_kv_type  type, elem; /* elem: of an array; nested arrays are refused */
-    size_t      n;          /* elements of an array, 1 otherwise */
-    const void *data;       /* the packed value(s), unaligned, little-endian */
-    const sn_str *strings;  /* [n] for SN_KV_STRING and arrays of strings */
+    sn_str key;
+    sn_kv_type type, elem; /* elem: of an array; nested arrays are refused */
+    size_t n;              /* elements of an array, 1 otherwise */
+    const void *data;      /* the packed value(s), unaligned, little-endian */
+    const sn_str *strings; /* [n] for SN_KV_STRING and arrays of strings */
 } sn_kv;
 
-const char *sn_kv_type_name(sn_kv_type type);  /* "u32" */
-size_t      sn_kv_type_bytes(sn_kv_type type); /* of one value; 0 for strings and arrays */
+const char *sn_kv_type_name(sn_kv_type type); /* "u32" */
+size_t sn_kv_type_bytes(sn_kv_type type);     /* of one value; 0 for strings and arrays */
 
-sn_status   sn_gguf_open(sn_gguf **out, const char *path, sn_err *err);
-void        sn_gguf_close(sn_gguf *g);
+sn_status sn_gguf_open(sn_gguf **out, const char *path, sn_err *err);
+void sn_gguf_close(sn_gguf *g);
 const char *sn_gguf_path(const sn_gguf *g);
-size_t      sn_gguf_bytes(const sn_gguf *g);
-void        sn_gguf_forget(const sn_gguf *g, const sn_tensor *t); /* its data leaves memory until it is touched again */
-uint32_t    sn_gguf_version(const sn_gguf *g);
+size_t sn_gguf_bytes(const sn_gguf *g);
+void sn_gguf_forget(const sn_gguf *g, const sn_tensor *t); /* its data leaves memory until it is touched again */
+uint32_t sn_gguf_version(const sn_gguf *g);
 
-size_t           sn_gguf_n_kv(const sn_gguf *g);
-const sn_kv     *sn_gguf_kv_at(const sn_gguf *g, size_t i);
-const sn_kv     *sn_gguf_find(const sn_gguf *g, const char *key); /* NULL: no such key */
-size_t           sn_gguf_n_tensors(const sn_gguf *g);
+size_t sn_gguf_n_kv(const sn_gguf *g);
+const sn_kv *sn_gguf_kv_at(const sn_gguf *g, size_t i);
+const sn_kv *sn_gguf_find(const sn_gguf *g, const char *key); /* NULL: no such key */
+size_t sn_gguf_n_tensors(const sn_gguf *g);
 const sn_tensor *sn_gguf_tensor_at(const sn_gguf *g, size_t i);
 const sn_tensor *sn_gguf_tensor(const sn_gguf *g, const char *name); /* NULL: no such tensor */
 
@@ -55,9 +69,9 @@ sn_status sn_gguf_f32_or(const sn_gguf *g, const char *key, float absent, float 
 sn_status sn_gguf_bool_or(const sn_gguf *g, const char *key, bool absent, bool *out, sn_err *err);
 /* A string, or {NULL, 0} where the key is absent. */
 sn_status sn_gguf_str_or(const sn_gguf *g, const char *key, sn_str *out, sn_err *err);
-bool      sn_str_eq(sn_str s, const char *z);
+bool sn_str_eq(sn_str s, const char *z);
 /* Element i of a numeric array or scalar, converted. i < kv->n. */
-double  sn_kv_f64(const sn_kv *kv, size_t i);
+double sn_kv_f64(const sn_kv *kv, size_t i);
 int64_t sn_kv_i64(const sn_kv *kv, size_t i);
 
 /* ---- writing: set keys, declare tensors, then stream the data in the order declared ---- */
@@ -79,6 +93,6 @@ void sn_gguf_add_tensor(sn_gguf_writer *w, const char *name, sn_type type, const
 void sn_gguf_write_data(sn_gguf_writer *w, const void *data, size_t n_bytes);
 /* The first problem of any call above (they are sticky), or SN_OK and the file stands under its name. Frees w. */
 sn_status sn_gguf_finish(sn_gguf_writer *w, sn_err *err);
-void      sn_gguf_abandon(sn_gguf_writer *w);
+void sn_gguf_abandon(sn_gguf_writer *w);
 
 #endif

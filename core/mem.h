@@ -15,7 +15,7 @@ bool sn_add_ok(size_t a, size_t b, size_t *out);
  * pointer that may be freed. Release with sn_free. */
 void *sn_alloc(size_t n, size_t size);
 void *sn_calloc(size_t n, size_t size);
-void  sn_free(void *p);
+void sn_free(void *p);
 
 /* Grows *p (elements of `size` bytes, allocated by sn_alloc, *cap elements) to hold at least `need`, doubling. */
 sn_status sn_grow(void **p, size_t *cap, size_t need, size_t size, sn_err *err);
@@ -28,13 +28,13 @@ sn_status sn_grow(void **p, size_t *cap, size_t need, size_t size, sn_err *err);
  */
 typedef struct {
     unsigned char *base;
-    size_t         size, used, peak;
+    size_t size, used, peak;
 } sn_arena;
 
 sn_status sn_arena_init(sn_arena *a, size_t bytes, sn_err *err);
-void      sn_arena_free(sn_arena *a);
-void     *sn_arena_alloc(sn_arena *a, size_t bytes); /* SN_ALIGN-aligned, not zeroed */
-float    *sn_arena_f32(sn_arena *a, size_t n);
+void sn_arena_free(sn_arena *a);
+void *sn_arena_alloc(sn_arena *a, size_t bytes); /* SN_ALIGN-aligned, not zeroed */
+float *sn_arena_f32(sn_arena *a, size_t n);
 
 static inline size_t sn_arena_mark(const sn_arena *a)
 {

@@ -22,9 +22,10 @@ typedef enum {
 void sn_activate(sn_compute *c, float *x, size_t n, sn_act act);
 /* gate[i] = silu(gate[i]) * up[i] (SwiGLU). */
 void sn_swiglu(sn_compute *c, float *gate, const float *up, size_t n);
-void sn_add(sn_compute *c, float *y, const float *x, size_t n);                                 /* y += x */
-void sn_mul(sn_compute *c, float *y, const float *x, size_t n);                                 /* y *= x */
-void sn_scale_rows_add(sn_compute *c, float *y, const float *x, const float *scale, size_t n_tok, size_t n); /* y += x * scale[n] (LayerScale) */
+void sn_add(sn_compute *c, float *y, const float *x, size_t n); /* y += x */
+void sn_mul(sn_compute *c, float *y, const float *x, size_t n); /* y *= x */
+void sn_scale_rows_add(sn_compute *c, float *y, const float *x, const float *scale, size_t n_tok,
+                       size_t n); /* y += x * scale[n] (LayerScale) */
 
 /* Rotary position embedding in place on x [n_tok, n_head, d_head] (rows ldx apart), for positions pos[n_tok].
  * inv_freq [n_rot / 2] in radians per position. `interleaved`: pairs are (2i, 2i+1) (Llama GGUF), else (i, i + n_rot/2) (NeoX). */
@@ -36,19 +37,19 @@ void sn_rope(sn_compute *c, float *x, size_t ldx, size_t n_tok, size_t n_head, s
  * `causal`, only keys up to first_pos + i, and where there is a window, only the last `window` of those up to its own position
  * first_pos + i and what follows it. All strides in elements. */
 typedef struct {
-    float       *out;    /* [n_q, n_head * d_head], rows ld_out apart */
-    const float *q;      /* [n_q, n_head, d_head], rows ld_q apart */
-    const void  *k, *v;  /* [n_kv, n_head_kv, d_head], rows ld_kv apart; head h at offset h * ld_head */
-    sn_type      kv_type; /* SN_F32 or SN_F16 */
-    size_t       n_q, n_kv, n_head, n_head_kv, d_head, ld_out, ld_q, ld_kv, ld_head;
-    float        scale;  /* 1 / sqrt(d_head) */
-    bool         causal;
-    size_t       first_pos;
-    size_t       window; /* 0: none */
+    float *out;        /* [n_q, n_head * d_head], rows ld_out apart */
+    const float *q;    /* [n_q, n_head, d_head], rows ld_q apart */
+    const void *k, *v; /* [n_kv, n_head_kv, d_head], rows ld_kv apart; head h at offset h * ld_head */
+    sn_type kv_type;   /* SN_F32 or SN_F16 */
+    size_t n_q, n_kv, n_head, n_head_kv, d_head, ld_out, ld_q, ld_kv, ld_head;
+    float scale; /* 1 / sqrt(d_head) */
+    bool causal;
+    size_t first_pos;
+    size_t window; /* 0: none */
 } sn_attention_args;
 void sn_attention(sn_compute *c, const sn_attention_args *a);
 
-void sn_softmax(float *x, size_t n); /* in place, one row */
+void sn_softmax(float *x, size_t n);                                                                             /* in place, one row */
 void sn_f32_to_f16_rows(uint16_t *dst, size_t ld_dst, const float *src, size_t ld_src, size_t n_rows, size_t n); /* into a KV cache */
 
 #endif

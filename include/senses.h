@@ -41,19 +41,19 @@ typedef enum {
 
 typedef struct {
     senses_status code;
-    char          msg[1024]; /* one line without newline, NUL-terminated; may hold bytes of a file name */
+    char msg[1024]; /* one line without newline, NUL-terminated; may hold bytes of a file name */
 } senses_error;
 
 /* ---- engine ---- */
 typedef struct senses_engine senses_engine;
 typedef struct {
-    size_t      threads; /* 0: one per physical core */
-    const char *isa;     /* "scalar", "avx2", "avx512", "avx512-vnni"; NULL: the best this CPU has */
+    size_t threads;  /* 0: one per physical core */
+    const char *isa; /* "scalar", "avx2", "avx512", "avx512-vnni"; NULL: the best this CPU has */
 } senses_engine_params;
 senses_status senses_engine_open(senses_engine **out, const senses_engine_params *p /* NULL: defaults */, senses_error *err);
-void          senses_engine_close(senses_engine *e);
-size_t        senses_engine_threads(const senses_engine *e);
-const char   *senses_engine_isa(const senses_engine *e);
+void senses_engine_close(senses_engine *e);
+size_t senses_engine_threads(const senses_engine *e);
+const char *senses_engine_isa(const senses_engine *e);
 
 /* ---- media ---- */
 typedef struct senses_image senses_image; /* decoded, upright RGB */
@@ -61,14 +61,14 @@ typedef struct {
     size_t max_pixels; /* 0: 100 million */
 } senses_image_params;
 senses_status senses_image_load(senses_image **out, const char *path, const senses_image_params *p, senses_error *err);
-void          senses_image_close(senses_image *img);
-void          senses_image_size(const senses_image *img, size_t *width_px, size_t *height_px);
+void senses_image_close(senses_image *img);
+void senses_image_size(const senses_image *img, size_t *width_px, size_t *height_px);
 
 typedef struct senses_sound senses_sound; /* a whole sound in memory, 16 kHz mono */
 /* max_seconds 0: 3600. Longer sounds are SN_ELIMIT (transcription streams, and has no limit). */
 senses_status senses_sound_load(senses_sound **out, const char *path, double max_seconds, senses_error *err);
-void          senses_sound_close(senses_sound *s);
-double        senses_sound_seconds(const senses_sound *s);
+void senses_sound_close(senses_sound *s);
+double senses_sound_seconds(const senses_sound *s);
 
 /* ---- matrices that come back ---- */
 typedef struct {
@@ -81,12 +81,12 @@ void senses_matrix_free(senses_matrix *m);
 typedef struct senses_encoder senses_encoder;
 typedef enum { SENSES_IMAGE, SENSES_AUDIO } senses_medium_kind;
 typedef enum { SENSES_FIT_DEFAULT, SENSES_FIT_PAD, SENSES_FIT_CROP, SENSES_FIT_STRETCH } senses_image_fit;
-senses_status      senses_encoder_open(senses_encoder **out, senses_engine *e, const char *path, senses_error *err);
-void               senses_encoder_close(senses_encoder *c);
+senses_status senses_encoder_open(senses_encoder **out, senses_engine *e, const char *path, senses_error *err);
+void senses_encoder_close(senses_encoder *c);
 senses_medium_kind senses_encoder_kind(const senses_encoder *c);
-const char        *senses_encoder_family(const senses_encoder *c);
-const char        *senses_encoder_path(const senses_encoder *c);
-size_t             senses_encoder_n_embd(const senses_encoder *c);
+const char *senses_encoder_family(const senses_encoder *c);
+const char *senses_encoder_path(const senses_encoder *c);
+size_t senses_encoder_n_embd(const senses_encoder *c);
 /* What the decoder would see: [tokens, n_embd]. */
 senses_status senses_encode_image(senses_encoder *c, const senses_image *img, senses_image_fit fit, senses_matrix *out, senses_error *err);
 senses_status senses_encode_sound(senses_encoder *c, const senses_sound *s, senses_matrix *out, senses_error *err);
@@ -96,29 +96,30 @@ senses_status senses_encoder_mel(senses_encoder *c, const senses_sound *s, sense
 /* ---- text decoder ---- */
 typedef struct senses_text senses_text;
 senses_status senses_text_open(senses_text **out, senses_engine *e, const char *path, senses_error *err);
-void          senses_text_close(senses_text *t);
-const char   *senses_text_path(const senses_text *t);
-size_t        senses_text_n_embd(const senses_text *t);
-size_t        senses_text_n_vocab(const senses_text *t);
-size_t        senses_text_n_ctx_train(const senses_text *t);
+void senses_text_close(senses_text *t);
+const char *senses_text_path(const senses_text *t);
+size_t senses_text_n_embd(const senses_text *t);
+size_t senses_text_n_vocab(const senses_text *t);
+size_t senses_text_n_ctx_train(const senses_text *t);
 /* Token ids of n bytes. special: spellings of control tokens become those tokens, and bos/eos are added as the file says;
  * otherwise the text is data. *ids is malloc'ed: free(). */
-senses_status senses_tokenize(const senses_text *t, const char *text, size_t n, bool special, int32_t **ids, size_t *n_ids, senses_error *err);
+senses_status senses_tokenize(const senses_text *t, const char *text, size_t n, bool special, int32_t **ids, size_t *n_ids,
+                              senses_error *err);
 /* The bytes of one token, at most cap of them; returns how many there are. */
-size_t        senses_token_text(const senses_text *t, int32_t id, char *buf, size_t cap);
+size_t senses_token_text(const senses_text *t, int32_t id, char *buf, size_t cap);
 
 /* ---- session: one prompt after another on one KV cache ---- */
 typedef struct senses_session senses_session;
 typedef struct {
-    size_t      n_ctx;          /* 0: what the first prompt and its answer need, up to the model's own */
-    float       temperature;    /* 0: greedy */
-    size_t      top_k;          /* 0: off */
-    float       top_p, min_p;   /* 1 and 0: off */
-    float       repeat_penalty; /* 1: off */
-    uint64_t    seed;
-    const char *system;         /* NULL: the template's own default */
-    const char *chat_template;  /* NULL: recognised from the file */
-    bool        raw;            /* no chat template: prompts are used as they are, control tokens parsed */
+    size_t n_ctx;         /* 0: what the first prompt and its answer need, up to the model's own */
+    float temperature;    /* 0: greedy */
+    size_t top_k;         /* 0: off */
+    float top_p, min_p;   /* 1 and 0: off */
+    float repeat_penalty; /* 1: off */
+    uint64_t seed;
+    const char *system;        /* NULL: the template's own default */
+    const char *chat_template; /* NULL: recognised from the file */
+    bool raw;                  /* no chat template: prompts are used as they are, control tokens parsed */
     senses_image_fit fit;
 } senses_session_params;
 void senses_session_defaults(senses_session_params *p);
@@ -128,8 +129,8 @@ void senses_session_defaults(senses_session_params *p);
 typedef struct {
     const senses_image *image;
     const senses_sound *sound;
-    const char         *text;
-    size_t              n_text;
+    const char *text;
+    size_t n_text;
 } senses_medium;
 
 #define SENSES_MEDIA_MARKER "<__media__>" /* in a prompt: here goes the next medium; those without a marker go in front */
@@ -137,7 +138,7 @@ typedef struct {
 /* encoders[n_encoders] (at most one of each kind) must have the decoder's width: refused here, naming both files. */
 senses_status senses_session_open(senses_session **out, senses_text *t, senses_encoder *const *encoders, size_t n_encoders,
                                   const senses_session_params *p, senses_error *err);
-void          senses_session_close(senses_session *s);
+void senses_session_close(senses_session *s);
 /* Takes a user's turn into the context. n_predict: room to keep for the answer. A medium that no encoder takes is SN_EUSAGE.
  * Too long a prompt is SN_ELIMIT, before anything is computed, with the figures. */
 senses_status senses_session_prompt(senses_session *s, const char *prompt, const senses_medium *media, size_t n_media, size_t n_predict,
@@ -150,31 +151,31 @@ typedef bool (*senses_text_fn)(void *user, const char *utf8, size_t n);
 senses_status senses_session_answer(senses_session *s, size_t n_predict, senses_text_fn fn, void *user, int32_t **ids, size_t *n_ids,
                                     senses_error *err);
 /* Forgets the conversation, keeps the models. */
-void          senses_session_clear(senses_session *s);
-size_t        senses_session_n_past(const senses_session *s);
+void senses_session_clear(senses_session *s);
+size_t senses_session_n_past(const senses_session *s);
 /* Logits behind the prompt: [1, n_vocab], or with `all` one row for each of its positions (media positions included). */
 senses_status senses_session_logits(senses_session *s, const char *prompt, const senses_medium *media, size_t n_media, bool all,
                                     senses_matrix *out, senses_error *err);
 /* What the last prompt's media became, one line each ("2048x1536 -> 3x2 tiles + overview = 1152 tokens"); for -v. */
-const char   *senses_session_notes(const senses_session *s);
+const char *senses_session_notes(const senses_session *s);
 
 /* ---- speech ---- */
 typedef struct senses_whisper senses_whisper;
 senses_status senses_whisper_open(senses_whisper **out, senses_engine *e, const char *path, senses_error *err);
-void          senses_whisper_close(senses_whisper *w);
-bool          senses_whisper_multilingual(const senses_whisper *w);
+void senses_whisper_close(senses_whisper *w);
+bool senses_whisper_multilingual(const senses_whisper *w);
 
 typedef struct {
-    const char *language; /* "en", ...; NULL or "auto": detected */
-    bool        translate, word_timestamps, no_context; /* no_context: windows do not see the text before them */
-    float       temperature; /* of the first try */
+    const char *language;                        /* "en", ...; NULL or "auto": detected */
+    bool translate, word_timestamps, no_context; /* no_context: windows do not see the text before them */
+    float temperature;                           /* of the first try */
     const char *prompt;
-    uint64_t    seed;
+    uint64_t seed;
 } senses_transcribe_params;
 typedef struct {
-    double      start_s, end_s;
+    double start_s, end_s;
     const char *text;
-    float       avg_log_prob, no_speech_prob, compression_ratio, temperature;
+    float avg_log_prob, no_speech_prob, compression_ratio, temperature;
 } senses_segment;
 typedef struct {
     void (*segment)(void *user, const senses_segment *s);
@@ -182,8 +183,8 @@ typedef struct {
     void *user;
 } senses_transcribe_callbacks;
 /* Reads the file in windows of 30 s: memory does not grow with its length. */
-senses_status senses_transcribe(senses_whisper *w, const char *path, const senses_transcribe_params *p, const senses_transcribe_callbacks *cb,
-                                const char **language, double *seconds, senses_error *err);
+senses_status senses_transcribe(senses_whisper *w, const char *path, const senses_transcribe_params *p,
+                                const senses_transcribe_callbacks *cb, const char **language, double *seconds, senses_error *err);
 
 /* ---- files ---- */
 /* A description of a model file as lines "key: value"; *text is malloc'ed. json: one JSON object on one line instead. */
@@ -192,7 +193,8 @@ senses_status senses_describe_file(const char *path, bool json, char **text, sen
 senses_status senses_convert(const char *dir, const char *out_path, senses_error *err);
 
 /* ---- measuring: used by `senses bench` ---- */
-senses_status senses_bench_encoder_input(senses_encoder *c, senses_image **img, senses_sound **snd, senses_error *err); /* a synthetic medium */
+senses_status senses_bench_encoder_input(senses_encoder *c, senses_image **img, senses_sound **snd,
+                                         senses_error *err);                                       /* a synthetic medium */
 senses_status senses_bench_prompt(senses_text *t, size_t n, double *seconds, senses_error *err);   /* n tokens at once, cold cache */
 senses_status senses_bench_generate(senses_text *t, size_t n, double *seconds, senses_error *err); /* n tokens one by one */
 senses_status senses_bench_whisper(senses_whisper *w, size_t n_tokens, double *encode_s, double *decode_s, senses_error *err);

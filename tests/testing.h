@@ -13,8 +13,11 @@
 
 /* Runs the cases: all, or those whose names are given; --list prints the names. Returns the exit status for main. */
 int testing_main(const char *group, const struct CMUnitTest *tests, size_t n, int argc, char **argv);
-#define TESTING_MAIN(group, tests) \
-    int main(int argc, char **argv) { return testing_main(group, tests, sizeof(tests) / sizeof(tests)[0], argc, argv); }
+#define TESTING_MAIN(group, tests)                                                                                                         \
+    int main(int argc, char **argv)                                                                                                        \
+    {                                                                                                                                      \
+        return testing_main(group, tests, sizeof(tests) / sizeof(tests)[0], argc, argv);                                                   \
+    }
 
 /* A float32 little-endian C-order .npy; fails the test when it cannot be read. shape has room for 4; free() the result. */
 float *testing_npy(const char *path, size_t *shape, size_t *n_dims);

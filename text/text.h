@@ -13,25 +13,25 @@ typedef int32_t txt_id;
 
 typedef struct { /* a growing list; zero-initialise, free with txt_ids_free */
     txt_id *ids;
-    size_t  n, cap;
+    size_t n, cap;
 } txt_ids;
 void txt_ids_free(txt_ids *l);
 sn_status txt_ids_push(txt_ids *l, txt_id id, sn_err *err);
 
 /* Reads tokenizer.ggml.* : models "llama" (SentencePiece) and "gpt2" (byte-level BPE). Copies what it needs from g. */
 sn_status txt_vocab_open(txt_vocab **out, const sn_gguf *g, sn_err *err);
-void      txt_vocab_close(txt_vocab *v);
-size_t    txt_vocab_n(const txt_vocab *v);
-txt_id    txt_vocab_bos(const txt_vocab *v); /* TXT_NO_ID where the file names none */
-txt_id    txt_vocab_eos(const txt_vocab *v);
-bool      txt_vocab_add_bos(const txt_vocab *v);
-bool      txt_vocab_add_eos(const txt_vocab *v);
+void txt_vocab_close(txt_vocab *v);
+size_t txt_vocab_n(const txt_vocab *v);
+txt_id txt_vocab_bos(const txt_vocab *v); /* TXT_NO_ID where the file names none */
+txt_id txt_vocab_eos(const txt_vocab *v);
+bool txt_vocab_add_bos(const txt_vocab *v);
+bool txt_vocab_add_eos(const txt_vocab *v);
 /* SentencePiece files put a blank in front of a text, so the first piece of an answer begins with one that nobody wrote: drop it. */
-bool      txt_vocab_space_prefix(const txt_vocab *v);
-bool      txt_vocab_is_end(const txt_vocab *v, txt_id id);     /* an end-of-generation token: eos, eot, <|im_end|>, ... */
-bool      txt_vocab_is_control(const txt_vocab *v, txt_id id); /* has no text of its own */
+bool txt_vocab_space_prefix(const txt_vocab *v);
+bool txt_vocab_is_end(const txt_vocab *v, txt_id id);     /* an end-of-generation token: eos, eot, <|im_end|>, ... */
+bool txt_vocab_is_control(const txt_vocab *v, txt_id id); /* has no text of its own */
 /* The token spelled exactly so (control and user-defined tokens included), or TXT_NO_ID. */
-txt_id    txt_vocab_find(const txt_vocab *v, const char *text, size_t n);
+txt_id txt_vocab_find(const txt_vocab *v, const char *text, size_t n);
 
 typedef enum {
     TXT_PLAIN = 0,         /* the text is data: nothing in it becomes a control token */
@@ -50,25 +50,25 @@ size_t txt_piece(const txt_vocab *v, txt_id id, bool special, char *buf, size_t 
 /* ---- chat templates (chat.c) ---- */
 typedef enum { TXT_SYSTEM, TXT_USER, TXT_ASSISTANT } txt_role;
 typedef struct {
-    txt_role    role;
+    txt_role role;
     const char *text; /* data; may hold the media marker */
-    size_t      n;
+    size_t n;
 } txt_message;
-#define TXT_MEDIA_MARK ((char)0xFF) /* in a message: here is a medium (a byte that UTF-8 does not have) */
+#define TXT_MEDIA_MARK ((char)0xFF)                 /* in a message: here is a medium (a byte that UTF-8 does not have) */
 typedef struct txt_chat_template txt_chat_template; /* static, one of a table */
 
 /* The family recognised from the GGUF's own tokenizer.chat_template (or, without one, from its other metadata), or the one
  * called `name` ("chatml", "llama2", "llama3", "vicuna", "mistral-v7", "smolvlm", "zephyr", ...). `name` NULL: recognise. */
-sn_status   txt_chat_template_get(const txt_chat_template **out, const sn_gguf *g, const char *name, sn_err *err);
+sn_status txt_chat_template_get(const txt_chat_template **out, const sn_gguf *g, const char *name, sn_err *err);
 const char *txt_chat_template_name(const txt_chat_template *t);
 typedef struct { /* one stretch of a rendered prompt */
-    char  *text; /* owned by the list */
+    char *text;  /* owned by the list */
     size_t n;
-    bool   framing; /* true: from the template, parse control tokens; false: from a message, plain */
+    bool framing; /* true: from the template, parse control tokens; false: from a message, plain */
 } txt_part;
 typedef struct {
     txt_part *parts;
-    size_t    n, cap;
+    size_t n, cap;
 } txt_parts;
 void txt_parts_free(txt_parts *p);
 /* The whole conversation messages[n] as parts in order; joined, they are what Jinja makes of the template with
@@ -82,32 +82,32 @@ sn_status txt_tokenize_parts(const txt_vocab *v, const txt_part *parts, size_t n
 const char *txt_chat_stop(const txt_chat_template *t);
 
 /* ---- decoder (llama.c, registry in families) ---- */
-typedef struct txt_model   txt_model;   /* immutable, shared by sessions */
+typedef struct txt_model txt_model;     /* immutable, shared by sessions */
 typedef struct txt_session txt_session; /* one KV cache */
 
 typedef struct {
     size_t n_vocab, n_embd, n_layer, n_head, n_head_kv, d_head, n_ff, n_ctx_train;
-    char   arch[32];
+    char arch[32];
 } txt_hparams;
 
 /* Opens a decoder GGUF: architecture "llama" (and what else the family table has). Every key and tensor is checked. */
-sn_status          txt_model_open(txt_model **out, const char *path, sn_compute *c, sn_err *err);
-void               txt_model_close(txt_model *m);
+sn_status txt_model_open(txt_model **out, const char *path, sn_compute *c, sn_err *err);
+void txt_model_close(txt_model *m);
 const txt_hparams *txt_model_hparams(const txt_model *m);
-const txt_vocab   *txt_model_vocab(const txt_model *m);
-const sn_gguf     *txt_model_gguf(const txt_model *m);
-size_t             txt_model_bytes(const txt_model *m); /* memory beside the mapped file */
+const txt_vocab *txt_model_vocab(const txt_model *m);
+const sn_gguf *txt_model_gguf(const txt_model *m);
+size_t txt_model_bytes(const txt_model *m); /* memory beside the mapped file */
 /* Embedding rows of tokens as the decoder reads them: out [n, n_embd]. Ids must be in range. */
 void txt_model_embed(const txt_model *m, const txt_id *ids, size_t n, float *out);
 
 /* A KV cache (F16) for n_ctx positions (more than the model was trained on is the caller's affair). All memory of a run is
  * taken here; SN_ELIMIT, with the figures, when the machine does not have it. */
 sn_status txt_session_open(txt_session **out, txt_model *m, size_t n_ctx, sn_err *err);
-void      txt_session_close(txt_session *s);
-size_t    txt_session_bytes(const txt_model *m, size_t n_ctx); /* what txt_session_open would take */
-size_t    txt_session_n_past(const txt_session *s);
-size_t    txt_session_n_ctx(const txt_session *s);
-void      txt_session_truncate(txt_session *s, size_t n_past); /* forget what lies behind position n_past */
+void txt_session_close(txt_session *s);
+size_t txt_session_bytes(const txt_model *m, size_t n_ctx); /* what txt_session_open would take */
+size_t txt_session_n_past(const txt_session *s);
+size_t txt_session_n_ctx(const txt_session *s);
+void txt_session_truncate(txt_session *s, size_t n_past); /* forget what lies behind position n_past */
 /* Appends n positions given as token ids, or as embedding rows [n, n_embd]; any n: cut into blocks inside.
  * `logits` NULL, or [n_vocab] for the last position, or with `all` [n, n_vocab]. SN_ELIMIT when the context is full
  * (nothing evaluated then); SN_ECANCELLED when the session's cancel function answers true between blocks (n_past is as before
@@ -118,33 +118,33 @@ sn_status txt_session_eval_embd(txt_session *s, const float *rows, size_t n, flo
  * let the rows of a medium see one another in both directions, some place a picture's rows by where they lie in it. */
 typedef struct {
     size_t n;            /* rows */
-    bool   medium;       /* the rows of one tile or one sound; else text */
+    bool medium;         /* the rows of one tile or one sound; else text */
     size_t map_w, map_h; /* of a tile: its rows lie in a map of map_w x map_h = n, row by row; 0: in a line */
 } txt_run;
 /* txt_session_eval_embd of rows [sum of n, n_embd] of which is known what they are. SN_EUSAGE for a map that does not hold n. */
 sn_status txt_session_eval_runs(txt_session *s, const float *rows, const txt_run *runs, size_t n_runs, float *logits, bool all,
-                                 sn_err *err);
+                                sn_err *err);
 /* Asked before each block of an eval; true stops it. fn NULL: never. */
-void      txt_session_set_cancel(txt_session *s, bool (*fn)(void *user), void *user);
+void txt_session_set_cancel(txt_session *s, bool (*fn)(void *user), void *user);
 
 /* ---- sampler (sampler.c) ----
  * The order is llama.cpp's: repeat penalty, top-k, top-p, min-p, temperature. So top-p and min-p look at the probabilities
  * before the temperature flattens or sharpens them. */
 typedef struct {
-    float    temperature;    /* 0: greedy (the lowest id wins a tie) */
-    size_t   top_k;          /* 0: off */
-    float    top_p, min_p;   /* 1 and 0: off */
-    float    repeat_penalty; /* 1: off (Keskar et al. 2019) */
-    size_t   repeat_last;    /* tokens looked back; 0: off */
-    uint64_t seed;           /* same seed and logits: same tokens, on every machine */
+    float temperature;    /* 0: greedy (the lowest id wins a tie) */
+    size_t top_k;         /* 0: off */
+    float top_p, min_p;   /* 1 and 0: off */
+    float repeat_penalty; /* 1: off (Keskar et al. 2019) */
+    size_t repeat_last;   /* tokens looked back; 0: off */
+    uint64_t seed;        /* same seed and logits: same tokens, on every machine */
 } txt_sampling;
 typedef struct txt_sampler txt_sampler;
 /* SN_EUSAGE, naming the option, for a value outside its range. n_vocab >= 1. */
 sn_status txt_sampler_open(txt_sampler **out, const txt_sampling *p, size_t n_vocab, sn_err *err);
-void      txt_sampler_close(txt_sampler *s);
+void txt_sampler_close(txt_sampler *s);
 /* Always a token of the list, whatever the logits hold (NaN and infinities included). logits are scratch afterwards. */
-txt_id    txt_sampler_next(txt_sampler *s, float *logits);
-void      txt_sampler_accept(txt_sampler *s, txt_id id); /* the repeat penalty looks back on it; id must be in range */
-void      txt_sampler_reset(txt_sampler *s);             /* as opened: forgets the tokens, starts the seed again */
+txt_id txt_sampler_next(txt_sampler *s, float *logits);
+void txt_sampler_accept(txt_sampler *s, txt_id id); /* the repeat penalty looks back on it; id must be in range */
+void txt_sampler_reset(txt_sampler *s);             /* as opened: forgets the tokens, starts the seed again */
 
 #endif

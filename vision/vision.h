@@ -38,8 +38,8 @@ size_t vis_model_bytes(const vis_model *m);
 /* What a picture becomes: tiles in the order they enter the prompt, each with the marker text in front of its rows, and text
  * behind the last. Marker text is framing: control tokens in it are parsed. */
 typedef struct {
-    char *before; /* "" for none */
-    size_t n_tok; /* rows of this tile */
+    char *before;        /* "" for none */
+    size_t n_tok;        /* rows of this tile */
     size_t map_w, map_h; /* its rows lie in a map of the picture, row by row, and decoders may place them by it; 0: they do not */
 } vis_tile;
 typedef struct {
