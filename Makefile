@@ -11,7 +11,7 @@ export SENSES_HOME ?= $(or $(XDG_DATA_HOME),$(HOME)/.local/share)/senses
 
 STD     := -std=c11 -D_GNU_SOURCE
 WARN    := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Werror
-PKGS    := sndfile libavformat libavcodec libavutil libswresample libswscale openblas libpcre2-8 libcjson zlib
+PKGS    := sndfile libavformat libavcodec libavutil libswresample libswscale libpcre2-8 libcjson zlib
 PKG_C   := $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
 PKG_L   := $(shell pkg-config --libs $(PKGS) 2>/dev/null)
 ALL_C    = $(STD) $(WARN) -Iinclude -fPIC -pthread -MMD -MP $(PKG_C) $(CFLAGS) $(EXTRA_C)
@@ -58,7 +58,7 @@ $(BUILD)/%.o: %.c
 
 # ---- set-up ----
 DEBS := build-essential pkg-config libsndfile1-dev libavformat-dev libavcodec-dev libavutil-dev libswresample-dev \
-        libswscale-dev libopenblas-dev libpcre2-dev libcjson-dev zlib1g-dev libstb-dev libcmocka-dev python3 python3-pip python3-venv
+        libswscale-dev libpcre2-dev libcjson-dev zlib1g-dev libstb-dev libcmocka-dev python3 python3-pip python3-venv
 
 # Installs what is missing; says what it would run when it may not.
 deps:
