@@ -12,21 +12,10 @@
 typedef struct sn_gguf sn_gguf;
 
 /* The ids of the file format. */
-/* clang-format off: a table */
+/* clang-format off */
 typedef enum {
-    SN_KV_U8 = 0,
-    SN_KV_I8,
-    SN_KV_U16,
-    SN_KV_I16,
-    SN_KV_U32,
-    SN_KV_I32,
-    SN_KV_F32,
-    SN_KV_BOOL,
-    SN_KV_STRING,
-    SN_KV_ARRAY,
-    SN_KV_U64,
-    SN_KV_I64,
-    SN_KV_F64
+    SN_KV_U8 = 0, SN_KV_I8, SN_KV_U16, SN_KV_I16, SN_KV_U32, SN_KV_I32, SN_KV_F32, SN_KV_BOOL,
+    SN_KV_STRING, SN_KV_ARRAY, SN_KV_U64, SN_KV_I64, SN_KV_F64
 } sn_kv_type;
 /* clang-format on */
 

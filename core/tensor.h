@@ -5,41 +5,13 @@
 #include "error.h"
 
 /* The ids of ggml, as they stand in GGUF files. */
-/* clang-format off: a table, not a list of thirty lines */
+/* clang-format off */
 typedef enum {
-    SN_F32 = 0,
-    SN_F16 = 1,
-    SN_Q4_0 = 2,
-    SN_Q4_1 = 3,
-    SN_Q5_0 = 6,
-    SN_Q5_1 = 7,
-    SN_Q8_0 = 8,
-    SN_Q8_1 = 9,
-    SN_Q2_K = 10,
-    SN_Q3_K = 11,
-    SN_Q4_K = 12,
-    SN_Q5_K = 13,
-    SN_Q6_K = 14,
-    SN_Q8_K = 15,
-    SN_IQ2_XXS = 16,
-    SN_IQ2_XS = 17,
-    SN_IQ3_XXS = 18,
-    SN_IQ1_S = 19,
-    SN_IQ4_NL = 20,
-    SN_IQ3_S = 21,
-    SN_IQ2_S = 22,
-    SN_IQ4_XS = 23,
-    SN_I8 = 24,
-    SN_I16 = 25,
-    SN_I32 = 26,
-    SN_I64 = 27,
-    SN_F64 = 28,
-    SN_IQ1_M = 29,
-    SN_BF16 = 30,
-    SN_TQ1_0 = 34,
-    SN_TQ2_0 = 35,
-    SN_MXFP4 = 39,
-    SN_TYPE_MAX = 64
+    SN_F32 = 0, SN_F16 = 1, SN_Q4_0 = 2, SN_Q4_1 = 3, SN_Q5_0 = 6, SN_Q5_1 = 7, SN_Q8_0 = 8, SN_Q8_1 = 9,
+    SN_Q2_K = 10, SN_Q3_K = 11, SN_Q4_K = 12, SN_Q5_K = 13, SN_Q6_K = 14, SN_Q8_K = 15,
+    SN_IQ2_XXS = 16, SN_IQ2_XS = 17, SN_IQ3_XXS = 18, SN_IQ1_S = 19, SN_IQ4_NL = 20, SN_IQ3_S = 21, SN_IQ2_S = 22, SN_IQ4_XS = 23,
+    SN_I8 = 24, SN_I16 = 25, SN_I32 = 26, SN_I64 = 27, SN_F64 = 28, SN_IQ1_M = 29, SN_BF16 = 30, SN_TQ1_0 = 34, SN_TQ2_0 = 35,
+    SN_MXFP4 = 39, SN_TYPE_MAX = 64
 } sn_type;
 /* clang-format on */
 
