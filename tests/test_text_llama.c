@@ -109,7 +109,8 @@ static void make_ids(txt_id *ids, size_t n, size_t n_vocab)
     }
 }
 
-static const char *const families[] = {"llama3", "smollm", "linear", "qwen2", "granite", "smollm3", "mistral3"};
+static const char *const families[] = {"llama3",  "smollm",   "linear", "qwen2",   "granite",
+                                       "smollm3", "mistral3", "gemma3", "qwen2vl", "qwen3"};
 
 /* The bound is 1e-3; what is asked here is what float32 with keys and values in float16 reaches. A wrong epsilon, scale or rotation
  * gives 1e-4 and more. */
@@ -240,6 +241,58 @@ static void embedding_rows_equal_ids(void **state)
         free(all);
         free(again);
         free(rows);
+        rig_close(&r);
+    }
+}
+
+/* What llama_<name>_runs.npy says of the rows beside it. */
+static size_t golden_runs(const char *name, txt_run *runs)
+{
+    size_t shape[4];
+    float *r = golden(name, "runs", shape); /* [n, 4] */
+    for (size_t i = 0; i < shape[0]; i++)
+        runs[i] = (txt_run){(size_t)r[i * 4], r[i * 4 + 1] > 0, (size_t)r[i * 4 + 2], (size_t)r[i * 4 + 3]};
+    free(r);
+    return shape[0];
+}
+
+/* Gemma 3: media that see both ways, across local layers and longer than a block of the session. Qwen2-VL: positions in a map, and
+ * text behind it. In one call, and in calls of a run each behind a cut that fell into a picture. */
+static void rows_with_media_equal_transformers(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"gemma3", "qwen2vl"};
+    for (size_t f = 0; f < 4; f++) {
+        const char *name = names[f / 2];
+        rig r = golden_rig(name, SN_ISA_BEST, 2);
+        txt_run runs[16];
+        size_t shape[4], wshape[4], at = 0;
+        const size_t n_runs = golden_runs(name, runs);
+        float *rows = golden(name, "rows", shape), *want = golden(name, "runs_logits", wshape), *got = floats(shape[0] * r.n_vocab);
+        sn_err err = {0};
+        if (f % 2 == 0) {
+            if (txt_session_eval_runs(r.session, rows, runs, n_runs, got, true, &err) != SN_OK) fail_msg("%s", err.msg);
+        } else {
+            assert_int_equal(txt_session_eval_runs(r.session, rows, runs, 3, NULL, false, &err), SN_OK);
+            txt_session_truncate(r.session, runs[0].n + 5);
+            txt_session_truncate(r.session, runs[0].n);
+            at = runs[0].n;
+            for (size_t i = 0; i<n_runs; at += i> 0 ? runs[i].n : 0, i++) {
+                const sn_status st =
+                    i == 0 ? SN_OK : txt_session_eval_runs(r.session, rows + at * r.n_embd, runs + i, 1, got + at * r.n_vocab, true, &err);
+                if (st != SN_OK) fail_msg("%s", err.msg);
+            }
+        }
+        for (size_t i = 0; i < wshape[0]; i++) { /* each fifth */
+            if (f % 2 == 1 && i * 5 < runs[0].n) continue;
+            const double kl = divergence(want + i * r.n_vocab, got + i * 5 * r.n_vocab, r.n_vocab);
+            if (!(kl < 1e-5)) fail_msg("%s, row %zu, way %zu: KL %g", name, i * 5, f % 2, kl);
+        }
+        runs[1].map_w++;
+        assert_int_equal(txt_session_eval_runs(r.session, rows, runs, 2, NULL, false, &err), SN_EUSAGE);
+        free(rows);
+        free(want);
+        free(got);
         rig_close(&r);
     }
 }
@@ -445,6 +498,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(pieces_of_any_size_equal_the_whole),
         cmocka_unit_test(last_logits_equal_the_last_of_all),
         cmocka_unit_test(embedding_rows_equal_ids),
+        cmocka_unit_test(rows_with_media_equal_transformers),
         cmocka_unit_test(truncation_forgets),
         cmocka_unit_test(logits_do_not_depend_on_the_threads),
         cmocka_unit_test(two_sessions_of_one_model_are_apart),

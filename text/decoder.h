@@ -40,7 +40,7 @@ typedef struct {
 } txt_family;
 
 extern const txt_family txt_family_llama, txt_family_mistral3, txt_family_qwen2, txt_family_granite, txt_family_smollm3, txt_family_gemma3,
-    txt_family_qwen2vl;
+    txt_family_qwen2vl, txt_family_qwen3;
 
 typedef struct {
     sn_norm attn_norm;                     /* [n_embd]; HF input_layernorm */

@@ -8,7 +8,7 @@
 #include <string.h>
 
 static const txt_family *const families[] = {&txt_family_llama,   &txt_family_mistral3, &txt_family_qwen2,   &txt_family_granite,
-                                             &txt_family_smollm3, &txt_family_gemma3,   &txt_family_qwen2vl};
+                                             &txt_family_smollm3, &txt_family_gemma3,   &txt_family_qwen2vl, &txt_family_qwen3};
 
 /* Limits far above any model known, and low enough that no product of three of them overflows. */
 enum { MAX_LAYERS = 1024, MAX_EMBD = 1 << 17, MAX_FF = 1 << 20, MAX_HEADS = 1 << 12, MAX_VOCAB = 1 << 24, MAX_CTX = 1 << 30 };

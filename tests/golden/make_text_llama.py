@@ -1,6 +1,6 @@
 """References of tests/test_text_llama.c, written to tests/golden/text/llama_*.
 
-    python3 make_text_llama.py families                      # tiny random models of every family, with logits
+    python3 make_text_llama.py families [NAME ...]           # tiny random models of every family, with logits
     python3 make_text_llama.py prompts | llama_greedy MODEL.gguf 32 > GREEDY.json
     python3 make_text_llama.py smollm2 MODEL.gguf GREEDY.json  # SmolLM2-135M-Instruct Q4_1, dequantised to float32
     python3 make_text_llama.py fixtures DIR                  # DIR/text_llama3, DIR/text_smollm: text.gguf and text.npz
@@ -16,12 +16,13 @@ import json
 import shutil
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import gguf
 import numpy as np
 import torch
 import transformers
-from transformers import AutoConfig, AutoModelForCausalLM
+from transformers import AutoConfig, AutoModel, AutoModelForCausalLM
 
 OUT = Path(__file__).resolve().parent / "text"
 
@@ -50,7 +51,7 @@ NAMES = {  # GGUF -> HF
     "token_embd.weight": "model.embed_tokens.weight", "output.weight": "lm_head.weight", "output_norm.weight": "model.norm.weight",
     "attn_norm": "input_layernorm", "ffn_norm": "post_attention_layernorm", "attn_q": "self_attn.q_proj", "attn_k": "self_attn.k_proj",
     "attn_v": "self_attn.v_proj", "attn_output": "self_attn.o_proj", "ffn_gate": "mlp.gate_proj", "ffn_up": "mlp.up_proj",
-    "ffn_down": "mlp.down_proj"}
+    "ffn_down": "mlp.down_proj", "attn_q_norm": "self_attn.q_norm", "attn_k_norm": "self_attn.k_norm"}
 
 
 def hf_name(name):
@@ -71,7 +72,17 @@ FAMILIES = {
                 {"embedding_scale": 2.0, "residual_scale": 0.22, "attention.scale": 0.02, "logit_scale": 0.5}),
     "smollm3": ("smollm3", "smollm3", True, dict(num_hidden_layers=4, tie_word_embeddings=True, rope_parameters=dict(rope_type="default", rope_theta=5e4)), {}),
     "mistral3": ("mistral", "mistral3", True, dict(head_dim=24, sliding_window=None), {}),
+    "gemma3": ("gemma3_text", "gemma3", False, dict(
+        num_hidden_layers=7, head_dim=16, query_pre_attn_scalar=16, sliding_window=8, attn_implementation="eager", rope_parameters=dict(
+            full_attention=dict(rope_type="linear", factor=4.0, rope_theta=1e6), sliding_attention=dict(rope_type="default", rope_theta=5e3))),
+        {"rope.scaling.type": "linear", "rope.scaling.factor": 4.0, "rope.freq_base_swa": 5e3, "attention.sliding_window": 8}),
+    "qwen2vl": ("qwen2_vl_text", "qwen2vl", False, dict(
+        hidden_size=64, rope_parameters=dict(rope_type="default", rope_theta=1e4, mrope_section=[2, 3, 3])), {"rope.dimension_sections": [2, 3, 3, 0]}),
+    "qwen3": ("qwen3", "qwen3", False, dict(head_dim=16, rope_parameters=dict(rope_type="default", rope_theta=1e6)), {}),
 }
+GEMMA_NAMES = {"post_attention_norm": "post_attention_layernorm", "ffn_norm": "pre_feedforward_layernorm", "post_ffw_norm": "post_feedforward_layernorm"}
+# A sequence with media: rows, medium or text, the map that a medium's rows lie in.
+RUNS = [(10, 0, 0, 0), (12, 1, 4, 3), (9, 0, 0, 0), (10, 1, 2, 5), (6, 0, 0, 0), (300, 1, 20, 15), (4, 0, 0, 0)]
 
 
 def tokens(w, n):
@@ -86,14 +97,58 @@ def tokens(w, n):
     w.add_eos_token_id(2)
 
 
+class Headed(torch.nn.Module):
+    """A decoder that transformers has no causal model of its own for."""
+
+    def __init__(self, cfg):
+        super().__init__()
+        self.model = AutoModel.from_config(cfg, dtype=torch.float32)
+        self.lm_head = torch.nn.Linear(cfg.hidden_size, cfg.vocab_size, bias=False)
+
+    def forward(self, ids=None, **args):
+        return SimpleNamespace(logits=self.lm_head(self.model(ids, **args).last_hidden_state))
+
+
+def media(name, model, cfg, seed):
+    """Logits behind each fifth row of a sequence with media."""
+    n = sum(r[0] for r in RUNS)
+    torch.manual_seed(seed)
+    with torch.no_grad():
+        rows = model.model.embed_tokens(torch.randint(3, cfg.vocab_size, (1, n)))
+        block, pos, at, place = torch.full((n,), -1), torch.zeros(3, 1, n, dtype=torch.long), 0, 0
+        for i, (m, medium, w, h) in enumerate(RUNS):
+            if medium:
+                rows[0, at:at + m] = torch.randn(m, cfg.hidden_size).half().float()
+                block[at:at + m] = i
+                j = torch.arange(m)
+                pos[:, 0, at:at + m] = place + torch.stack([0 * j, j // w, j % w])
+                place += max(w, h)
+            else:
+                pos[:, 0, at:at + m] = place + torch.arange(m)
+                place += m
+            at += m
+        if name == "gemma3":
+            q, k = torch.arange(n)[:, None], torch.arange(n)[None, :]
+            seen = (k <= q) | ((block[:, None] == block[None, :]) & (block[:, None] >= 0))
+            mask = lambda m: torch.where(m, 0.0, float("-inf"))[None, None]
+            args = dict(attention_mask=dict(full_attention=mask(seen), sliding_attention=mask(seen & (k > q - cfg.sliding_window))))
+        else:
+            args = dict(position_ids=pos)
+        logits = model(inputs_embeds=rows, **args).logits[0, ::5].numpy()
+    save(f"{name}_rows", rows[0].numpy())
+    save(f"{name}_runs", RUNS)
+    save(f"{name}_runs_logits", logits)
+
+
 def family(name, seed):
     kind, arch, interleaved, config, keys = FAMILIES[name]
     torch.manual_seed(seed)
     cfg = AutoConfig.for_model(kind, **{**TINY, **config})
-    model = AutoModelForCausalLM.from_config(cfg, dtype=torch.float32).eval()
+    headed = kind == "qwen2_vl_text"
+    model = (Headed(cfg) if headed else AutoModelForCausalLM.from_config(cfg, dtype=torch.float32)).eval()
     with torch.no_grad():
         for key, p in model.named_parameters():  # larger than an initialisation, so that attention is not uniform; exact in float16
-            p.copy_((1 + 0.2 * torch.randn_like(p) if "norm" in key else (0.5 if key.endswith("bias") else 0.2) * torch.randn_like(p)).half().float())
+            p.copy_(((arch != "gemma3") + 0.2 * torch.randn_like(p) if "norm" in key else (0.5 if key.endswith("bias") else 0.2) * torch.randn_like(p)).half().float())
     d_head = getattr(cfg, "head_dim", None) or cfg.hidden_size // cfg.num_attention_heads
     path = OUT / f"llama_{name}.gguf"
     w = gguf.GGUFWriter(path, arch)
@@ -104,18 +159,19 @@ def family(name, seed):
     w.add_head_count(cfg.num_attention_heads)
     w.add_head_count_kv(cfg.num_key_value_heads)
     w.add_layer_norm_rms_eps(cfg.rms_norm_eps)
-    w.add_rope_freq_base(cfg.rope_parameters["rope_theta"])
+    w.add_rope_freq_base(cfg.rope_parameters.get("full_attention", cfg.rope_parameters)["rope_theta"])
     w.add_vocab_size(cfg.vocab_size)
     if d_head * cfg.num_attention_heads != cfg.hidden_size:
         w.add_key_length(d_head)
         w.add_value_length(d_head)
     for k, v in keys.items():
-        w.add_string(f"{arch}.{k}", v) if isinstance(v, str) else w.add_float32(f"{arch}.{k}", v)
+        add = {str: w.add_string, float: w.add_float32, int: w.add_uint32, list: w.add_array}[type(v)]
+        add(f"{arch}.{k}", v)
     tokens(w, cfg.vocab_size)
     state = {k: v.numpy() for k, v in model.state_dict().items()}
-    back = {v: k for k, v in NAMES.items()}
+    back = {v: k for k, v in {**NAMES, **(GEMMA_NAMES if arch == "gemma3" else {})}.items()}
     for key, v in state.items():
-        if key == "lm_head.weight" and cfg.tie_word_embeddings:
+        if key == "lm_head.weight" and getattr(cfg, "tie_word_embeddings", False):
             continue
         if key in back:
             gg = back[key]
@@ -123,6 +179,8 @@ def family(name, seed):
             _, _, il, rest = key.split(".", 3)
             part, kind_ = rest.rsplit(".", 1)
             gg = f"blk.{il}.{back[part]}.{kind_}"
+        if arch == "gemma3" and "norm" in key:
+            v = v + 1  # transformers adds it at run time
         if interleaved and (".attn_q." in gg or ".attn_k." in gg):
             v = permute(v, cfg.num_attention_heads if ".attn_q." in gg else cfg.num_key_value_heads)
         w.add_tensor(gg, v.astype(np.float16) if v.ndim > 1 else v)
@@ -136,6 +194,8 @@ def family(name, seed):
         logits = model(torch.tensor(ids)).logits[:, -1].numpy()
     save(f"{name}_ids", ids)
     save(f"{name}_logits", logits)
+    if arch in ("gemma3", "qwen2vl"):
+        media(name, model, cfg, seed)
     print(name, path.stat().st_size, "bytes; logits' sd", logits.std())
 
 
@@ -198,6 +258,7 @@ if __name__ == "__main__":
         sys.stdout.buffer.write(b"".join(p.encode() + b"\0" for p in PROMPTS))
     elif what == "families":
         for i, n in enumerate(FAMILIES):
-            family(n, 100 + i)
+            if not args or n in args:
+                family(n, 100 + i)
     else:
         {"smollm2": smollm2, "fixtures": fixtures}[what](*args)
