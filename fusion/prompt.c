@@ -23,7 +23,7 @@ static sn_status text_push(fus_text *t, const char *p, size_t n, sn_err *err)
 sn_status fus_text_append(fus_text *t, const char *p, size_t n, sn_err *err)
 {
     while (n > 0) {
-        const char *mark = memchr(p, TXT_MEDIA_MARK, n);
+        const char *mark = memchr(p, (unsigned char)TXT_MEDIA_MARK, n);
         size_t run = mark ? (size_t)(mark - p) : n;
         sn_status st = text_push(t, p, run, err);
         if (st == SN_OK && mark) st = text_push(t, "\xEF\xBF\xBD", 3, err);
@@ -134,7 +134,7 @@ sn_status fus_prompt_build(fus_prompt *out, const txt_vocab *v, const txt_part *
     for (size_t i = 0; i < n_parts && st == SN_OK; i++) {
         const char *text = parts[i].text, *end = text + parts[i].n;
         while (text < end && st == SN_OK) {
-            const char *mark = memchr(text, TXT_MEDIA_MARK, (size_t)(end - text));
+            const char *mark = memchr(text, (unsigned char)TXT_MEDIA_MARK, (size_t)(end - text));
             size_t run = (size_t)((mark ? mark : end) - text);
             st = stretch_push(&s, text, run, parts[i].framing);
             if (st == SN_OK && mark && used < n_media) st = push_medium(&s, &media[used], used);
