@@ -66,7 +66,7 @@ static sn_status read_gguf(aud_whisper_file *f, sn_err *err)
     f->hp.n_vocab = words->n;
     st = read_gguf_numbers(f, &eot, err);
     if (st == SN_OK) st = read_gguf_heads(f, err);
-    aud_special special;
+    aud_special special = {0};
     if (st == SN_OK) st = aud_special_init(&special, f->hp.n_vocab, eot, err);
     for (size_t i = 0; st == SN_OK && i < eot; i++) st = aud_vocab_add_printable(&f->vocab, words->strings[i].p, words->strings[i].n, err);
     return st == SN_OK ? aud_vocab_finish(&f->vocab, &special, f->hp.n_vocab, err) : st;
