@@ -31,7 +31,7 @@ OWN_H   := $(wildcard include/*.h) $(foreach r,$(ROOMS) tools tests,$(wildcard $
 all: libs-present senses $(BUILD)/libsenses.so
 
 libs-present:
-	@pkg-config --exists $(PKGS) && [ -e /usr/include/stb/stb_image.h ] || { \
+	@pkg-config --exists $(PKGS) 2>/dev/null && [ -e /usr/include/stb/stb_image.h ] || { \
 	  echo "make: libraries are missing; this brings them: make deps" >&2; exit 1; }
 
 senses: $(TOOL_OBJ) $(BUILD)/libsenses.a
@@ -83,6 +83,7 @@ models-test: models
 
 # A second make, so that what deps installs is seen by it.
 demo: deps
+	@[ -e senses ] || echo "building ./senses" >&2
 	@$(MAKE) --no-print-directory -j$$(nproc) senses >/dev/null
 	@$(MAKE) --no-print-directory models
 	@tools/demo.sh
@@ -121,10 +122,12 @@ $(BUILD)/senses: $(TOOL_OBJ) $(BUILD)/libsenses.a
 	$(CC) $(CFLAGS) -o $@ $(TOOL_OBJ) $(BUILD)/libsenses.a $(LIBS)
 
 lint: house
+	@for tool in clang-format cppcheck; do command -v $$tool >/dev/null || { \
+	  echo "make: $$tool is missing; as root, run: apt-get install $$tool" >&2; exit 1; }; done
 	@clang-format --dry-run --Werror $(OWN_C) $(OWN_H)
 	@cppcheck --quiet --std=c11 --error-exitcode=1 --inline-suppr --enable=warning,performance,portability \
-	  --suppressions-list=tests/cppcheck.txt -Iinclude $(LIB_SRC) $(TOOL_SRC)
-	@$(MAKE) --no-print-directory -j$$(nproc) BUILD=build/lint all tests-built >/dev/null
+	  --suppressions-list=tests/cppcheck.txt -D_GNU_SOURCE -Iinclude $(LIB_SRC) $(TOOL_SRC)
+	@$(MAKE) --no-print-directory -j$$(nproc) BUILD=build/lint build/lint/senses build/lint/libsenses.so tests-built >/dev/null
 	@echo "lint: clean"
 
 bench: deps

@@ -40,7 +40,7 @@ complain "print or exit outside tools/ and tests/:" \
     "$(sources core vision audio text fusion | xargs -r grep -n -E '\b(exit|abort|printf|puts|perror|putchar)\(|\bfprintf\((stderr|stdout)' || true)"
 complain "getenv outside tools/:" "$(sources core vision audio text fusion | xargs -r grep -n '\bgetenv(' || true)"
 
-for header in stb/stb_image.h sndfile.h cblas.h; do
+for header in stb/stb_image.h sndfile.h; do
     n=$(sources core vision audio text fusion tools | xargs -r grep -l -E "^#include <$header>" | wc -l)
     [ "$n" -gt 1 ] && complain "<$header> is included by more than one file:" \
         "$(sources core vision audio text fusion tools | xargs -r grep -l -E "^#include <$header>")"
