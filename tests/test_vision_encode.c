@@ -1,4 +1,5 @@
-/* The families against transformers, from the file to the decoder's rows; tests/golden/make_vision_models.py made the references. */
+/* The families against transformers, from the file to the decoder's rows; tests/golden/make_vision_models.py and
+ * make_vision_gemma_qwen.py made the references. */
 #include "../core/mem.h"
 #include "../vision/family.h"
 #include "testing.h"
@@ -153,6 +154,50 @@ static void internvl_equals_transformers(void **state)
     check_case("internvl", "landscape", VIS_FIT_DEFAULT);
 }
 
+static void gemma3_equals_transformers(void **state)
+{
+    (void)state;
+    check_case("gemma3", "landscape", VIS_FIT_DEFAULT);
+}
+
+static void qwen2vl_and_qwen25vl_equal_transformers(void **state)
+{
+    (void)state;
+    check_case("qwen2vl", "landscape", VIS_FIT_DEFAULT); /* 26 x 17 rows: no multiple of a window */
+    check_case("qwen25vl", "landscape", VIS_FIT_DEFAULT);
+}
+
+static void qwen_sizes_equal_transformers(void **state)
+{
+    size_t shape[4], n_dims;
+    float *sizes = testing_npy(DIR "qwen_sizes.npy", shape, &n_dims);
+    vis_image img;
+    vis_prepared p;
+    run r;
+
+    (void)state;
+    run_open(&r, DIR "qwen2vl.gguf", SN_ISA_BEST, 1);
+    for (size_t i = 0; i < shape[0]; i++) {
+        const float *s = sizes + 4 * i; /* w, h, and what they become */
+        assert_int_equal(vis_image_new(&img, (size_t)s[0], (size_t)s[1], NULL), SN_OK);
+        memset(img.rgb, 0, img.w * img.h * 3);
+        assert_int_equal(vis_model_prepare(r.model, &img, VIS_FIT_DEFAULT, &p, NULL), SN_OK);
+        if (p.tile_w[0] != (size_t)s[2] || p.tile_h[0] != (size_t)s[3])
+            fail_msg("%zux%zu: %zux%zu, want %gx%g", img.w, img.h, p.tile_w[0], p.tile_h[0], s[2], s[3]);
+        assert_int_equal(p.tiles[0].map_w, p.tile_w[0] / 28);
+        assert_int_equal(p.tiles[0].map_h, p.tile_h[0] / 28);
+        assert_int_equal(p.n_tok, p.tiles[0].map_w * p.tiles[0].map_h);
+        vis_prepared_free(&p);
+        vis_image_free(&img);
+    }
+    assert_int_equal(vis_image_new(&img, 201, 1, NULL), SN_OK);
+    memset(img.rgb, 0, 201 * 3);
+    assert_int_equal(vis_model_prepare(r.model, &img, VIS_FIT_DEFAULT, &p, NULL), SN_EUNSUPPORTED);
+    vis_image_free(&img);
+    free(sizes);
+    run_close(&r);
+}
+
 static void internvl_grids_equal_transformers(void **state)
 {
     size_t shape[4], n_dims;
@@ -208,14 +253,26 @@ static void markers_stand_where_the_processor_puts_them(void **state)
     assert_string_equal(r.prepared.tiles[0].before, "<img>");
     assert_string_equal(r.prepared.after, "</img>");
     run_close(&r);
+    run_open(&r, DIR "gemma3.gguf", SN_ISA_BEST, 1);
+    run_picture(&r, DIR "small.png", VIS_FIT_STRETCH);
+    assert_int_equal(r.prepared.n_tok, 16);
+    assert_string_equal(r.prepared.tiles[0].before, "\n\n<start_of_image>");
+    assert_string_equal(r.prepared.after, "<end_of_image>\n\n");
+    run_close(&r);
+    run_open(&r, DIR "qwen25vl.gguf", SN_ISA_BEST, 1);
+    run_picture(&r, DIR "small.png", VIS_FIT_DEFAULT);
+    assert_string_equal(r.prepared.tiles[0].before, "<|vision_start|>");
+    assert_string_equal(r.prepared.after, "<|vision_end|>");
+    run_close(&r);
 }
 
 static void every_instruction_set_and_thread_count_agrees(void **state)
 {
-    static const char *const models[] = {DIR "llava15.gguf", DIR "internvl.gguf", DIR "pixtral.gguf"};
+    static const char *const models[] = {DIR "llava15.gguf", DIR "internvl.gguf", DIR "pixtral.gguf", DIR "gemma3.gguf",
+                                         DIR "qwen25vl.gguf"};
 
     (void)state;
-    for (size_t m = 0; m < 3; m++) {
+    for (size_t m = 0; m < sizeof models / sizeof *models; m++) {
         run a, b;
         run_open(&a, models[m], SN_ISA_SCALAR, 1);
         run_picture(&a, DIR "small.png", VIS_FIT_DEFAULT);
@@ -301,6 +358,9 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(pixtral_equals_transformers),
     cmocka_unit_test(internvl_equals_transformers),
     cmocka_unit_test(internvl_grids_equal_transformers),
+    cmocka_unit_test(gemma3_equals_transformers),
+    cmocka_unit_test(qwen2vl_and_qwen25vl_equal_transformers),
+    cmocka_unit_test(qwen_sizes_equal_transformers),
     cmocka_unit_test(markers_stand_where_the_processor_puts_them),
     cmocka_unit_test(every_instruction_set_and_thread_count_agrees),
     cmocka_unit_test(extreme_pictures_are_encoded),
