@@ -122,7 +122,8 @@ static void accepted(sn_compute *c, const char *name, change what)
 static void copies_without_a_change_open(void **state)
 {
     (void)state;
-    static const char *const names[] = {"llama3", "smollm", "linear", "qwen2", "granite", "smollm3", "mistral3"};
+    static const char *const names[] = {"llama3",  "smollm",   "linear", "qwen2",   "granite",
+                                        "smollm3", "mistral3", "gemma3", "qwen2vl", "qwen3"};
     sn_compute *c = compute();
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) accepted(c, names[i], (change){0});
     sn_compute_close(c);
@@ -200,13 +201,13 @@ static void sizes_that_disagree_are_refused(void **state)
     sn_compute_close(c);
 }
 
-/* Everything in a file of two families with all optional parts, one tensor at a time. */
+/* Everything in a file of three families with all optional parts, one tensor at a time. */
 static void tensors_missing_or_misshapen_are_refused(void **state)
 {
     (void)state;
-    static const char *const names[] = {"llama3", "qwen2"};
+    static const char *const names[] = {"llama3", "qwen2", "gemma3"};
     sn_compute *c = compute();
-    for (size_t f = 0; f < 2; f++) {
+    for (size_t f = 0; f < sizeof names / sizeof *names; f++) {
         char path[256];
         sn_gguf *g = NULL;
         snprintf(path, sizeof path, "tests/golden/text/llama_%s.gguf", names[f]);
@@ -238,6 +239,25 @@ static void what_would_be_computed_wrongly_is_refused_by_name(void **state)
     refused(c, "llama3", (change){.key = "llama.expert_count", .how = AS_U32, .number = 8}, "experts");
     refused(c, "llama3", (change){.extra = "blk.0.attn_q_norm.weight"}, "blk.0.attn_q_norm.weight");
     accepted(c, "llama3", (change){.key = "llama.rope.scaling.type", .how = AS_STRING, .string = "none"});
+    sn_compute_close(c);
+}
+
+static void the_keys_of_gemma3_and_qwen2vl_are_checked(void **state)
+{
+    (void)state;
+    const char *base = "gemma3.rope.freq_base_swa", *sections = "qwen2vl.rope.dimension_sections";
+    sn_compute *c = compute();
+    refused(c, "gemma3", (change){.key = base, .how = AS_F32, .number = 0}, base);
+    refused(c, "gemma3", (change){.key = base, .how = AS_F32, .number = NAN}, base);
+    accepted(c, "gemma3", (change){.key = base, .how = DROP});
+    refused(c, "gemma3", (change){.key = "gemma3.attention.sliding_window", .how = AS_U32, .number = 4294967295.0}, "sliding_window");
+    accepted(c, "gemma3", (change){.key = "gemma3.attention.sliding_window", .how = DROP});
+    refused(c, "gemma3", (change){.key = "gemma3.attention.sliding_window_pattern", .how = AS_U32, .number = 0}, "pattern");
+    refused(c, "gemma3", (change){.key = "gemma3.final_logit_softcapping", .how = AS_F32, .number = 30}, "softcapping");
+    refused(c, "qwen2vl", (change){.key = sections, .how = DROP}, sections);
+    refused(c, "qwen2vl", (change){.key = sections, .how = AS_U32, .number = 8}, sections);
+    refused(c, "qwen2vl", (change){.key = sections, .how = AS_ARRAY}, sections);
+    refused(c, "qwen2vl", (change){.key = "qwen2vl.rope.dimension_count", .how = AS_U32, .number = 8}, sections);
     sn_compute_close(c);
 }
 
@@ -313,6 +333,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(sizes_that_disagree_are_refused),
         cmocka_unit_test(tensors_missing_or_misshapen_are_refused),
         cmocka_unit_test(what_would_be_computed_wrongly_is_refused_by_name),
+        cmocka_unit_test(the_keys_of_gemma3_and_qwen2vl_are_checked),
         cmocka_unit_test(the_scales_of_granite_are_checked),
         cmocka_unit_test(weights_of_nan_give_tokens_all_the_same),
         cmocka_unit_test(what_is_no_model_is_refused),

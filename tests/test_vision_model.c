@@ -312,13 +312,13 @@ static void expect_refused(const char *path, const edit *e)
 static void absurd_numbers_are_refused(void **state)
 {
     static const char *const files[] = {DIR "llava15.gguf", DIR "llavanext.gguf", DIR "smolvlm.gguf", DIR "internvl.gguf",
-                                        DIR "pixtral.gguf"};
+                                        DIR "pixtral.gguf", DIR "gemma3.gguf",    DIR "qwen2vl.gguf", DIR "qwen25vl.gguf"};
     static const char *const keys[] = {"clip.vision.image_size",          "clip.vision.patch_size",  "clip.vision.embedding_length",
                                        "clip.vision.feed_forward_length", "clip.vision.block_count", "clip.vision.attention.head_count"};
     static const double values[] = {0, 4294967295.0, 2147483648.0, 65537, NAN};
 
     (void)state;
-    for (size_t f = 0; f < 5; f++) {
+    for (size_t f = 0; f < sizeof files / sizeof *files; f++) {
         for (size_t k = 0; k < 6; k++)
             for (size_t v = 0; v < 5; v++) expect_refused(files[f], &(edit){.key = keys[k], .value = values[v]});
         expect_refused(files[f], &(edit){.key = "clip.vision.attention.head_count", .value = 7}); /* does not divide */
@@ -339,17 +339,24 @@ static void absurd_numbers_are_refused(void **state)
     expect_refused(DIR "internvl.gguf", &(edit){.key = "clip.vision.preproc_max_tiles", .value = 1e6});
     expect_refused(DIR "internvl.gguf", &(edit){.key = "clip.vision.preproc_min_tiles", .value = 13});
     expect_refused(DIR "pixtral.gguf", &(edit){.key = "clip.use_silu", .value = NAN});
+    expect_refused(DIR "gemma3.gguf", &(edit){.key = "clip.vision.projector.scale_factor", .value = 0});
+    expect_refused(DIR "gemma3.gguf", &(edit){.key = "clip.vision.projector.scale_factor", .value = 3}); /* of 8 patches a side */
+    expect_refused(DIR "qwen25vl.gguf", &(edit){.key = "clip.vision.n_wa_pattern", .value = 0});
+    expect_refused(DIR "qwen25vl.gguf", &(edit){.key = "clip.vision.n_wa_pattern", .value = NAN});
 }
 
 static void a_missing_tensor_is_named(void **state)
 {
     static const struct {
         const char *file, *tensor;
-    } drops[] = {{DIR "llava15.gguf", "v.blk.1.attn_q.weight"},   {DIR "llava15.gguf", "mm.2.weight"},
-                 {DIR "llava15.gguf", "v.position_embd.weight"},  {DIR "llava15.gguf", "v.class_embd"},
-                 {DIR "smolvlm.gguf", "mm.model.fc.weight"},      {DIR "smolvlm.gguf", "v.post_ln.weight"},
-                 {DIR "internvl.gguf", "mm.model.mlp.0.bias"},    {DIR "internvl.gguf", "v.patch_embd.weight"},
-                 {DIR "pixtral.gguf", "v.blk.0.ffn_gate.weight"}, {DIR "pixtral.gguf", "v.token_embd.img_break"}};
+    } drops[] = {{DIR "llava15.gguf", "v.blk.1.attn_q.weight"},     {DIR "llava15.gguf", "mm.2.weight"},
+                 {DIR "llava15.gguf", "v.position_embd.weight"},    {DIR "llava15.gguf", "v.class_embd"},
+                 {DIR "smolvlm.gguf", "mm.model.fc.weight"},        {DIR "smolvlm.gguf", "v.post_ln.weight"},
+                 {DIR "internvl.gguf", "mm.model.mlp.0.bias"},      {DIR "internvl.gguf", "v.patch_embd.weight"},
+                 {DIR "pixtral.gguf", "v.blk.0.ffn_gate.weight"},   {DIR "pixtral.gguf", "v.token_embd.img_break"},
+                 {DIR "gemma3.gguf", "mm.input_projection.weight"}, {DIR "gemma3.gguf", "mm.soft_emb_norm.weight"},
+                 {DIR "qwen2vl.gguf", "v.patch_embd.weight.1"},     {DIR "qwen2vl.gguf", "mm.0.weight"},
+                 {DIR "qwen25vl.gguf", "v.blk.2.ffn_gate.weight"}};
 
     (void)state;
     for (size_t i = 0; i < sizeof drops / sizeof *drops; i++)
