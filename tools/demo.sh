@@ -1,26 +1,47 @@
 #!/usr/bin/env bash
-# `make demo`: the main job on the files in samples/, each command shown as one would type it, with its answer and its time.
+# `make demo`: the main job on the files in samples/. Each command is shown as one would type it, then what it says, then its time.
 set -uo pipefail
 cd "$(dirname "$0")/.."
-bold= plain=
-if [ -t 1 ] && [ -z "${NO_COLOR:-}" ]; then bold=$'\e[1m' plain=$'\e[0m'; fi
+bold= dim= plain=
+if [ -t 1 ] && [ -z "${NO_COLOR:-}" ]; then bold=$'\e[1m' dim=$'\e[2m' plain=$'\e[0m'; fi
+
+words() { # the command line, quoted only where a shell needs it
+    local out= word
+    for word; do
+        case $word in
+        '' | *[!A-Za-z0-9_.,=/:-]*) out+=" '${word//\'/\'\\\'\'}'" ;;
+        *) out+=" $word" ;;
+        esac
+    done
+    printf '%s' "${out# }"
+}
 
 show() { # TITLE COMMAND...
-    local title=$1 start end
+    local title=$1 ms status
     shift
-    printf '\n%s%s%s\n$ ' "$bold" "$title" "$plain"
-    printf '%s ' "${@@Q}" | sed "s/'\([A-Za-z0-9_.,=/:-]*\)'/\1/g"
-    printf '\n'
-    start=$(date +%s%N)
-    "$@" || { printf 'demo: this command failed\n' >&2; exit 1; }
-    end=$(date +%s%N)
-    printf '(%d.%02d s)\n' $(((end - start) / 1000000000)) $(((end - start) / 10000000 % 100))
+    printf '\n%s%s%s\n  $ %s\n' "$bold" "$title" "$plain" "$(words "$@")"
+    ms=$(date +%s%3N)
+    "$@" | sed 's/^./    &/'
+    status=${PIPESTATUS[0]}
+    ms=$(($(date +%s%3N) - ms))
+    [ "$status" -eq 0 ] || { printf 'demo: this command failed (exit code %d)\n' "$status" >&2; exit 1; }
+    printf '  %s(%d.%d s with opening the model)%s\n' "$dim" $((ms / 1000)) $((ms / 100 % 10)) "$plain"
 }
 
 printf '%ssenses: speech and pictures into a Llama, on this computer alone.%s\n' "$bold" "$plain"
-show 'What is said in samples/jfk.wav?' ./senses transcribe -q samples/jfk.wav
-show 'The same as subtitles' ./senses transcribe -q -f srt samples/jfk.wav
-show 'A question about a recording' ./senses ask -q --temp 0 -n 48 --audio samples/jfk.wav 'Who should ask what they can do for their country?'
-show 'A question about a text' ./senses ask -q --temp 0 -n 48 --text samples/LICENCES.md 'Which file comes from LibriVox?'
-printf '\nPictures: give a model pair that you have, for example\n'
-printf '  ./senses describe -m SmolVLM-256M-Instruct-Q8_0.gguf --mmproj mmproj-SmolVLM-256M-Instruct-f16.gguf samples/cat.png\n'
+printf 'Lines with $ are commands that you can type here, too; below each is its answer.\n'
+show 'What is said in samples/jfk.wav? (11 seconds of President Kennedy, written down by Whisper tiny.en)' \
+    ./senses transcribe -q samples/jfk.wav
+show 'A telephone announcement, samples/queue.ogg, as subtitles' ./senses transcribe -q -f srt samples/queue.ogg
+show "A question about samples/testpattern.mp4: a video, of which the sound is heard and given to SmolLM2-135M to read" \
+    ./senses ask -q --temp 0 -n 32 --system 'You are a helpful assistant.' --audio samples/testpattern.mp4 \
+    'How many bars does the test pattern have?'
+show 'A question alone (so small a text model knows little: bring a larger one with -m)' \
+    ./senses ask -q --temp 0 -n 32 --system 'You are a helpful assistant.' 'What is the capital of France?'
+cat <<END
+
+${bold}Pictures${plain} need a model that sees: a GGUF of its text part and an mmproj of its eyes, such as SmolVLM's or LLaVA's. Bring one, then:
+  \$ ./senses describe -m SmolVLM-256M-Instruct-Q8_0.gguf --mmproj mmproj-SmolVLM-256M-Instruct-f16.gguf samples/cat.png
+
+Next: ./senses --help, and the README. The sound files' sources: samples/LICENCES.md.
+END
