@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
 # The house rules that a machine can check. Prints what breaks them; exit 1 when anything does.
+#   tests/house.sh [FOLDER]     of this project, or of a copy of it (tests/house_cases.sh plants violations in one)
 #  - includes follow the one-way order core <- vision, audio, text <- fusion <- tools, and tools see the public API alone
 #  - a function has at most 80 lines (a straight forward pass, named *_forward, 120), a file 1,000
 #  - only tools/ and tests/ print or exit; no getenv below tools/
 #  - each outside library is included by one .c file
 set -u
-cd "$(dirname "$0")/.."
+cd "${1:-$(dirname "$0")/..}" || exit 1
 bad=0
 complain() { # TITLE TEXT
     [ -z "$2" ] && return
@@ -17,7 +18,7 @@ includes() { # FOLDER FORBIDDEN...: includes of forbidden rooms in a folder
     local folder=$1 rooms
     shift
     rooms=$(IFS='|'; echo "$*")
-    sources "$folder" | xargs -r grep -n -E "^#include \"(\.\./)*($rooms)/" || true
+    sources "$folder" | xargs -r grep -n -E "^[[:space:]]*#[[:space:]]*include[[:space:]]*[<\"](\.\.?/)*($rooms)/" || true
 }
 complain "core knows nobody:" "$(includes core vision audio text fusion tools)"
 complain "vision, audio and text do not know one another:" \
@@ -37,12 +38,15 @@ complain "functions over 80 lines (a *_forward: 120):" "$(sources core vision au
     /^[A-Za-z].*\(/ { head = $0 }')"
 
 complain "print or exit outside tools/ and tests/:" \
-    "$(sources core vision audio text fusion | xargs -r grep -n -E '\b(exit|abort|printf|puts|perror|putchar)\(|\bfprintf\((stderr|stdout)' || true)"
-complain "getenv outside tools/:" "$(sources core vision audio text fusion | xargs -r grep -n '\bgetenv(' || true)"
+    "$(sources core vision audio text fusion | xargs -r grep -n -E \
+        '\b(_?exit|_Exit|quick_exit|abort|printf|vprintf|puts|perror|putchar)\(|\b(v?fprintf|f?put[sc]|fwrite)\(.*\b(stderr|stdout)\b' || true)"
+complain "getenv outside tools/:" "$(sources core vision audio text fusion | xargs -r grep -n -E '\b(secure_)?getenv\(' || true)"
 
+including() { sources core vision audio text fusion tools | xargs -r grep -l -E "^#include <$1" || true; }
 for header in stb/stb_image.h sndfile.h; do
-    n=$(sources core vision audio text fusion tools | xargs -r grep -l -E "^#include <$header>" | wc -l)
-    [ "$n" -gt 1 ] && complain "<$header> is included by more than one file:" \
-        "$(sources core vision audio text fusion tools | xargs -r grep -l -E "^#include <$header>")"
+    files=$(including "$header")
+    [ "$(wc -l <<<"$files")" -gt 1 ] && complain "<$header> is included by more than one file:" "$files"
 done
+complain "FFmpeg outside the two files that are its place (sound_av.c, image_av.c):" \
+    "$(including '(libav|libsw)' | grep -v -E '^(audio/sound_av|vision/image_av)\.c$')"
 exit $bad
