@@ -19,10 +19,10 @@ from model import FRAMES, N_CLASS, Reader, normalise
 DIR = os.environ.get("SENSES_TRAIN_DIR") or os.path.expanduser("~/.cache/senses/train")
 GPU = torch.cuda.is_available()
 #        batch (CPU, GPU)   steps (CPU, GPU)       learning rate (CPU, GPU)
-STAGES = {"stem": ((12, 192), (24000, 16000), (2e-3, 2e-3)),
-          "decoder": ((8, 128), (20000, 24000), (1e-3, 1.2e-3)),
-          "encoder": ((6, 96), (12000, 24000), (6e-4, 8e-4)),
-          "joint": ((4, 64), (10000, 30000), (3e-4, 5e-4))}
+STAGES = {"stem": ((12, 192), (9000, 9000), (2e-3, 2e-3)),
+          "decoder": ((8, 128), (8000, 16000), (1e-3, 1.2e-3)),
+          "encoder": ((6, 96), (4000, 12000), (6e-4, 8e-4)),
+          "joint": ((4, 64), (4000, 16000), (3e-4, 5e-4))}
 SEED0 = {"stem": 10 ** 9, "decoder": 2 * 10 ** 9, "encoder": 3 * 10 ** 9, "joint": 4 * 10 ** 9}
 CONFUSED = ["il1I|!j/", "oO0QDa", "uvyn", "rnmhv", "ceoa", "s5S8", "z2Z7", "g9qyj", "b6h", "t+f", ".,'`", "A4R", "B8E3", "UVY", "PpF", "Wwv", "Kkx", "Cc(", "-_~", "Tt7"]
 MOST = 230                    # tokens a page may have in training
@@ -79,19 +79,19 @@ def sequences(batch):
     return i, o, p
 
 
-def make(stage, size, seed):
-    """One batch as numpy arrays; the seed decides everything."""
+def make(stage, size, seed, kinds=None):
+    """One batch as numpy arrays; the seed decides everything. kinds: of hands, else the usual mixture"""
     r = random.Random(seed)
     if stage == "stem":
-        got = [pages.page(seed * 512 + k, pool="soup", size=256) for k in range(size)]
+        got = [pages.page(seed * 512 + k, kinds, pool="soup", size=256) for k in range(size)]
         f = [fine_labels(s) for s in got]
         return [np.stack([s.image for s in got]), np.stack([a for a, _ in f]), np.stack([b for _, b in f])]
     shape, out, k = r.choice(pages.SHAPES), [], 0
     rs = np.random.default_rng(seed)
-    if stage == "decoder" and r.random() < 0.5:              # smaller pages cost less
+    if stage == "decoder" and r.random() < 0.7:              # smaller pages cost less
         shape = r.choice([(448, 320), (320, 448), (448, 256), (512, 384)])
     while len(out) < size:
-        s = pages.page(seed * 512 + k, draw=stage != "decoder", shape=shape, pool="page" if k % 5 and r.random() < 0.3 else None)
+        s = pages.page(seed * 512 + k, kinds, draw=stage != "decoder", shape=shape, pool="page" if k % 5 and r.random() < 0.3 else None)
         k += 1
         if len(s.ids) <= MOST:
             out.append(s)
@@ -151,7 +151,7 @@ class Source:
 
 
 def vary(u, gen):
-    """The same picture under other light: gain, contrast, inversion never, noise."""
+    """The same picture taken again: other noise."""
     x = u.float()
     b = x.shape[0]
     a = torch.rand(b, 1, 1, generator=gen, device=x.device)
@@ -308,6 +308,8 @@ def train(stage, a):
     gen = torch.Generator(device=dev).manual_seed(step + 5)
     noise = Noise(dev, gen)
     src = Source(stage, size, step, a.workers, a.again)
+    held = [batch_to(make(stage, min(size, 32), 9 * 10 ** 9 // 512 + k, {"held": 1.0}), dev) for k in range(1 if not GPU else 4)]
+    limit = dict(zip(STAGES, a.minutes + a.minutes[-1:] * 3)).get(stage) if a.minutes else None
     stop, t0, spent, saved, figs = [], time.time(), state["minutes"].get(stage, 0.0), time.time(), []
     for s in (signal.SIGTERM, signal.SIGINT):
         signal.signal(s, lambda *_: stop.append(1))
@@ -318,12 +320,24 @@ def train(stage, a):
         state["done"][stage], state["minutes"][stage] = step, spent + (time.time() - t0) / 60
         save(path, state)
 
+    def unknown():
+        """The same figures on fonts that are kept out of training."""
+        m.eval()
+        with torch.no_grad(), torch.autocast(dev.type, torch.bfloat16, enabled=half):
+            f = [step_loss(m, stage, b, noise, gen)[1] for b in held]
+        m.train()
+        return {k + "_held": round(float(np.mean([x[k] for x in f])), 4) for k in ("read", "kind", "acc", "point") if k in f[0]}
+
     print(f"{stage}: from step {step} of {steps}, batch {size}, {dev}, {a.workers} drawing", flush=True)
     m.train()
     try:
         while step < steps and not stop:
             b = batch_to(src.get(), dev)
             warm, left = min(1, (step + 1) / 200), (steps - step) / steps
+            if limit:                                        # the schedule follows the clock
+                left = 1 - (spent + (time.time() - t0) / 60) / limit
+                if left <= 0:
+                    break
             for g in opt.param_groups:
                 g["lr"] = lr * g["k"] * warm * min(1, left / 0.35 + 0.02)
             with torch.autocast(dev.type, torch.bfloat16, enabled=half):
@@ -338,6 +352,8 @@ def train(stage, a):
                 mean = {k: float(np.mean([f[k] for f in figs])) for k in figs[0]}
                 line = dict(stage=stage, step=step, seen=step * size, minutes=round(spent + (time.time() - t0) / 60, 2), **{k: round(v, 4) for k, v in mean.items()})
                 figs = []
+                if step % (a.every * 8) == 0:
+                    line.update(unknown())
                 log.write(json.dumps(line) + "\n")
                 print(json.dumps(line), flush=True)
             if time.time() - saved > 180:
@@ -345,7 +361,11 @@ def train(stage, a):
                 saved = time.time()
     finally:
         src.close()
+    if not stop:
+        step = steps                                         # done, be it by the clock
     keep()
+    if not stop:
+        save(os.path.join(DIR, f"reader-{stage}.pt"), dict(model=m.state_dict(), config=m.config, done=state["done"], minutes=state["minutes"]))
     print(f"{stage}: {'stopped' if stop else 'done'} at step {step}", flush=True)
     return not stop
 
@@ -359,9 +379,9 @@ def plot():
     fig, ax = plt.subplots(1, len(stages), figsize=(6 * len(stages), 4), squeeze=False)
     for s, x in zip(stages, ax[0]):
         mine = [r for r in rows if r["stage"] == s]
-        for k in ("read", "kind", "acc", "point"):
-            if k in mine[-1]:
-                x.plot([r["seen"] for r in mine], [r[k] for r in mine], label=k)
+        for k in ("read", "kind", "acc", "point", "read_held", "acc_held"):
+            if any(k in r for r in mine):
+                x.plot([r["seen"] for r in mine if k in r], [r[k] for r in mine if k in r], label=k, marker="." if k.endswith("held") else None)
         x.set_title(s)
         x.set_xlabel("samples")
         x.set_ylim(0, 1)
@@ -376,6 +396,8 @@ def main():
     ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     ap.add_argument("what", choices=[*STAGES, "all", "plot"])
     ap.add_argument("--steps", type=int)
+    ap.add_argument("--minutes", type=lambda s: [float(x) for x in s.split(",")],
+                    help="end each stage after so many minutes in all instead, learning rate included; one number, or four: stem,decoder,encoder,joint")
     ap.add_argument("--batch", type=int)
     ap.add_argument("--lr", type=float)
     ap.add_argument("--every", type=int, default=50)
