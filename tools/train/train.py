@@ -274,6 +274,15 @@ def step_loss(m, stage, b, noise, gen):
     return loss, fig
 
 
+def mode(m, stage):
+    """Training mode; the stem's batch norms keep what they know where batches are small and the model is nearly done."""
+    m.train()
+    if stage == "joint":
+        for x in m.modules():
+            if isinstance(x, torch.nn.BatchNorm2d):
+                x.eval()
+
+
 def save(path, obj):
     torch.save(obj, path + ".part")
     os.replace(path + ".part", path)
@@ -293,6 +302,7 @@ def train(stage, a):
     state = torch.load(path, map_location=dev, weights_only=True) if os.path.exists(path) else dict(done={}, opt={}, minutes={})
     if "model" in state:
         m.load_state_dict(state["model"])
+    state.setdefault("opt", {})                              # the copies of finished stages carry none
     step = state["done"].get(stage, 0)
     if step >= steps:
         return True
@@ -325,11 +335,11 @@ def train(stage, a):
         m.eval()
         with torch.no_grad(), torch.autocast(dev.type, torch.bfloat16, enabled=half):
             f = [step_loss(m, stage, b, noise, gen)[1] for b in held]
-        m.train()
+        mode(m, stage)
         return {k + "_held": round(float(np.mean([x[k] for x in f])), 4) for k in ("read", "kind", "acc", "point") if k in f[0]}
 
     print(f"{stage}: from step {step} of {steps}, batch {size}, {dev}, {a.workers} drawing", flush=True)
-    m.train()
+    mode(m, stage)
     try:
         while step < steps and not stop:
             b = batch_to(src.get(), dev)
