@@ -19,7 +19,7 @@ fi
 packages="fonts-humor-sans fonts-kiloji fonts-rufscript fonts-comic-neue fonts-breip fonts-bwht fonts-dancingscript
 fonts-dustin fonts-ecolier-court fonts-femkeklaver fonts-dkg-handwriting fonts-junction fonts-jura fonts-kaushanscript fonts-klee
 fonts-kristi fonts-leckerli-one fonts-lobstertwo fonts-opendyslexic fonts-sjfonts fonts-tomsontalks fonts-yozvox-yozfont
-fonts-yozvox-yozfont-cute fonts-yozvox-yozfont-edu fonts-yozvox-yozfont-antique fonts-yusei-magic fonts-seto fonts-tlwg-purisa-ttf fonts-tlwg-typist-ttf
+fonts-yozvox-yozfont-new-kana fonts-yozvox-yozfont-standard-kana fonts-yozvox-yozfont-cute fonts-yozvox-yozfont-edu fonts-yozvox-yozfont-antique fonts-yusei-magic fonts-seto fonts-tlwg-purisa-ttf fonts-tlwg-typist-ttf
 fonts-gnutypewriter fonts-smc-chilanka fonts-smc-manjari fonts-nanum fonts-nanum-extra fonts-aenigma fonts-radisnoir
 fonts-bajaderka fonts-stick fonts-averia-sans-gwf fonts-motoya-l-maruberi fonts-routed-gothic fonts-osifont fonts-comfortaa
 fonts-quicksand fonts-beteckna fonts-lxgw-wenkai fonts-georgewilliams fonts-eurofurence fonts-fantasque-sans fonts-tuffy
