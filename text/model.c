@@ -11,7 +11,15 @@ static const txt_family *const families[] = {&txt_family_llama,   &txt_family_mi
                                              &txt_family_smollm3, &txt_family_gemma3,   &txt_family_qwen2vl, &txt_family_qwen3};
 
 /* Limits far above any model known, and low enough that no product of three of them overflows. */
-enum { MAX_LAYERS = 1024, MAX_EMBD = 1 << 17, MAX_FF = 1 << 20, MAX_HEADS = 1 << 12, MAX_VOCAB = 1 << 24, MAX_CTX = 1 << 30 };
+enum {
+    MAX_LAYERS = 1024,
+    MAX_EMBD = 1 << 17,
+    MAX_FF = 1 << 20,
+    MAX_HEADS = 1 << 12,
+    MAX_VOCAB = 1 << 24,
+    MAX_CTX = 1 << 30,
+    EMBED_FORGET = 64
+};
 
 static sn_status find_family(txt_model *m, sn_err *err)
 {
@@ -307,7 +315,10 @@ void txt_model_embed(const txt_model *m, const txt_id *ids, size_t n, float *out
 {
     const sn_type_info *type = sn_type_get(m->embd->type);
     const size_t row_bytes = m->hp.n_embd / type->block * type->bytes;
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < n; i++) {
         type->dequantize(out + i * m->hp.n_embd, (const char *)m->embd->data + (size_t)ids[i] * row_bytes, m->hp.n_embd);
+        /* A touched row brings the 64 KB around it into the process: a prompt would keep the table resident beside its packed twin. */
+        if (i % EMBED_FORGET == EMBED_FORGET - 1) sn_gguf_forget(m->gguf, m->embd);
+    }
     for (size_t i = 0; m->a.token_scale != 1 && i < n * m->hp.n_embd; i++) out[i] *= m->a.token_scale;
 }
