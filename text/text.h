@@ -81,6 +81,25 @@ sn_status txt_tokenize_parts(const txt_vocab *v, const txt_part *parts, size_t n
 /* Text that ends an answer besides the vocabulary's end tokens (old templates), or NULL. */
 const char *txt_chat_stop(const txt_chat_template *t);
 
+/* ---- chat templates as the files' own programs (jinja.c) ----
+ * A Jinja program with what chat templates use of the language, rendered as Hugging Face transformers has Jinja render it (no
+ * tools, no documents). It is a stranger's: steps, depth and memory are bounded, and it sees only what is passed here. */
+typedef struct txt_jinja txt_jinja; /* immutable once open */
+struct tm;
+typedef struct {
+    const char *bos, *eos;  /* spellings of the tokens; NULL: none */
+    const struct tm *today; /* what strftime_now answers from; NULL: there is no such function */
+} txt_jinja_setting;
+/* SN_EFORMAT, naming the line, for what is not a program; SN_ELIMIT for one of more than 1 MiB. Copies it. */
+sn_status txt_jinja_open(txt_jinja **out, const char *program, size_t n, sn_err *err);
+void      txt_jinja_close(txt_jinja *j);
+/* Appends the conversation as txt_chat_render does: every byte that a message wrote, whatever the program did with it, is in a
+ * plain part. Contents are strings, or lists of {type: "image" | "text"} where the program shows nothing of a string; with
+ * TXT_MEDIA_MARK in a message, lists are tried first, and the marks stand for the placeholders that the program writes.
+ * SN_EFORMAT, naming the line, where the program fails or refuses. */
+sn_status txt_jinja_render(const txt_jinja *j, const txt_message *messages, size_t n, bool open_answer, const txt_jinja_setting *with,
+                           txt_parts *out, sn_err *err);
+
 /* ---- decoder (llama.c, registry in families) ---- */
 typedef struct txt_model txt_model;     /* immutable, shared by sessions */
 typedef struct txt_session txt_session; /* one KV cache */
