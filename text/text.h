@@ -120,7 +120,8 @@ size_t txt_model_bytes(const txt_model *m); /* memory beside the mapped file */
 void txt_model_embed(const txt_model *m, const txt_id *ids, size_t n, float *out);
 
 /* A KV cache (F16) for n_ctx positions (more than the model was trained on is the caller's affair). All memory of a run is
- * taken here; SN_ELIMIT, with the figures, when the machine does not have it. */
+ * taken here, but for a medium longer than a block of rows whose rows see one another; SN_ELIMIT, with the figures, when the machine
+ * does not have it. */
 sn_status txt_session_open(txt_session **out, txt_model *m, size_t n_ctx, sn_err *err);
 void txt_session_close(txt_session *s);
 size_t txt_session_bytes(const txt_model *m, size_t n_ctx); /* what txt_session_open would take */
