@@ -92,7 +92,7 @@ typedef struct {
 } txt_jinja_setting;
 /* SN_EFORMAT, naming the line, for what is not a program; SN_ELIMIT for one of more than 1 MiB. Copies it. */
 sn_status txt_jinja_open(txt_jinja **out, const char *program, size_t n, sn_err *err);
-void      txt_jinja_close(txt_jinja *j);
+void txt_jinja_close(txt_jinja *j);
 /* Appends the conversation as txt_chat_render does: every byte that a message wrote, whatever the program did with it, is in a
  * plain part. Contents are strings, or lists of {type: "image" | "text"} where the program shows nothing of a string; with
  * TXT_MEDIA_MARK in a message, lists are tried first, and the marks stand for the placeholders that the program writes.
