@@ -79,7 +79,7 @@ static jv listed(jx *x, js text)
 {
     jv l = jv_list(x, false);
     for (size_t from = 0; from < text.n && x->status == SN_OK;) {
-        const char *p = memchr(text.p + from, TXT_MEDIA_MARK, text.n - from);
+        const char *p = memchr(text.p + from, (unsigned char)TXT_MEDIA_MARK, text.n - from);
         size_t to = p ? (size_t)(p - text.p) : text.n;
         if (to > from) jlist_add(x, l.l, typed(x, "text", js_cut(text, from, to)));
         if (p) jlist_add(x, l.l, typed(x, "image", text));

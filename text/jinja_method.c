@@ -352,7 +352,8 @@ static jv d_get(jx *x, const in *f)
     const jv *v = jdict_find(x, f->self.d, arg(x, f, 0, "key"));
     if (v) return *v;
     jv other = arg(x, f, 1, "default");
-    return other.kind == JV_UNDEF && f->args->n < 2 ? (jv){.kind = JV_NONE} : other;
+    if (other.kind == JV_UNDEF && f->args->n < 2) other.kind = JV_NONE;
+    return other;
 }
 
 static jv refuse(jx *x, const in *f)

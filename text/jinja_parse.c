@@ -460,7 +460,9 @@ static jnode *statement_if(parser *p)
         if ((at->a = tuple(p)) == NULL || !tag_end(p)) return NULL;
         at->b = body(p, ends);
         if (!skip(p, JT_NAME, "elif")) break;
-        at = at->c = node(p, JN_IF);
+        jnode *next = node(p, JN_IF);
+        at->c = next;
+        at = next;
     }
     if (at && skip(p, JT_NAME, "else")) {
         if (!tag_end(p) || (at->c = node(p, JN_TEXT)) == NULL) return NULL;
