@@ -159,6 +159,65 @@ senses_status senses_session_logits(senses_session *s, const char *prompt, const
 /* What the last prompt's media became, one line each ("2048x1536 -> 3x2 tiles + overview = 1152 tokens"); for -v. */
 const char *senses_session_notes(const senses_session *s);
 
+/* ---- pages: what stands on a drawn, printed or shown page ---- */
+/* The elements of a page in reading order; containers open and close: NAV holds LINKs, ROW holds COLs or CARDs (which end where the
+ * next begins or the row ends), TABLE holds TRs of TDs. Containers are not nested. */
+typedef enum {
+    SENSES_PAGE_TITLE,
+    SENSES_PAGE_HEADING,
+    SENSES_PAGE_TEXT,
+    SENSES_PAGE_BUTTON,
+    SENSES_PAGE_LINK,
+    SENSES_PAGE_INPUT, /* a line to type into; its text is its label */
+    SENSES_PAGE_AREA,  /* several lines to type into */
+    SENSES_PAGE_SELECT,
+    SENSES_PAGE_CHECK,
+    SENSES_PAGE_RADIO,
+    SENSES_PAGE_IMAGE, /* its text is its caption */
+    SENSES_PAGE_ITEM,  /* of a list: consecutive ones are one list */
+    SENSES_PAGE_FOOTER,
+    SENSES_PAGE_CELL, /* of a table */
+    SENSES_PAGE_NAV,  /* from here on containers: no text */
+    SENSES_PAGE_NAV_END,
+    SENSES_PAGE_ROW,
+    SENSES_PAGE_COL,
+    SENSES_PAGE_CARD,
+    SENSES_PAGE_ROW_END,
+    SENSES_PAGE_TABLE,
+    SENSES_PAGE_TR,
+    SENSES_PAGE_TABLE_END
+} senses_page_tag;
+typedef struct {
+    senses_page_tag tag;
+    const char *text; /* UTF-8, one line, data; "" for none */
+    bool wave;        /* SENSES_PAGE_TEXT whose lines are drawn as waves, in place of words */
+} senses_page_item;
+typedef struct {
+    senses_page_item *items; /* well-formed as said above; none: there is no page to see */
+    size_t n;
+} senses_page;
+void senses_page_free(senses_page *p);
+
+/* Reads pages: with the encoder of family "senses_page" and the decoder trained with it, or by asking any other pair that sees
+ * pictures, whose answer is held to the same grammar. Refuses what is no pair. Both handles must outlive the reader. */
+typedef struct senses_reader senses_reader;
+senses_status senses_reader_open(senses_reader **out, senses_text *t, senses_encoder *c, senses_error *err);
+void senses_reader_close(senses_reader *r);
+/* Free *out with senses_page_free. progress (may be NULL): called with each new token; false stops with SN_ECANCELLED. */
+senses_status senses_reader_read(senses_reader *r, const senses_image *img, bool (*progress)(void *user, size_t n_tokens), void *user,
+                                 senses_page *out, senses_error *err);
+/* The page in words, an element a line ("button: Show punchline"): as data for a text decoder, or to read. Malloc'ed: free(). */
+senses_status senses_page_text(const senses_page *p, char **text, senses_error *err);
+
+typedef enum { SENSES_STYLE_PLAIN, SENSES_STYLE_SKETCHY, SENSES_STYLE_MODERN } senses_page_style;
+typedef struct {
+    senses_page_style style;
+    const char *title; /* NULL: the page's own */
+} senses_page_html_params;
+/* The page as one self-contained, accessible HTML document that works: no network, nothing from outside. Malloc'ed: free(). */
+senses_status senses_page_html(const senses_page *p, const senses_page_html_params *params /* NULL: plain */, char **html,
+                               senses_error *err);
+
 /* ---- speech ---- */
 typedef struct senses_whisper senses_whisper;
 senses_status senses_whisper_open(senses_whisper **out, senses_engine *e, const char *path, senses_error *err);
