@@ -59,16 +59,16 @@ def multiset_f1(a, b):
 
 
 @torch.no_grad()
-def letters(m, n):
+def letters(m, n, vit):
     rows = {}
     todo = [(h["kind"], h["name"]) for k in ("held", "hand", "stroke", "print") for h in pages.store().hands[k]]
     for kind, name in todo:
         got = [pages.page(SEED + i, kinds={kind: 1.0}, only=name, pool="soup", size=256) for i in range(n)]
         im = normalise(torch.from_numpy(np.stack([s.image for s in got])))
-        y = torch.from_numpy(np.stack([train.fine_labels(s)[0] for s in got]))
-        lg = m.enc.stem.head(m.enc.stem.fine(im))
-        B, _, h, w = lg.shape
-        p = lg.view(B, 2, N_CLASS, h, w).permute(0, 3, 4, 1, 2).reshape(B, h, 2 * w, N_CLASS)
+        y = torch.from_numpy(np.stack([train.cell_labels(s.chars, [], *s.cells.shape)[0] for s in got]))
+        B, h, w, _ = y.shape
+        p = m.enc.char(m.enc(im, vit)).view(B, h, w * FRAMES, N_CLASS)
+        y = y.view(B, h, w * FRAMES)
         rows.setdefault(kind, []).append((train.read_rate(p, y)[0], name))
         print(f"{kind:7} {name:34} {rows[kind][-1][0]:.3f}", flush=True)
     print({k: round(float(np.mean([x for x, _ in v])), 3) for k, v in rows.items()})
@@ -87,14 +87,19 @@ def report(name, rows):
     print(f"{name}: pages {len(rows)}  CER {e / max(1, n):.3f}  case aside {l / max(1, n):.3f}  types F1 {np.mean([r[3] for r in rows]):.3f}  elements F1 {np.mean([r[4] for r in rows]):.3f}", flush=True)
 
 
+def describe(m, image, dev, grammar=False):
+    """The tokens of one picture."""
+    seq, valid, _, _ = m.see(normalise(torch.from_numpy(image[None]).to(dev)))
+    return m.dec.write(seq, valid, grammar=grammar)[0]
+
+
 @torch.no_grad()
 def whole(m, n, dev):
     for name, kinds in (("known hands", {"hand": 0.6, "stroke": 0.4}), ("unknown fonts", HELD), ("printed", {"print": 1.0})):
         rows = []
         for i in range(n):
             s = pages.page(SEED + i, kinds=kinds, pool="page")
-            pic, _, _ = m.see(normalise(torch.from_numpy(s.image[None]).to(dev)))
-            got = m.dec.write(pic)[0]
+            got = describe(m, s.image, dev)
             rows.append(compare(got, s.ids))
             if i < 2:
                 print("  got", language.show(got)[:200])
@@ -104,31 +109,23 @@ def whole(m, n, dev):
     none = [s for s in none if s.ids[0] == language.NONE][:n]
     right = 0
     for s in none:
-        pic, _, _ = m.see(normalise(torch.from_numpy(s.image[None]).to(dev)))
-        right += m.dec.write(pic, 2)[0][0] == language.NONE
+        right += describe(m, s.image, dev)[0] == language.NONE
     print(f"no page: {right} of {len(none)} refused")
 
 
 @torch.no_grad()
 def decoder(m, n, dev):
-    noise = train.Noise(dev, torch.Generator(device=dev).manual_seed(3))
-    for name in ("labels", "unsure labels"):
-        rows = []
-        for i in range(n):
-            s = pages.page(SEED + i, draw=False, pool="page", shape=(640, 480))
-            y, st = train.cell_labels(s, np.random.default_rng(i))
-            y, k, st = (torch.from_numpy(v[None]).to(dev) for v in (y, s.cells, st))
-            if name == "labels":
-                c = torch.nn.functional.one_hot(y.long(), N_CLASS).float().view(1, -1, FRAMES * N_CLASS)
-                k2 = torch.cat([torch.nn.functional.one_hot(k.long(), len(pages.TYPES)).float(), st[..., None].float()], -1).view(1, c.shape[1], -1)
-            else:
-                c, k2 = noise(y, k, st)
-            got = m.dec.write(m.ada.cells(c, k2, *k.shape[1:]))[0]
-            rows.append(compare(got, s.ids))
-            if i < 2:
-                print("  got", language.show(got)[:200])
-                print("  ref", language.show(s.ids)[:200])
-        report(name, rows)
+    """On soft labels, as the decoder's own stage makes them"""
+    rows = []
+    for i in range(n):
+        b = [torch.from_numpy(x).to(dev) for x in train.make_labels(1, SEED // 512 + i, None)[0]]
+        got = m.dec.write(*train.label_tokens(m, b))[0]
+        ref = b[-2][0].tolist()
+        rows.append(compare(got, ref))
+        if i < 2:
+            print("  got", language.show(got)[:200])
+            print("  ref", language.show(ref)[:200])
+    report("soft labels", rows)
 
 
 def markup(ids):
@@ -181,8 +178,7 @@ def markup(ids):
 
 @torch.no_grad()
 def read(m, path, dev, grammar=True):
-    pic, _, _ = m.see(normalise(torch.from_numpy(prepare(path)[None]).to(dev)))
-    return m.dec.write(pic, grammar=grammar)[0]
+    return describe(m, prepare(path), dev, grammar)
 
 
 def pictures(m, a, dev):
@@ -225,6 +221,7 @@ def main():
     ap.add_argument("--truth")
     ap.add_argument("--scorer")
     ap.add_argument("--save", help="pictures: keep the HTML here; truth: write generated pages of unknown fonts and their truth here")
+    ap.add_argument("--stem", action="store_true", help="letters: by the stem alone")
     ap.add_argument("--threads", type=int, default=2)
     a = ap.parse_args()
     torch.set_num_threads(a.threads)
@@ -233,7 +230,7 @@ def main():
         return truth(SEED, a.n or 50, a.save, HELD)
     m = load(a.checkpoint, dev)
     if a.what == "letters":
-        letters(m.to("cpu"), a.n or 3)
+        letters(m.to("cpu"), a.n or 3, not a.stem)
     elif a.what == "pages":
         whole(m, a.n or 40, dev)
     elif a.what == "decoder":

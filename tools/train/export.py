@@ -11,7 +11,7 @@ import numpy as np
 import torch
 import language, pages
 from evaluate import load
-from model import CELL, GRID, normalise
+from model import CELL, KEEP, Reader, normalise
 
 TYPES = {"q8_0": gguf.GGMLQuantizationType.Q8_0, "f16": gguf.GGMLQuantizationType.F16, "f32": gguf.GGMLQuantizationType.F32}
 
@@ -19,23 +19,19 @@ TYPES = {"q8_0": gguf.GGMLQuantizationType.Q8_0, "f16": gguf.GGMLQuantizationTyp
 class File:
     def __init__(self, path, arch, kind):
         self.w, self.kind, self.bytes = gguf.GGUFWriter(path, arch), TYPES[kind], 0
-        self.stored = {}
 
     def add(self, name, t, big=True):
-        """big: a matrix that may be quantised (rows of a multiple of 32); else f32. Remembers the values as stored."""
+        """big: a matrix that may be quantised (rows of a multiple of 32); else f32."""
         a = np.ascontiguousarray(t.detach().float().cpu().numpy())
-        kind = self.kind if big and a.ndim == 2 else gguf.GGMLQuantizationType.F32
+        kind = self.kind if big and a.ndim == 2 else TYPES["f32"]
         if kind == TYPES["q8_0"] and a.shape[-1] % 32:
             kind = TYPES["f16"]
-        if kind == gguf.GGMLQuantizationType.F32:
+        if kind == TYPES["f32"]:
             self.w.add_tensor(name, a)
-            q = a
         else:
-            q = gguf.quants.quantize(a, kind)
-            self.w.add_tensor(name, q, raw_dtype=kind)
-            a = gguf.quants.dequantize(q, kind)
-        self.bytes += q.nbytes
-        self.stored[name] = torch.from_numpy(np.array(a, np.float32))
+            a = gguf.quants.quantize(a, kind)
+            self.w.add_tensor(name, a, raw_dtype=kind)
+        self.bytes += a.nbytes
 
     def close(self):
         self.w.write_header_to_file()
@@ -51,15 +47,56 @@ def fold(conv):
     return (conv.c.weight * k[:, None, None, None]).permute(0, 2, 3, 1).flatten(1), n.bias - n.running_mean * k
 
 
-def unfold(w, conv):
+def unfold(conv, w, b):
     """Puts a stored matrix back, with the batch norm made the identity (but for its bias)."""
     conv.c.weight.data = w.view(w.shape[0], 3, 3, -1).permute(0, 3, 1, 2).contiguous()
     n = conv.n
     n.running_mean.zero_(), n.weight.data.fill_(1.0), n.running_var.fill_(1.0 - n.eps)
+    n.bias.data = b
+
+
+def pairs(w, heads):
+    """Rows of a query or key matrix from the halves of each head to neighbouring pairs."""
+    return w.view(heads, 2, -1, w.shape[1]).transpose(1, 2).reshape(w.shape)
+
+
+def halves(w, heads):
+    return w.view(heads, -1, 2, w.shape[1]).transpose(1, 2).reshape(w.shape)
+
+
+def convolutions(stem):
+    got = [("v.stem.0", stem.c1), ("v.stem.1", stem.c2), ("v.stem.2", stem.c3)]
+    for i, (x, y) in enumerate(stem.res):
+        got += [(f"v.stem.res.{i}.0", x), (f"v.stem.res.{i}.1", y)]
+    return got + [("v.stem.down", stem.down)]
+
+
+def encoder_layers(m):
+    """Stored name, module, whether its matrix may be quantised: all with a bias"""
+    e, a, got = m.enc, m.ada, []
+    for i, b in enumerate(e.blocks):
+        got += [(f"v.blk.{i}.{n}", x, True) for n, x in (("ln1", b.n1), ("attn_qkv", b.qkv), ("attn_out", b.o), ("ln2", b.n2), ("ffn_up", b.f1), ("ffn_down", b.f2))]
+    return got + [("v.post_ln", e.norm, True), ("mm.char_head", e.char, True), ("mm.kind_head", e.kind, False), ("mm.start_head", e.start, False),
+                  ("mm.free", a.free, True), ("mm.0", a.f1, True), ("mm.2", a.f2, True)]
+
+
+def encoder_tables(m):
+    return [("v.position_embd.weight", m.enc.pos, False), ("mm.char_embd.weight", m.ada.char.weight, True), ("mm.kind_embd.weight", m.ada.kind.weight, False),
+            ("mm.row_embd.weight", m.ada.row, False), ("mm.col_embd.weight", m.ada.col, False)]
+
+
+def decoder_matrices(d):
+    """Stored name, parameter, heads whose rows are in another order (0: none)"""
+    c, got = d.c, [("token_embd.weight", d.emb.weight, 0), ("output.weight", d.out.weight, 0), ("output_norm.weight", d.norm.w, 0)]
+    for i, b in enumerate(d.layers):
+        got += [(f"blk.{i}.{n}.weight", x, h) for n, x, h in (
+            ("attn_norm", b.n1.w, 0), ("ffn_norm", b.n2.w, 0), ("attn_q", b.q.weight, c["dheads"]), ("attn_k", b.k.weight, c["kv"]), ("attn_v", b.v.weight, 0),
+            ("attn_output", b.o.weight, 0), ("ffn_gate", b.gate.weight, 0), ("ffn_up", b.up.weight, 0), ("ffn_down", b.down.weight, 0))]
+    return got
 
 
 def write_encoder(m, path, kind):
-    c, e, a = m.config, m.enc, m.ada
+    c = m.config
     f = File(path, "clip", kind)
     w = f.w
     w.add_name("senses page reader")
@@ -73,40 +110,20 @@ def write_encoder(m, path, kind):
     w.add_array("clip.vision.image_std", [1.0] * 3)
     w.add_uint32("clip.vision.page.stem_channels", c["stem"])
     w.add_uint32("clip.vision.page.stem_blocks", c["res"])
+    w.add_float32("clip.vision.page.keep", KEEP)
     w.add_uint32("clip.vision.page.frames", 4)
     w.add_uint32("clip.vision.page.classes", 96)
     w.add_array("clip.vision.page.kinds", pages.TYPES)
-    s = e.stem
-    convs = [("v.stem.0", s.c1), ("v.stem.1", s.c2), ("v.stem.2", s.c3)]
-    for i, (x, y) in enumerate(s.res):
-        convs += [(f"v.stem.res.{i}.0", x), (f"v.stem.res.{i}.1", y)]
-    convs.append(("v.stem.down", s.down))
-    for name, x in convs:
+    for name, x in convolutions(m.enc.stem):
         k, b = fold(x)
         f.add(name + ".weight", k)
         f.add(name + ".bias", b)
-    f.add("v.position_embd.weight", e.pos.reshape(GRID * GRID, -1), False)
-    for i, b in enumerate(e.blocks):
-        for name, x in (("ln1", b.n1), ("attn_qkv", b.qkv), ("attn_out", b.o), ("ln2", b.n2), ("ffn_up", b.f1), ("ffn_down", b.f2)):
-            f.add(f"v.blk.{i}.{name}.weight", x.weight)
-            f.add(f"v.blk.{i}.{name}.bias", x.bias)
-    for name, x in (("v.post_ln", e.norm), ("mm.char_head", e.char), ("mm.kind_head", e.kind), ("mm.start_head", e.start), ("mm.free", a.free), ("mm.0", a.f1), ("mm.2", a.f2)):
-        f.add(name + ".weight", x.weight, name not in ("mm.kind_head", "mm.start_head"))
+    for name, x, big in encoder_layers(m):
+        f.add(name + ".weight", x.weight, big)
         f.add(name + ".bias", x.bias)
-    f.add("mm.char_embd.weight", a.char.weight)
-    f.add("mm.kind_embd.weight", a.kind.weight, False)
-    f.add("mm.row_embd.weight", a.row, False)
-    f.add("mm.col_embd.weight", a.col, False)
+    for name, x, big in encoder_tables(m):
+        f.add(name, x.flatten(0, -2), big)
     f.close()
-    with torch.no_grad():                                    # the model as stored
-        for name, x in convs:
-            unfold(f.stored[name + ".weight"], x)
-            x.n.bias.data = f.stored[name + ".bias"]
-        for i, b in enumerate(e.blocks):
-            for name, x in (("attn_qkv", b.qkv), ("attn_out", b.o), ("ffn_up", b.f1), ("ffn_down", b.f2)):
-                x.weight.data = f.stored[f"v.blk.{i}.{name}.weight"]
-        for name, x in (("mm.char_head", e.char), ("mm.free", a.free), ("mm.0", a.f1), ("mm.2", a.f2), ("mm.char_embd", a.char)):
-            x.weight.data = f.stored[name + ".weight"]
     return f.bytes
 
 
@@ -137,19 +154,31 @@ def write_decoder(m, path, kind):
     w.add_pad_token_id(language.PAD)
     w.add_add_bos_token(False)
     w.add_add_space_prefix(False)
-    pairs = [("token_embd", d.emb), ("output", d.out)]
-    for i, b in enumerate(d.layers):
-        for name, x in (("attn_q", b.q), ("attn_k", b.k), ("attn_v", b.v), ("attn_output", b.o), ("ffn_gate", b.gate), ("ffn_up", b.up), ("ffn_down", b.down)):
-            pairs.append((f"blk.{i}.{name}", x))
-        f.add(f"blk.{i}.attn_norm.weight", b.n1.w)
-        f.add(f"blk.{i}.ffn_norm.weight", b.n2.w)
-    f.add("output_norm.weight", d.norm.w)
-    for name, x in pairs:
-        f.add(name + ".weight", x.weight)
+    for name, x, heads in decoder_matrices(d):
+        f.add(name, pairs(x.data, heads) if heads else x)
     f.close()
-    for name, x in pairs:
-        x.weight.data = f.stored[name + ".weight"]
     return f.bytes
+
+
+def read(folder):
+    """The model as stored in FOLDER/sketch-mmproj.gguf and FOLDER/sketch.gguf: what a next training may start from."""
+    files = [gguf.GGUFReader(os.path.join(folder, n)) for n in ("sketch-mmproj.gguf", "sketch.gguf")]
+    has = {t.name: torch.from_numpy(np.array(gguf.quants.dequantize(t.data, t.tensor_type), np.float32).reshape([int(n) for n in reversed(t.shape)])) for f in files for t in f.tensors}
+    enc, dec = ({k: f.fields[k].parts[-1][0] for k in f.fields} for f in files)
+    number = lambda f, k: int(f[k])
+    m = Reader(dict(stem=number(enc, "clip.vision.page.stem_channels"), res=number(enc, "clip.vision.page.stem_blocks"), d=number(enc, "clip.vision.embedding_length"),
+                    blocks=number(enc, "clip.vision.block_count"), heads=number(enc, "clip.vision.attention.head_count"), hidden=has["mm.0.weight"].shape[0],
+                    dec=number(enc, "clip.vision.projection_dim"), layers=number(dec, "llama.block_count"), dheads=number(dec, "llama.attention.head_count"),
+                    kv=number(dec, "llama.attention.head_count_kv"), ff=number(dec, "llama.feed_forward_length")))
+    for name, x in convolutions(m.enc.stem):
+        unfold(x, has[name + ".weight"], has[name + ".bias"])
+    for name, x, _ in encoder_layers(m):
+        x.weight.data, x.bias.data = has[name + ".weight"], has[name + ".bias"]
+    for name, x, _ in encoder_tables(m):
+        x.data = has[name].view(x.shape)
+    for name, x, heads in decoder_matrices(m.dec):
+        x.data = halves(has[name], heads) if heads else has[name]
+    return m.eval()
 
 
 def main():
@@ -162,12 +191,13 @@ def main():
     m = load(a.checkpoint)
     n = write_encoder(m, os.path.join(a.out, "sketch-mmproj.gguf"), a.type)
     k = write_decoder(m, os.path.join(a.out, "sketch.gguf"), a.type)
+    m = read(a.out)
     s = pages.page(9 * 10 ** 9, pool="page", shape=(640, 480))
     with torch.no_grad():
         x = normalise(torch.from_numpy(s.image[None]))
-        pic, heads, _ = m.see(x)
-        ids = m.dec.write(pic, grammar=True)[0]
-    np.savez_compressed(os.path.join(a.out, "sketch-check.npz"), picture=s.image, adapter=pic[0].numpy(), char=heads[0][0].numpy(), ids=np.array(ids), truth=np.array(s.ids))
+        seq, valid, heads, out = m.see(x)
+        ids = m.dec.write(seq, valid, grammar=True)[0]
+    np.savez_compressed(os.path.join(a.out, "sketch-check.npz"), picture=s.image, adapter=out[0].numpy(), char=heads[0][0].numpy(), ids=np.array(ids), truth=np.array(s.ids))
     print(f"encoder {n / 1e6:.2f} MB, decoder {k / 1e6:.2f} MB; check: {language.show(ids)[:120]}")
 
 

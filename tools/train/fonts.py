@@ -27,7 +27,7 @@ PRINT = ["DejaVuSans.ttf", "DejaVuSans-Bold.ttf", "DejaVuSerif.ttf", "DejaVuSans
 HELD_OUT = ["femkeklaver", "dkg.ttf", "dkgIt", "KleeOne-Regular", "SteveHand", "NanumPen", "NimbusMonoPS-Regular", "Jura-Medium"]
 # only letters alike in both cases: small ones are written as capitals
 CAPITALS = ["Humor-Sans", "TomsonTalks", "Caliban"]
-STROKES = {"futural": 6, "rowmans": 5, "scripts": 1, "cursive": 2, "rowmand": 1, "timesr": 1}
+STROKES = {"futural": 6, "rowmans": 5, "scripts": 1, "cursive": 2, "rowmand": 1, "timesr": 1, "futuram": 1, "timesi": 1, "rowmant": 1}
 CHARS = [chr(c) for c in range(32, 127)]
 
 

@@ -1,4 +1,4 @@
-"""The reader: convolutional stem, a few blocks of a ViT, soft symbols, MLP adapter, a small Llama. README.md states the graph for C."""
+"""The reader: convolutional stem, a few blocks of a ViT, soft symbols of the cells that show something, MLP adapter, a small Llama. README.md states the graph for C."""
 import math
 import torch
 import torch.nn as nn
@@ -9,7 +9,8 @@ from pages import CELL, SIDE, TYPES
 N_CLASS = 96                  # 0 nothing, 1..95 the characters from ' ' on (' ' itself is never drawn)
 FRAMES = 4                    # frames of 4 pixels across a cell
 GRID = SIDE // CELL           # 40
-CONFIG = dict(stem=128, res=2, d=256, blocks=4, heads=4, hidden=512, dec=256, layers=5, dheads=4, kv=2, ff=704)
+KEEP = 0.2                    # a pair of cells that shows less than this is no token
+CONFIG = dict(stem=128, res=5, d=256, blocks=4, heads=4, hidden=512, dec=256, layers=5, dheads=4, kv=2, ff=704)
 
 
 class Conv(nn.Module):
@@ -32,15 +33,14 @@ class Stem(nn.Module):
         for a, b in self.res:
             nn.init.constant_(b.n.weight, 0.3)
         self.down = Conv(c, d, 2)
-        self.head = nn.Conv2d(c, 2 * N_CLASS, 1)             # training only: characters of the two frames of an 8 x 8 square
 
-    def fine(self, im):
-        """B x H x W, normalised -> B x c x H/8 x W/8"""
+    def forward(self, im):
+        """B x H x W, normalised -> B x d x H/16 x W/16"""
         x = im[:, None].contiguous(memory_format=torch.channels_last)
         x = F.relu(self.c3(F.relu(self.c2(F.relu(self.c1(x))))))
         for a, b in self.res:
             x = F.relu(x + b(F.relu(a(x))))
-        return x
+        return F.relu(self.down(x))
 
 
 class Block(nn.Module):
@@ -79,15 +79,16 @@ class Encoder(nn.Module):
         self.norm = nn.LayerNorm(d, eps=1e-6)
         self.char, self.kind, self.start = nn.Linear(d, FRAMES * N_CLASS), nn.Linear(d, len(TYPES)), nn.Linear(d, 1)
 
-    def forward(self, im):
-        """-> features B x gh*gw x d, in rows of cells; and the stem's own reading, for its loss"""
-        f = self.stem.fine(im)
-        x = F.relu(self.stem.down(f)).permute(0, 2, 3, 1)
+    def forward(self, im, vit=True, at=(0, 0)):
+        """-> features B x gh*gw x d, in rows of cells. vit False: what the stem alone sees; at: the picture's place in the table of positions"""
+        x = self.stem(im).permute(0, 2, 3, 1)
         B, gh, gw, d = x.shape
-        x = (x + self.pos[:gh, :gw]).reshape(B, gh * gw, d)
+        if not vit:
+            return self.norm(x.reshape(B, gh * gw, d))
+        x = (x + self.pos[at[0]:at[0] + gh, at[1]:at[1] + gw]).reshape(B, gh * gw, d)
         for b in self.blocks:
             x = b(x)
-        return self.norm(x), f
+        return self.norm(x)
 
     def heads(self, x):
         return self.char(x).unflatten(-1, (FRAMES, N_CLASS)), self.kind(x), self.start(x)
@@ -111,18 +112,33 @@ class Adapter(nn.Module):
         nn.init.zeros_(self.free.weight)
         nn.init.zeros_(self.free.bias)
 
-    def cells(self, char, kind, gh, gw, x=None):
-        """char: probabilities B x N x 384; kind: B x N x 19 (types, start); x: features or None -> B x N/2 x dec"""
+    def cells(self, char, kind, row, pair, x=None):
+        """M pairs of cells. char: probabilities M x 2 x 384; kind: M x 2 x 19 (types, start); row, pair: M, where they stand; x: features M x 2 x d -> M x dec"""
         s = self.char(char) + self.kind(kind)
         if x is not None:
             s = s + self.free(x)
-        B, N, d = s.shape
-        s = s.view(B, gh, gw, d) + self.row[:gh, None] + self.col[:gw]
-        return self.f2(F.gelu(self.f1(s.reshape(B, gh * gw // 2, 2 * d))))
+        s = s + self.row[row][:, None] + self.col.view(GRID // 2, 2, -1)[pair]
+        return self.f2(F.gelu(self.f1(s.flatten(1))))
 
     def forward(self, x, heads, gh, gw):
+        """-> tokens M x dec of the pairs that show something, and which they are: B x gh*gw/2"""
         c, k, s = heads
-        return self.cells(c.float().softmax(-1).flatten(2).to(x.dtype), torch.cat([k.float().softmax(-1), s.float().sigmoid()], -1).to(x.dtype), gh, gw, x)
+        B, N, d = x.shape
+        c, s = c.float().softmax(-1), s.float().sigmoid()
+        keep = torch.maximum(1 - c[..., 0].amin(-1), s[..., 0]).view(B, N // 2, 2).amax(-1) >= KEEP
+        i = keep.nonzero()[:, 1]
+        two = lambda t: t.reshape(B, N // 2, 2, -1)[keep].to(x.dtype)
+        return self.cells(two(c.flatten(2)), two(torch.cat([k.float().softmax(-1), s], -1)), i // (gw // 2), i % (gw // 2), two(x)), keep
+
+
+def line_up(tokens, keep):
+    """Tokens M x dec of the kept pairs, as sequences that end together: B x L x dec, and where there is one: B x L"""
+    n = keep.sum(1)
+    L = max(1, int(n.max()))
+    valid = torch.arange(L, device=keep.device)[None] >= L - n[:, None]
+    out = tokens.new_zeros(keep.shape[0], L, tokens.shape[-1])
+    out[valid] = tokens
+    return out, valid
 
 
 class RMS(nn.Module):
@@ -135,9 +151,9 @@ class RMS(nn.Module):
 
 
 def turn(x, cs, sn):
-    """RoPE on neighbouring pairs, as GGUF's llama has it."""
-    a, b = x[..., 0::2], x[..., 1::2]
-    return torch.stack([a * cs - b * sn, a * sn + b * cs], -1).flatten(-2)
+    """RoPE on the two halves of each head; export.py brings the rows into the order of neighbouring pairs, as GGUF's llama has them."""
+    a, b = x.chunk(2, -1)
+    return torch.cat([a * cs - b * sn, a * sn + b * cs], -1)
 
 
 class Layer(nn.Module):
@@ -153,7 +169,7 @@ class Layer(nn.Module):
         self.n1, self.q, self.k, self.v, self.o = RMS(d), lin(d, d), lin(d, self.kv * e), lin(d, self.kv * e), lin(d, d)
         self.n2, self.gate, self.up, self.down = RMS(d), lin(d, c["ff"]), lin(d, c["ff"]), lin(c["ff"], d)
 
-    def forward(self, x, cs, sn, point=0, cache=None):
+    def forward(self, x, cs, sn, mask, point=0, cache=None):
         B, N, D = x.shape
         y = self.n1(x)
         q = turn(self.q(y).view(B, N, self.h, -1).transpose(1, 2), cs, sn)
@@ -163,11 +179,11 @@ class Layer(nn.Module):
             if cache:
                 k, v = torch.cat([cache[0], k], 2), torch.cat([cache[1], v], 2)
             cache[:] = [k, v]
-        att = None
-        if point:                                            # head 0 of the written tokens over the picture's: it shall point at what it reads
-            att = (q[:, 0, point:] @ k[:, 0, :point].transpose(1, 2)).float() / math.sqrt(q.shape[-1])
-        g = self.h // self.kv
-        z = F.scaled_dot_product_attention(q, k.repeat_interleave(g, 1), v.repeat_interleave(g, 1), is_causal=q.shape[2] == k.shape[2])
+        g, n, e = self.h // self.kv, q.shape[2], q.shape[3]
+        a = (q.reshape(B, self.kv, g * n, e) @ k.transpose(2, 3)).view(B, self.h, n, -1) * e ** -0.5
+        att = a[:, 0, point:, :point].float() if point else None    # head 0 of the written tokens over the picture's: it shall point at what it reads
+        a = (a + mask).softmax(-1)
+        z = (a.view(B, self.kv, g * n, -1) @ v).view(B, self.h, n, e)
         x = x + self.o(z.transpose(1, 2).reshape(B, N, D))
         y = self.n2(x)
         return x + self.down(F.silu(self.gate(y)) * self.up(y)), att
@@ -190,18 +206,24 @@ class Decoder(nn.Module):
         t = torch.arange(a, a + n, device=like.device).float()[:, None] * 10000 ** (-torch.arange(e // 2, device=like.device).float() / (e // 2))
         return t.cos().to(like.dtype), t.sin().to(like.dtype)
 
-    def forward(self, pic, ids, point=False):
+    def mask(self, valid, n, m, like):
+        """B x 1 x m x n, 0 where one of the last m places sees one of n; the padding in front of short ones is seen by itself alone"""
+        see = F.pad(valid, (0, n - valid.shape[1]), value=True)[:, None] & torch.ones(n, n, dtype=torch.bool, device=valid.device).tril()
+        return torch.where((see | torch.eye(n, dtype=torch.bool, device=valid.device))[:, None, n - m:], 0.0, -1e4).to(like.dtype)
+
+    def forward(self, pic, valid, ids, point=False):
+        """pic, valid: of line_up"""
         n = pic.shape[1]
         x = torch.cat([pic, self.emb(ids).to(pic.dtype)], 1)
         cs, sn = self.angles(0, x.shape[1], x)
-        atts = []
+        mask, atts = self.mask(valid, x.shape[1], x.shape[1], x), []
         for i, b in enumerate(self.layers):
-            x, a = b(x, cs, sn, n if point and i in self.POINTERS else 0)
-            atts += [a] if a is not None else []
+            x, a = b(x, cs, sn, mask, n if point and i in self.POINTERS else 0)
+            atts += [a.masked_fill(~valid[:, None], -1e4)] if a is not None else []
         return self.out(self.norm(x[:, n:])), atts
 
     @torch.no_grad()
-    def write(self, pic, most=256, grammar=False):
+    def write(self, pic, valid, most=400, grammar=False):
         """Greedy. -> list of token lists, without <bos>, with <eos> where it came"""
         B = pic.shape[0]
         caches = [[] for _ in self.layers]
@@ -211,8 +233,9 @@ class Decoder(nn.Module):
         for _ in range(most):
             cs, sn = self.angles(p, x.shape[1], x)
             p += x.shape[1]
+            mask = self.mask(valid, p, x.shape[1], x)
             for b, c in zip(self.layers, caches):
-                x, _ = b(x, cs, sn, 0, c)
+                x, _ = b(x, cs, sn, mask, 0, c)
             lg = self.out(self.norm(x[:, -1])).float()
             if grammar:
                 for i in range(B):
@@ -238,10 +261,13 @@ class Reader(nn.Module):
         self.enc, self.ada, self.dec = Encoder(self.config), Adapter(self.config), Decoder(self.config)
 
     def see(self, im):
-        """Normalised pictures B x H x W -> the tokens the decoder reads, head logits"""
-        x, f = self.enc(im)
+        """Normalised pictures B x H x W -> what the decoder reads (of line_up), head logits, and the encoder's output: B x gh*gw/2 x dec, zero where nothing is"""
+        x = self.enc(im)
         h = self.enc.heads(x)
-        return self.ada(x, h, im.shape[1] // CELL, im.shape[2] // CELL), h, f
+        t, keep = self.ada(x, h, im.shape[1] // CELL, im.shape[2] // CELL)
+        out = t.new_zeros(*keep.shape, t.shape[-1])
+        out[keep] = t
+        return *line_up(t, keep), h, out
 
 
 def normalise(u):

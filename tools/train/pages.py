@@ -57,6 +57,19 @@ def store():
     return Store.one
 
 
+def thickness(font):
+    """Of a filled font's strokes, in heights of its capitals."""
+    if "thick" not in font:
+        area = length = 0.0
+        for c in "HTEnlu":
+            for p in font["glyphs"][c][1]:
+                q = np.roll(p, -1, 0)
+                area += float((p[:, 0] * q[:, 1] - q[:, 0] * p[:, 1]).sum()) / 2
+                length += float(np.hypot(*(q - p).T).sum())
+        font["thick"] = abs(area) * 2 / max(length, 1e-6)
+    return font["thick"]
+
+
 class Writer:
     """One hand: a font and what this writer does to it."""
 
@@ -68,13 +81,17 @@ class Writer:
         self.font = r.choices(pool, [h["weight"] for h in pool])[0]
         self.closed, self.g = self.font["closed"], self.font["glyphs"]
         loose = 0.0 if kind == "print" and r.random() < 0.8 else r.uniform(0.2, 1.0) ** 1.5
-        self.slant = r.gauss(0, 0.12) * loose
-        self.wide = r.uniform(0.8, 1.2) if loose else 1.0
+        self.slant = r.gauss(0, 0.17) * loose
+        self.wide = r.uniform(0.75, 1.25) if loose else 1.0
         self.space = r.uniform(-0.02, 0.22) * loose
         self.gap = r.uniform(1.0, 1.7) if loose else 1.0
         self.bounce, self.turn, self.scale = r.uniform(0, 0.07) * loose, r.uniform(0, 0.06) * loose, r.uniform(0, 0.07) * loose
         self.wob = r.uniform(0.0, 0.03) * loose if self.closed else r.uniform(0.006, 0.03)
+        if loose and r.random() < 0.3:
+            self.wob = r.uniform(0.03, 0.055)
         self.pen = r.uniform(0.06, 0.16) if not self.closed else r.uniform(0, 0.09) if r.random() < 0.45 else 0
+        thick = thickness(self.font) if self.closed else 0.0
+        self.thin = r.uniform(0, thick - 0.07) if thick > 0.1 and not self.pen and r.random() < 0.6 else 0.0
         joined = any(s in self.font["name"] for s in ("script", "Script", "cursive", "Ecolier", "Kristi", "Brush"))
         self.caps = self.font["capitals"] or (r.random() < 0.12 and not joined)
         self.own = {}                                       # this writer's own form of each letter
@@ -126,6 +143,8 @@ class Writer:
                     cv2.fillPoly(canvas, z, ink, cv2.LINE_AA, 4)
                     if th:
                         cv2.polylines(canvas, z, True, ink, th, cv2.LINE_AA, 4)
+                    elif self.thin * h >= 1 and ink == 255:  # a finer pen than the font's
+                        cv2.polylines(canvas, z, True, 0, int(self.thin * h + 0.5), cv2.LINE_AA, 4)
                 else:
                     cv2.polylines(canvas, z, False, ink, max(1, th), cv2.LINE_AA, 4)
             out.append((c, x + adv * 0.48 + 0.42 * h * self.slant, yy - h * 0.42))

@@ -40,9 +40,10 @@ fi
 
 what=${1:-all}
 [ $# -gt 0 ] && shift
-bf16=
-grep -q avx512_bf16 /proc/cpuinfo 2>/dev/null && bf16=--bf16
-[ "$what" = plot ] && bf16=
+fast=
+grep -q avx512_bf16 /proc/cpuinfo 2>/dev/null && fast=--bf16
+command -v g++ >/dev/null && fast="$fast --fuse"
+[ "$what" = plot ] && fast=
 idle="nice -n 19"
 command -v chrt >/dev/null && idle="$idle chrt -i 0"
-exec $idle "$python" "$here/train.py" "$what" $bf16 "$@"
+exec $idle "$python" "$here/train.py" "$what" $fast "$@"

@@ -8,24 +8,27 @@
 Checkpoints, log.jsonl and plots lie in $SENSES_TRAIN_DIR (default ~/.cache/senses/train). SIGTERM and SIGINT write a
 checkpoint and end; so does any crash but power loss, of which at most three minutes are lost. On a GPU batches are
 larger and pages come from all cores; on a CPU one process draws, and two threads learn."""
-import argparse, json, os, queue, random, signal, sys, time
+import argparse, json, math, os, queue, random, signal, sys, time
+import cv2
 import numpy as np
 import torch
 import torch.multiprocessing as mp
 import torch.nn.functional as F
 import language, pages
-from model import FRAMES, N_CLASS, Reader, normalise
+from model import FRAMES, GRID, KEEP, N_CLASS, Reader, line_up, normalise
 
 DIR = os.environ.get("SENSES_TRAIN_DIR") or os.path.expanduser("~/.cache/senses/train")
 GPU = torch.cuda.is_available()
 #        batch (CPU, GPU)   steps (CPU, GPU)       learning rate (CPU, GPU)
-STAGES = {"stem": ((12, 192), (9000, 9000), (2e-3, 2e-3)),
-          "decoder": ((8, 128), (8000, 16000), (1e-3, 1.2e-3)),
-          "encoder": ((6, 96), (4000, 12000), (6e-4, 8e-4)),
-          "joint": ((4, 64), (4000, 16000), (3e-4, 5e-4))}
+STAGES = {"stem": ((16, 192), (9000, 9000), (2e-3, 2e-3)),
+          "decoder": ((48, 128), (8000, 16000), (1e-3, 1.2e-3)),
+          "encoder": ((8, 96), (12000, 12000), (8e-4, 8e-4)),
+          "joint": ((8, 64), (12000, 16000), (4e-4, 5e-4))}
+CROP = 256                    # pixels of a side of the crops full of text
 SEED0 = {"stem": 10 ** 9, "decoder": 2 * 10 ** 9, "encoder": 3 * 10 ** 9, "joint": 4 * 10 ** 9}
 CONFUSED = ["il1I|!j/", "oO0QDa", "uvyn", "rnmhv", "ceoa", "s5S8", "z2Z7", "g9qyj", "b6h", "t+f", ".,'`", "A4R", "B8E3", "UVY", "PpF", "Wwv", "Kkx", "Cc(", "-_~", "Tt7"]
 MOST = 230                    # tokens a page may have in training
+N_KIND = len(pages.TYPES)
 
 
 def confusions():
@@ -35,39 +38,97 @@ def confusions():
         ch = chr(i + 31)
         like = [c for g in CONFUSED if ch in g for c in g if c != ch] + ([ch.swapcase()] * 2 if ch.isalpha() else []) + [chr(r.integers(33, 127))]
         t[i] = [ord(like[k % len(like)]) - 31 for k in range(8)]
-    return torch.from_numpy(t)
+    return t
 
 
-def fine_labels(s):
-    """H/8 x W/8 x 2: the stem's classes; and the weight of each"""
-    h, w = s.image.shape if s.image is not None else (s.cells.shape[0] * 16, s.cells.shape[1] * 16)
-    y = np.zeros((h // 8, w // 4), np.uint8)
-    near = np.zeros((h // 8 + 2, w // 4 + 2), bool)
-    for cx, cy, c in s.chars:
-        u, v = int(cx // 4), int(cy // 8)
-        y[v, u] = c
-        near[v:v + 3, u:u + 3] = True
-    return y, near[1:-1, 1:-1]
-
-
-def cell_labels(s, rs=None):
-    """gh x gw x 4 classes, gh x gw starts; rs: jitters the places"""
-    gh, gw = s.cells.shape
+def cell_labels(chars, starts, gh, gw):
+    """gh x gw x 4 classes, gh x gw starts"""
     y, st = np.zeros((gh, gw, FRAMES), np.uint8), np.zeros((gh, gw), np.uint8)
-    ch = s.chars
-    if rs is not None and len(ch):
-        ch = ch.copy()
-        ch[:, :2] += rs.normal(0, 1.0, (len(ch), 2)) + rs.normal(0, 1.0, (1, 2))
-        ch[:, 0], ch[:, 1] = ch[:, 0].clip(0, gw * 16 - 1), ch[:, 1].clip(0, gh * 16 - 1)
-    for cx, cy, c in ch:
+    for cx, cy, c in chars:
         y[int(cy // 16), int(cx // 16), int(cx % 16 // 4)] = c
-    for cx, cy in s.starts:
+    for cx, cy in starts:
         st[min(gh - 1, max(0, int(cy // 16))), min(gw - 1, max(0, int(cx // 16)))] = 1
     return y, st
 
 
-def sequences(batch):
-    """Inputs, targets (0 = none), places as picture token (-1 = none)"""
+def light(r, im):
+    """The same picture under another light: uint8 -> uint8."""
+    lo, hi = np.percentile(im[::8, ::8], (2, 98))
+    g, c = r.uniform(0.7, 1.4), r.uniform(0.75, 1.2)
+    t = (np.arange(256) - lo) / max(30.0, hi - lo)
+    t = np.sign(t) * np.abs(t) ** g
+    t = ((1 - t if r.random() < 0.06 else t) - 0.5) * c + 0.5
+    return np.clip(lo + t * max(30.0, hi - lo), 0, 255).astype(np.uint8)[im]
+
+
+def crop(r, s):
+    """A window of a picture full of text, turned, stretched and lit anew -> picture, labels"""
+    h, w = s.image.shape
+    k, a, q = r.uniform(0.8, 1.2), math.radians(r.gauss(0, 1.5)), r.uniform(0.93, 1.07)
+    m = np.array([[k * q * math.cos(a), -k * math.sin(a)], [k * q * math.sin(a), k * math.cos(a)]])
+    c = np.array([r.uniform(CROP / 2 / k - 8, w - CROP / 2 / k + 8) if w * k > CROP else w / 2, r.uniform(CROP / 2 / k - 8, h - CROP / 2 / k + 8) if h * k > CROP else h / 2])
+    t = CROP / 2 - m @ c
+    im = cv2.warpAffine(s.image, np.concatenate([m, t[:, None]], 1), (CROP, CROP), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
+    inside = cv2.warpAffine(np.full_like(s.image, 255), np.concatenate([m, t[:, None]], 1), (CROP, CROP), flags=cv2.INTER_NEAREST)
+    im[inside == 0] = int(im.mean())
+    xy = s.chars[:, :2] @ m.T + t
+    on = ((xy >= 0) & (xy < CROP)).all(1)
+    y, _ = cell_labels(np.concatenate([xy, s.chars[:, 2:]], 1)[on], [], CROP // 16, CROP // 16)
+    return light(r, im), y
+
+
+CONFUSIONS = confusions()
+
+
+def unsure(s, rs):
+    """What an encoder may see of a page whose truth is known: the pairs of cells that show something, with soft characters, types and starts.
+    -> pair numbers M, (entry's pair, entry's place in 2 x 4 x 96, its share), kinds M x 2 x K, starts M x 2"""
+    gh, gw = s.cells.shape
+    ch = s.chars.copy()
+    n, level = len(ch), rs.random() ** 2 * 0.5
+    ch[:, :2] += rs.normal(0, 1.0, (n, 2)) + rs.normal(0, 1.0, (1, 2))
+    ch[:, 0], ch[:, 1] = ch[:, 0].clip(0, gw * 16 - 1), ch[:, 1].clip(0, gh * 16 - 1)
+    c = ch[:, 2].astype(int)
+    sure = 1 - rs.random(n) * level
+    sure = np.where(rs.random(n) < level * 0.35, 1 - sure, sure)
+    alive = np.where(rs.random(n) < level * 0.06, rs.random(n) * 0.25, 1.0)
+    alt = CONFUSIONS[c, rs.integers(0, 8, n)] if n else c
+
+    def split(v, edge, soft):
+        """The place and its neighbour, and the neighbour's share"""
+        i = np.floor(v)
+        f = v - i - 0.5
+        return i.astype(int), np.where(f > 0, 1, -1), 0.5 / (1 + np.exp(-(np.abs(f) - edge) / soft)) * rs.uniform(0, 1.2, n).clip(0, 1)
+    fx, dx, wx = split(ch[:, 0] / 4, 0.35, 0.08)
+    fy, dy, wy = split(ch[:, 1] / 16, 0.43, 0.03)
+    ghosts = rs.poisson(0.004 * level * gh * gw)
+    at, cls, wgt = [rs.integers(0, gh * gw * FRAMES, ghosts)], [rs.integers(1, N_CLASS, ghosts)], [rs.random(ghosts) * 0.6]
+    for x, y, w in ((fx, fy, (1 - wx) * (1 - wy)), (fx + dx, fy, wx * (1 - wy)), (fx, fy + dy, (1 - wx) * wy), (fx + dx, fy + dy, wx * wy)):
+        ok = (x >= 0) & (x < gw * FRAMES) & (y >= 0) & (y < gh) & (w > 0.01)
+        for k, u in ((c, sure), (alt, 1 - sure)):
+            at.append((y * gw * FRAMES + x)[ok]), cls.append(k[ok]), wgt.append((w * u * alive)[ok])
+    at, cls, wgt = np.concatenate(at), np.concatenate(cls), np.concatenate(wgt)
+    mass = np.zeros(gh * gw * FRAMES)
+    np.add.at(mass, at, wgt)
+    wgt = wgt / np.maximum(1, mass[at])
+    st = np.zeros((gh, gw))
+    _, on = cell_labels([], s.starts + rs.normal(0, 1.5, s.starts.shape), gh, gw)
+    st = np.where((on > 0) & (rs.random((gh, gw)) > 0.03 * level), rs.beta(9, 1, (gh, gw)), rs.beta(0.15, 12, (gh, gw)))
+    st = np.where(rs.random((gh, gw)) < 0.002 * level, rs.random((gh, gw)), st)
+    score = np.maximum(np.minimum(1, mass).reshape(gh, gw, FRAMES).max(-1), st).reshape(gh * gw // 2, 2).max(-1)
+    pair = np.flatnonzero(score >= KEEP)
+    number = np.full(gh * gw // 2, -1)
+    number[pair] = np.arange(len(pair))
+    p = number[at // (2 * FRAMES)]
+    kind = np.eye(N_KIND, dtype=np.float32)[s.cells.reshape(-1, 2)[pair]]
+    other = np.eye(N_KIND, dtype=np.float32)[rs.integers(0, N_KIND, (len(pair), 2))]
+    part = (rs.random((len(pair), 2, 1)) * (rs.random((len(pair), 2, 1)) < 0.25) * level * 2).clip(0, 1).astype("f4")
+    return pair, (p[p >= 0], (at % (2 * FRAMES) * N_CLASS + cls)[p >= 0], wgt[p >= 0]), kind * (1 - part) + other * part, st.reshape(-1, 2)[pair]
+
+
+def sequences(batch, pairs=None, most=0):
+    """Inputs, targets (0 = none), places as pair of cells (-1 = none); pairs: those that are tokens of each page, and the places become theirs
+    in sequences of `most` that end together"""
     n = max(len(s.ids) for s in batch)
     i, o, p = np.zeros((len(batch), n), "i8"), np.zeros((len(batch), n), "i8"), np.full((len(batch), n), -1, "i8")
     for k, s in enumerate(batch):
@@ -76,45 +137,89 @@ def sequences(batch):
         i[k, 0], i[k, 1:m], o[k, :m] = language.BOS, s.ids[:-1], s.ids
         x, y = np.clip(s.place[:, 0] // 32, 0, gw // 2 - 1), np.clip(s.place[:, 1] // 16, 0, gh - 1)
         p[k, :m] = np.where(s.place[:, 0] < 0, -1, y * (gw // 2) + x)
+        if pairs is not None:
+            number = np.full(gh * gw // 2 + 1, -1)           # the last: of no place
+            number[pairs[k]] = np.arange(len(pairs[k])) + most - len(pairs[k])
+            p[k, :m] = number[p[k, :m]]
     return i, o, p
 
 
-def make(stage, size, seed, kinds=None):
-    """One batch as numpy arrays; the seed decides everything. kinds: of hands, else the usual mixture"""
+def make_crops(size, seed, kinds, fresh=None, again=10):
+    """Crops full of text; fresh: a list of drawn pictures, kept from call to call, each of which serves `again` times"""
+    r, out = random.Random(seed), []
+    fresh = [] if fresh is None else fresh
+    while len(out) < size:
+        if len(fresh) < 2 * size or r.random() * again < 1:
+            fresh.append(pages.page(seed * 512 + len(out), kinds, pool="soup", size=320))
+            if len(fresh) > 8 * size:
+                fresh.pop(r.randrange(len(fresh)))
+        out.append(crop(r, fresh[-1] if len(fresh) < 2 * size else r.choice(fresh)))
+    return [np.stack([i for i, _ in out]), np.stack([y for _, y in out])]
+
+
+def make_labels(size, seed, kinds, batches=1):
+    """Batches for the decoder alone, each of pages of like length: no picture is drawn. -> a list of them"""
+    r, rs, out, k = random.Random(seed), np.random.default_rng(seed), [], 0
+    while len(out) < size * batches:
+        s = pages.page(seed * 512 + k, kinds, draw=False, pool="page" if r.random() < 0.3 else None)
+        k += 1
+        if len(s.ids) <= MOST:
+            out.append((s, unsure(s, rs)))
+    out.sort(key=lambda v: len(v[0].ids) + len(v[1][0]))
+    got = [label_batch(out[k * size:k * size + size]) for k in range(batches)]
+    r.shuffle(got)
+    return got
+
+
+def label_batch(out):
+    size = len(out)
+    first = np.cumsum([0] + [len(u[0]) for _, u in out])
+    most = max(1, max(len(u[0]) for _, u in out))
+    keep = np.zeros((size, most), bool)
+    for i, (_, u) in enumerate(out):
+        keep[i, most - len(u[0]):] = True
+    cat = lambda f, t: np.concatenate([f(i, s, u) for i, (s, u) in enumerate(out)]).astype(t)
+    i, o, p = sequences([s for s, _ in out], [u[0] for _, u in out], most)
+    return [keep, cat(lambda i, s, u: u[0] // (s.cells.shape[1] // 2), "i8"), cat(lambda i, s, u: u[0] % (s.cells.shape[1] // 2), "i8"),
+            cat(lambda i, s, u: u[1][0] + first[i], "i8"), cat(lambda i, s, u: u[1][1], "i8"), cat(lambda i, s, u: u[1][2], "f4"),
+            cat(lambda i, s, u: u[2], "f4"), cat(lambda i, s, u: u[3], "f4"), i, o, p]
+
+
+def make(stage, size, seed, kinds=None, fresh=None):
+    """One batch as numpy arrays; the seed decides everything (but for crops of pictures in `fresh`). kinds: of hands, else the usual mixture"""
     r = random.Random(seed)
     if stage == "stem":
-        got = [pages.page(seed * 512 + k, kinds, pool="soup", size=256) for k in range(size)]
-        f = [fine_labels(s) for s in got]
-        return [np.stack([s.image for s in got]), np.stack([a for a, _ in f]), np.stack([b for _, b in f])]
+        return make_crops(size, seed, kinds, fresh)
+    if stage == "decoder":
+        return make_labels(size, seed, kinds)[0]
     shape, out, k = r.choice(pages.SHAPES), [], 0
-    rs = np.random.default_rng(seed)
-    if stage == "decoder" and r.random() < 0.7:              # smaller pages cost less
-        shape = r.choice([(448, 320), (320, 448), (448, 256), (512, 384)])
     while len(out) < size:
-        s = pages.page(seed * 512 + k, kinds, draw=stage != "decoder", shape=shape, pool="page" if k % 5 and r.random() < 0.3 else None)
+        s = pages.page(seed * 512 + k, kinds, shape=shape, pool="page" if k % 5 and r.random() < 0.3 else None)
         k += 1
         if len(s.ids) <= MOST:
             out.append(s)
-    lab = [cell_labels(s, rs if stage == "decoder" else None) for s in out]
-    cells = [np.stack([a for a, _ in lab]), np.stack([s.cells for s in out]), np.stack([b for _, b in lab])]
-    if stage == "decoder":
-        return [*cells, *sequences(out)]
-    f = [fine_labels(s) for s in out]
-    return [np.stack([s.image for s in out]), np.stack([a for a, _ in f]), np.stack([b for _, b in f]), *cells, *sequences(out)]
+    lab = [cell_labels(s.chars, s.starts, *s.cells.shape) for s in out]
+    return [np.stack([s.image for s in out]), np.stack([a for a, _ in lab]), np.stack([s.cells for s in out]), np.stack([b for _, b in lab]), *sequences(out)]
 
 
 def worker(q, stage, size, first, step):
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     torch.set_num_threads(1)
-    parent, seed = os.getppid(), first
+    parent, seed, fresh, n = os.getppid(), first, [], 0
     while True:
-        b = make(stage, size, seed)
-        seed += step
-        while True:
+        # whole pages come with crops in between, which keep the letters in mind
+        if stage == "decoder":
+            made = make_labels(size, seed, None, 4)
+        elif stage == "stem" or stage == "encoder" and n % 2 == 0:
+            made = [make_crops(size * (1 if stage == "stem" else 2), seed, None, fresh)]
+        else:
+            made = [make(stage, size, seed)]
+        n, seed = n + 1, seed + step
+        while made:
             try:
-                q.put(b, timeout=5)
-                break
+                q.put(made[-1], timeout=5)
+                made.pop()
             except queue.Full:
                 if os.getppid() != parent:                   # nobody reads any more
                     os._exit(0)
@@ -131,18 +236,16 @@ class Source:
             p.start()
 
     def get(self):
-        while True:
+        while len(self.pool) < 8:                            # no more than needed: who draws and who learns share the cores
             try:
-                self.pool.append([self.q.get(block=not self.pool, timeout=None if not self.pool else 0), 0])
+                self.pool.append([self.q.get(block=not self.pool), 0])
             except queue.Empty:
                 break
-            if len(self.pool) >= 48:
-                break
-        fresh = [b for b in self.pool if b[1] == 0]
-        b = fresh[0] if fresh else self.r.choice(self.pool)
+        k = self.r.randrange(len(self.pool))
+        b = self.pool[k]
         b[1] += 1
-        if b[1] >= self.again or len(self.pool) >= 48:
-            self.pool = [p for p in self.pool if p is not b]
+        if b[1] >= self.again:
+            self.pool.pop(k)
         return b[0]
 
     def close(self):
@@ -153,24 +256,19 @@ class Source:
 def vary(u, gen):
     """The same picture taken again: other noise."""
     x = u.float()
-    b = x.shape[0]
-    a = torch.rand(b, 1, 1, generator=gen, device=x.device)
-    x = x + torch.randn(x.shape, generator=gen, device=x.device) * (a * 6)
-    return x
+    a = torch.rand(x.shape[0], 1, 1, generator=gen, device=x.device)
+    return x + torch.randn(x.shape, generator=gen, device=x.device) * (a * 6)
 
 
-def char_loss(lg, y, w):
-    l = F.cross_entropy(lg.flatten(0, -2).float(), y.flatten().long(), reduction="none")
-    return (l * w.flatten()).sum() / w.sum()
-
-
-def stem_loss(m, f, y, near):
-    lg = m.enc.stem.head(f)                                  # B, 2 * 96, H/8, W/8
-    B, _, h, w = lg.shape
-    lg = lg.view(B, 2, N_CLASS, h, w).permute(0, 3, 4, 1, 2)  # B, h, w, 2, 96
-    y = y.view(B, h, w, 2)
-    wt = torch.where(y > 0, 1.0, torch.where(near.view(B, h, w, 2), 0.05, 0.25))
-    return char_loss(lg, y, wt), lg
+def char_loss(lg, y, share, gen):
+    """lg: B x N x 4 x 96, y: B x gh x gw x 4. Of the empty frames only a share is looked at; in all they weigh a quarter."""
+    y = y.flatten()
+    pick = (y > 0) | (torch.rand(y.shape, generator=gen, device=y.device) < share)
+    i = pick.nonzero()[:, 0]
+    lg, y = lg.reshape(-1, N_CLASS)[i].float(), y[i].long()
+    w = torch.where(y > 0, 1.0, 0.25 / share)
+    l = F.cross_entropy(lg, y, reduction="none")
+    return (l * w).sum() / w.sum()
 
 
 def read_rate(p, y):
@@ -196,42 +294,9 @@ def seq_loss(lg, atts, o, p, weight):
     return ce + weight * pl, dict(ce=ce.item(), acc=acc.item(), point=pa.item())
 
 
-class Noise:
-    """Label cells made as unsure as an encoder's reading is."""
-
-    def __init__(self, dev, gen):
-        self.t, self.g, self.dev = confusions().to(dev), gen, dev
-
-    def __call__(self, y, kinds, starts):
-        B, gh, gw, _ = y.shape
-        r = lambda *s: torch.rand(*s, generator=self.g, device=self.dev)
-        y = y.view(B, gh, gw * FRAMES).long()
-        sh = r(y.shape) < 0.06 * r(B, 1, 1)                  # to a free neighbouring frame
-        left = torch.roll(y, -1, 2)
-        move = sh & (y == 0) & (left > 0)
-        y2 = torch.where(move, left, y)
-        y2 = torch.where(torch.roll(move, 1, 2), torch.zeros_like(y2), y2)
-        alt = self.t[y2, torch.randint(0, 8, y2.shape, generator=self.g, device=self.dev)]
-        level = r(B, 1, 1) ** 2 * 0.5
-        w = 1 - r(y2.shape) * level                          # certainty of the right one
-        wrong = (r(y2.shape) < level * 0.35) & (y2 > 0)
-        w = torch.where(wrong, 1 - w, w)
-        lost = (r(y2.shape) < level * 0.06) & (y2 > 0)
-        w = torch.where(lost, torch.zeros_like(w), w)
-        alt = torch.where(lost, torch.zeros_like(alt), alt)
-        ghost = (y2 == 0) & (r(y2.shape) < 0.004 * level)
-        alt = torch.where(ghost, torch.randint(1, N_CLASS, y2.shape, generator=self.g, device=self.dev), alt)
-        p = torch.zeros(*y2.shape, N_CLASS, device=self.dev)
-        p.scatter_add_(-1, y2[..., None], w[..., None])
-        p.scatter_add_(-1, alt[..., None], (1 - w)[..., None])
-        k = F.one_hot(torch.where(r(kinds.shape) < 0.03 * r(B, 1, 1), torch.randint(0, len(pages.TYPES), kinds.shape, generator=self.g, device=self.dev), kinds.long()), len(pages.TYPES)).float()
-        s = (starts.float() * 0.9 + 0.05 + (r(starts.shape) - 0.5) * 0.1) * (r(starts.shape) > 0.03)
-        return p.view(B, gh * gw, FRAMES * N_CLASS), torch.cat([k, s[..., None]], -1).view(B, gh * gw, -1)
-
-
 def parameters(m, stage, lr):
     if stage == "stem":
-        return [dict(params=[*m.enc.stem.parameters()], k=1.0)]
+        return [dict(params=[*m.enc.stem.parameters(), *m.enc.norm.parameters(), *m.enc.char.parameters()], k=1.0)]
     if stage == "decoder":
         return [dict(params=[p for n, p in m.ada.named_parameters() if not n.startswith("free")], k=1.0), dict(params=[*m.dec.parameters()], k=1.0)]
     stem, rest = [*m.enc.stem.parameters()], [p for n, p in m.enc.named_parameters() if not n.startswith("stem")]
@@ -240,38 +305,58 @@ def parameters(m, stage, lr):
     return [dict(params=stem, k=0.3), dict(params=rest, k=0.7), dict(params=[*m.ada.parameters(), *m.dec.parameters()], k=1.0)]
 
 
-def step_loss(m, stage, b, noise, gen):
-    """Loss and figures of one batch (tensors)."""
-    if stage == "stem":
-        u, y, near = b
-        loss, lg = stem_loss(m, m.enc.stem.fine(normalise(vary(u, gen))), y, near)
-        B, h, w = lg.shape[:3]
-        read, _ = read_rate(lg.reshape(B, h, w * 2, N_CLASS), y)
-        return loss, dict(loss=loss.item(), read=read)
-    if stage == "decoder":
-        y, kinds, starts, i, o, p = b
-        gh, gw = kinds.shape[1:]
-        c, k = noise(y, kinds, starts)
-        lg, atts = m.dec(m.ada.cells(c, k, gh, gw), i, True)
-        return seq_loss(lg, atts, o, p, 1.0)
-    u, fy, near, y, kinds, starts, i, o, p = b
-    gh, gw = kinds.shape[1:]
-    x, f = m.enc(normalise(vary(u, gen)))
-    sl, _ = stem_loss(m, f, fy, near)
+def crop_loss(m, b, vit, gen, figures):
+    """Characters of crops."""
+    u, y = b
+    gh, gw = y.shape[1:3]
+    at = [int(v) for v in torch.randint(0, GRID + 1 - gh, (2,), generator=gen, device=gen.device)]
+    h = m.enc.char(m.enc(normalise(vary(u, gen)), vit, at)).unflatten(-1, (FRAMES, N_CLASS))
+    loss = char_loss(h, y, 0.3, gen)
+    return loss, {"crop" if vit else "read": read_rate(h.detach().view(-1, gh, gw * FRAMES, N_CLASS), y.view(-1, gh, gw * FRAMES))[0], "loss": loss.item()} if figures else {}
+
+
+def label_tokens(m, b):
+    """What the decoder reads of soft labels."""
+    keep, row, pair, ep, ec, ew, kind, start = b[:8]
+    c = ew.new_zeros(len(row) * 2 * FRAMES * N_CLASS).index_add(0, ep * (2 * FRAMES * N_CLASS) + ec, ew).view(len(row), 2 * FRAMES, N_CLASS)
+    c[..., 0] = (1 - c.sum(-1)).clamp(min=0)
+    return line_up(m.ada.cells(c.view(len(row), 2, -1), torch.cat([kind, start[..., None]], -1), row, pair), keep)
+
+
+def label_loss(m, b):
+    lg, atts = m.dec(*label_tokens(m, b), b[8], True)
+    return seq_loss(lg, atts, b[9], b[10], 1.0)
+
+
+def page_loss(m, stage, b, gen, figures):
+    u, y, kinds, starts, i, o, p = b
+    B, gh, gw = kinds.shape
+    x = m.enc(normalise(vary(u, gen)))
     h = m.enc.heads(x)
-    B = u.shape[0]
-    cl = char_loss(h[0], y, torch.where(y > 0, 1.0, 0.25))
+    cl = char_loss(h[0], y, 0.1, gen)
     kl = F.cross_entropy(h[1].flatten(0, 1).float(), kinds.flatten().long())
     tl = F.binary_cross_entropy_with_logits(h[2].flatten().float(), starts.flatten().float(), pos_weight=torch.tensor(4.0, device=u.device))
-    read, _ = read_rate(h[0].view(B, gh, gw * FRAMES, N_CLASS), y.view(B, gh, gw * FRAMES))
-    inside = kinds.flatten() > 0
-    fig = dict(char=cl.item(), read=read, kind=(h[1].flatten(0, 1).argmax(-1) == kinds.flatten())[inside].float().mean().item(), start=tl.item())
-    loss = cl + 0.5 * kl + 0.3 * tl + 0.3 * sl
+    loss, fig = cl + 0.5 * kl + 0.5 * tl, {}
+    if figures:
+        inside = kinds.flatten() > 0
+        fig = dict(char=cl.item(), read=read_rate(h[0].detach().view(B, gh, gw * FRAMES, N_CLASS), y.view(B, gh, gw * FRAMES))[0],
+                   kind=(h[1].flatten(0, 1).argmax(-1) == kinds.flatten())[inside].float().mean().item(), start=tl.item())
     if stage == "joint":
-        lg, atts = m.dec(m.ada(x, h, gh, gw), i, True)
-        ql, g = seq_loss(lg, atts, o, p, 0.3)
-        loss, fig = ql + 0.3 * loss, dict(fig, **g)
+        t, keep = m.ada(x, h, gh, gw)
+        seq, valid = line_up(t, keep)
+        number = torch.full((B, gh * gw // 2 + 1), -1, device=u.device)
+        number[:, :-1][keep] = valid.nonzero()[:, 1]
+        lg, atts = m.dec(seq, valid, i, True)
+        ql, g = seq_loss(lg, atts, o, number.gather(1, torch.where(p < 0, gh * gw // 2, p)), 0.3)
+        loss, fig = ql + 0.3 * loss, dict(fig, **g, tokens=keep.sum().item() / B)
     return loss, fig
+
+
+def step_loss(m, stage, b, gen, figures=True):
+    """Loss and figures of one batch (tensors)."""
+    if len(b) == 2:
+        return crop_loss(m, b, stage != "stem", gen, figures)
+    return label_loss(m, b) if stage == "decoder" else page_loss(m, stage, b, gen, figures)
 
 
 def mode(m, stage):
@@ -281,6 +366,19 @@ def mode(m, stage):
         for x in m.modules():
             if isinstance(x, torch.nn.BatchNorm2d):
                 x.eval()
+
+
+def fuse(m):
+    """The parts that are more memory than arithmetic, compiled: needs a C++ compiler, and half a minute."""
+    for b in [*m.enc.blocks, *m.dec.layers]:
+        b.forward = torch.compile(b.forward, dynamic=True)
+
+
+def memory(m, on):
+    """Whether the batch norms remember the batch that comes: those of whole pages alone count, once there are some."""
+    for x in m.modules():
+        if isinstance(x, torch.nn.BatchNorm2d):
+            x.momentum = 0.02 if on else 0.0
 
 
 def save(path, obj):
@@ -300,6 +398,9 @@ def train(stage, a):
     m = Reader().to(dev)
     path, log = os.path.join(DIR, "reader.pt"), open(os.path.join(DIR, "log.jsonl"), "a", buffering=1)
     state = torch.load(path, map_location=dev, weights_only=True) if os.path.exists(path) else dict(done={}, opt={}, minutes={})
+    if "model" not in state and a.start:
+        import export
+        m = export.read(a.start).to(dev)
     if "model" in state:
         m.load_state_dict(state["model"])
     state.setdefault("opt", {})                              # the copies of finished stages carry none
@@ -315,9 +416,10 @@ def train(stage, a):
     opt = torch.optim.AdamW([dict(params=g["params"], k=g["k"]) for g in groups], lr=lr, betas=(0.9, 0.98), weight_decay=0.02)
     if stage in state["opt"]:
         opt.load_state_dict(state["opt"][stage])
+    if a.fuse and stage != "stem":
+        fuse(m)
     gen = torch.Generator(device=dev).manual_seed(step + 5)
-    noise = Noise(dev, gen)
-    src = Source(stage, size, step, a.workers, a.again)
+    src = Source(stage, size, step, a.workers, 1 if stage == "stem" else a.again)
     held = [batch_to(make(stage, min(size, 32), 9 * 10 ** 9 // 512 + k, {"held": 1.0}), dev) for k in range(1 if not GPU else 4)]
     limit = dict(zip(STAGES, a.minutes + a.minutes[-1:] * 3)).get(stage) if a.minutes else None
     stop, t0, spent, saved, figs = [], time.time(), state["minutes"].get(stage, 0.0), time.time(), []
@@ -334,7 +436,7 @@ def train(stage, a):
         """The same figures on fonts that are kept out of training."""
         m.eval()
         with torch.no_grad(), torch.autocast(dev.type, torch.bfloat16, enabled=half):
-            f = [step_loss(m, stage, b, noise, gen)[1] for b in held]
+            f = [step_loss(m, stage, b, gen)[1] for b in held]
         mode(m, stage)
         return {k + "_held": round(float(np.mean([x[k] for x in f])), 4) for k in ("read", "kind", "acc", "point") if k in f[0]}
 
@@ -350,16 +452,17 @@ def train(stage, a):
                     break
             for g in opt.param_groups:
                 g["lr"] = lr * g["k"] * warm * min(1, left / 0.35 + 0.02)
+            memory(m, stage == "stem" or len(b) > 2)
             with torch.autocast(dev.type, torch.bfloat16, enabled=half):
-                loss, fig = step_loss(m, stage, b, noise, gen)
+                loss, fig = step_loss(m, stage, b, gen, step % 10 < 2)
             opt.zero_grad(set_to_none=True)
             loss.backward()
             torch.nn.utils.clip_grad_norm_([p for g in opt.param_groups for p in g["params"]], 1.0)
             opt.step()
             step += 1
-            figs.append(fig)
+            figs += [fig] if fig else []
             if step % a.every == 0 or stop:
-                mean = {k: float(np.mean([f[k] for f in figs])) for k in figs[0]}
+                mean = {k: float(np.mean([f[k] for f in figs if k in f])) for k in dict.fromkeys(k for f in figs for k in f)}
                 line = dict(stage=stage, step=step, seen=step * size, minutes=round(spent + (time.time() - t0) / 60, 2), **{k: round(v, 4) for k, v in mean.items()})
                 figs = []
                 if step % (a.every * 8) == 0:
@@ -389,7 +492,7 @@ def plot():
     fig, ax = plt.subplots(1, len(stages), figsize=(6 * len(stages), 4), squeeze=False)
     for s, x in zip(stages, ax[0]):
         mine = [r for r in rows if r["stage"] == s]
-        for k in ("read", "kind", "acc", "point", "read_held", "acc_held"):
+        for k in ("read", "crop", "kind", "acc", "point", "read_held", "acc_held"):
             if any(k in r for r in mine):
                 x.plot([r["seen"] for r in mine if k in r], [r[k] for r in mine if k in r], label=k, marker="." if k.endswith("held") else None)
         x.set_title(s)
@@ -405,6 +508,7 @@ def plot():
 def main():
     ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     ap.add_argument("what", choices=[*STAGES, "all", "plot"])
+    ap.add_argument("--start", metavar="FOLDER", help="without a checkpoint: from the GGUF files in this folder")
     ap.add_argument("--steps", type=int)
     ap.add_argument("--minutes", type=lambda s: [float(x) for x in s.split(",")],
                     help="end each stage after so many minutes in all instead, learning rate included; one number, or four: stem,decoder,encoder,joint")
@@ -414,6 +518,7 @@ def main():
     ap.add_argument("--threads", type=int, default=2)
     ap.add_argument("--workers", type=int, default=max(1, (os.cpu_count() or 2) - 2) if GPU else 1)
     ap.add_argument("--again", type=int, default=3, help="how often a drawn batch is used at most")
+    ap.add_argument("--fuse", action="store_true", help="compile parts of the model")
     ap.add_argument("--bf16", action="store_true", help="bfloat16 on the CPU, too")
     a = ap.parse_args()
     os.makedirs(DIR, exist_ok=True)
