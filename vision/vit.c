@@ -59,6 +59,8 @@ sn_status vit_read_hparams(vit_hparams *hp, const sn_gguf *g, sn_err *err)
     if (hp->n_embd % hp->n_head)
         return sn_fail(err, SN_EFORMAT, "%s: %zu heads do not divide the embedding length %zu", path, hp->n_head, hp->n_embd);
     hp->d_head = hp->n_embd / hp->n_head;
+    if (hp->d_head > SN_MAX_D_HEAD)
+        return sn_fail(err, SN_ELIMIT, "%s: heads of %zu values; the limit is %d", path, hp->d_head, SN_MAX_D_HEAD);
     if (hp->image_px % hp->patch_px || (hp->image_px / hp->patch_px) * (hp->image_px / hp->patch_px) > MAX_PATCHES)
         return sn_fail(err, SN_EFORMAT, "%s: patches of %zu pixels do not cut a picture of %zu", path, hp->patch_px, hp->image_px);
     return SN_OK;
