@@ -338,7 +338,7 @@ static void greedy_tokens_equal_pytorch(void **state)
         rig r;
         senses_error err = {0};
         txt_ids ids = {0};
-        if (!rig_open(&r, DIR "text.gguf", DIR "mmproj.gguf", ISAS[i])) continue;
+        if (!rig_open(&r, DIR "sketch.gguf", DIR "sketch-mmproj.gguf", ISAS[i])) continue;
         senses_reader *page = reader(&r);
         if (fus_reader_tokens(page, r.image, shape[0] + 40, &none, &ids, &err) != SN_OK) fail_msg("%s", err.msg);
         assert_true(ids.n >= shape[0]);
@@ -364,7 +364,7 @@ static void a_page_is_well_formed_at_every_limit(void **state)
     size_t three = 3;
 
     (void)state;
-    assert_true(rig_open(&r, DIR "text.gguf", DIR "mmproj.gguf", NULL));
+    assert_true(rig_open(&r, DIR "sketch.gguf", DIR "sketch-mmproj.gguf", NULL));
     senses_reader *page = reader(&r);
     for (size_t most = 1; most < 70; most++) { /* the model's own way is longer */
         txt_ids ids = {0};
@@ -381,7 +381,7 @@ static void a_page_is_well_formed_at_every_limit(void **state)
     assert_int_equal(senses_reader_read(page, r.image, NULL, NULL, &p, &err), SN_OK);
     check_well_formed(&p);
     assert_true(p.n > 3);
-    assert_int_equal(p.items[0].tag, SENSES_PAGE_BUTTON); /* as ids.npy begins */
+    assert_int_equal(p.items[0].tag, SENSES_PAGE_AREA); /* as ids.npy begins */
     senses_page_free(&p);
     assert_int_equal(senses_reader_read(page, r.image, count_to, &three, &p, &err), SN_ECANCELLED);
     assert_null(p.items);
@@ -396,7 +396,7 @@ static const char *with_keep(float keep)
     sn_gguf *g;
     sn_gguf_writer *w;
 
-    assert_int_equal(sn_gguf_open(&g, DIR "mmproj.gguf", NULL), SN_OK);
+    assert_int_equal(sn_gguf_open(&g, DIR "sketch-mmproj.gguf", NULL), SN_OK);
     assert_int_equal(sn_gguf_create(&w, out, NULL), SN_OK);
     for (size_t i = 0; i < sn_gguf_n_kv(g); i++)
         if (!sn_str_eq(sn_gguf_kv_at(g, i)->key, "clip.vision.page.keep")) sn_gguf_set_kv(w, sn_gguf_kv_at(g, i));
@@ -421,7 +421,7 @@ static void where_nothing_is_kept_there_is_no_page(void **state)
     senses_error err = {0};
 
     (void)state;
-    assert_true(rig_open(&r, DIR "text.gguf", with_keep(1), NULL));
+    assert_true(rig_open(&r, DIR "sketch.gguf", with_keep(1), NULL));
     senses_reader *page = reader(&r);
     assert_int_equal(senses_reader_read(page, r.image, NULL, NULL, &p, &err), SN_OK);
     assert_int_equal(p.n, 0);
@@ -436,10 +436,10 @@ static void what_is_no_pair_is_refused_naming_both(void **state)
         const char *text, *mmproj, *names[2];
         senses_status code;
     } cases[] = {
-        {"tests/golden/fusion/llava15_text.gguf", DIR "mmproj.gguf", {"llava15_text.gguf", "page/mmproj.gguf"}, SN_EUSAGE},
-        {DIR "text.gguf", "tests/golden/fusion/llava15_mmproj.gguf", {"page/text.gguf", "llava15_mmproj.gguf"}, SN_EUSAGE},
+        {"tests/golden/fusion/llava15_text.gguf", DIR "sketch-mmproj.gguf", {"llava15_text.gguf", "page/sketch-mmproj.gguf"}, SN_EUSAGE},
+        {DIR "sketch.gguf", "tests/golden/fusion/llava15_mmproj.gguf", {"page/sketch.gguf", "llava15_mmproj.gguf"}, SN_EUSAGE},
         {"tests/golden/fusion/smolvlm_text.gguf", "tests/golden/vision/internvl.gguf", {"smolvlm_text.gguf", "internvl.gguf"}, SN_ESHAPE},
-        {DIR "text.gguf", "tests/golden/audio/front_voxtral.gguf", {"front_voxtral.gguf", "audio"}, SN_EUSAGE},
+        {DIR "sketch.gguf", "tests/golden/audio/front_voxtral.gguf", {"front_voxtral.gguf", "audio"}, SN_EUSAGE},
     };
 
     (void)state;

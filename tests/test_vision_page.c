@@ -26,7 +26,7 @@ static bool run_open(run *r, sn_isa isa, size_t n_threads)
     *r = (run){0};
     if (!sn_isa_usable(isa)) return false;
     assert_int_equal(sn_compute_open(&r->compute, n_threads, isa, NULL), SN_OK);
-    if (vis_model_open(&r->model, DIR "mmproj.gguf", r->compute, &err) != SN_OK) fail_msg("%s", err.msg);
+    if (vis_model_open(&r->model, DIR "sketch-mmproj.gguf", r->compute, &err) != SN_OK) fail_msg("%s", err.msg);
     assert_int_equal(vis_image_load(&img, DIR "page.png", NULL, NULL), SN_OK);
     if (vis_model_prepare(r->model, &img, VIS_FIT_DEFAULT, &r->prepared, &err) != SN_OK) fail_msg("%s", err.msg);
     r->rows = malloc(r->prepared.n_tok * vis_model_n_embd(r->model) * sizeof *r->rows);
@@ -58,8 +58,8 @@ static void the_picture_is_prepared_as_pillow_does(void **state)
 
     (void)state;
     assert_true(run_open(&r, SN_ISA_SCALAR, 1));
-    assert_int_equal(r.prepared.tile_w[0], 160);
-    assert_int_equal(r.prepared.tile_h[0], 96);
+    assert_int_equal(r.prepared.tile_w[0], 96);
+    assert_int_equal(r.prepared.tile_h[0], 160);
     assert_int_equal(r.prepared.n_tok, 30);
     for (size_t i = 0; i < shape[1]; i++) {
         const float want = in[2 * shape[1] + i], got = r.prepared.pixels[0][(size_t)in[shape[1] + i]];
@@ -90,7 +90,7 @@ static void rows_and_kept_pairs_equal_pytorch(void **state)
             n_kept++;
         }
         assert_true(n_kept > 0 && n_kept < shape[0]);
-        if (!(testing_rms_rel(r.rows, want, shape[0] * e) <= 2e-3))
+        if (!(testing_rms_rel(r.rows, want, shape[0] * e) <= 1.4e-4)) /* it is 1.3e-4; a GELU of the other kind makes it 1.5e-4 */
             fail_msg("%s: rms error %.6f", sn_isa_name((sn_isa)isa), testing_rms_rel(r.rows, want, shape[0] * e));
         if (r.model->arena.peak > r.model->arena.size || r.model->arena.peak + r.model->arena.size / 20 < r.model->arena.size)
             fail_msg("%zu bytes promised, %zu used", r.model->arena.size, r.model->arena.peak);
@@ -190,7 +190,7 @@ static const char *rewrite(const edit *e)
     sn_gguf *g;
     sn_gguf_writer *w;
 
-    assert_int_equal(sn_gguf_open(&g, DIR "mmproj.gguf", NULL), SN_OK);
+    assert_int_equal(sn_gguf_open(&g, DIR "sketch-mmproj.gguf", NULL), SN_OK);
     assert_int_equal(sn_gguf_create(&w, out, NULL), SN_OK);
     for (size_t i = 0; i < sn_gguf_n_kv(g); i++)
         if (!e->key || !sn_str_eq(sn_gguf_kv_at(g, i)->key, e->key)) sn_gguf_set_kv(w, sn_gguf_kv_at(g, i));

@@ -3,10 +3,10 @@
 grammar of page descriptions, from tools/train. Run with an environment that has tools/train/requirements.txt and Pillow 12 (13 orders its passes differently):
 
   make_page.py                    all of tests/golden/page
-  make_page.py --full DIR         sketch-mmproj.gguf and sketch.gguf in the true shapes, untrained, with every tenth pair kept: to measure
+  make_page.py --full DIR         sketch-mmproj.gguf and sketch.gguf in the true shapes, untrained, every fourth pair kept: to measure
 
-mmproj.gguf, text.gguf: Q8_0 where tools/train/export.py quantises, with 4 x 4 ... pictures of at most 160 pixels. page.png: a drawn page of
-300 x 190 pixels. in.npy [3, n]: tile, index, value of samples of the encoder's input (Pillow's resampling). rows.npy: what enters the
+sketch-mmproj.gguf, sketch.gguf: Q8_0 where tools/train/export.py quantises; for pictures of 160 pixels. page.png: a drawn page of
+190 x 300. in.npy [3, n]: tile, index, value of samples of the encoder's input (Pillow's resampling). rows.npy: what enters the
 decoder, zeros where a pair of cells is not kept. ids.npy: the greedy, grammar-held description. All computed in float32 from the weights
 as stored. grammar.txt: random walks through language.allowed, a line each step: the token taken, and the tokens that may follow as a hexadecimal
 number (bit i: token i); a walk begins with "walk" and what may follow <bos>."""
@@ -15,24 +15,23 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 OUT = HERE / "page"
-sys.path.insert(0, str(HERE.parent.parent / "tools" / "train"))
+sys.path.append(str(HERE.parent.parent / "tools" / "train"))
 
 import numpy as np
 import pages
 
 SMALL = dict(stem=32, res=1, d=32, blocks=1, heads=2, hidden=64, dec=64, layers=2, dheads=2, kv=1, ff=96)
-FULL = dict(res=5)
 
 
 def page_picture():
     from PIL import Image, ImageDraw
-    img = Image.new("RGB", (300, 190), (244, 240, 228))
+    img = Image.new("RGB", (190, 300), (244, 240, 228))       # upright: narrower than the table of positions
     d = ImageDraw.Draw(img)
     d.text((20, 12), "My page", (20, 30, 90))
     d.rectangle((20, 60, 130, 85), outline=(60, 40, 40), width=2)
     d.text((40, 66), "Press", (0, 0, 0))
-    d.line((20, 120, 280, 128), (90, 0, 0), 3)
-    d.ellipse((190, 40, 260, 105), outline=(10, 80, 10), width=3)
+    d.line((20, 220, 170, 228), (90, 0, 0), 3)
+    d.ellipse((90, 120, 160, 185), outline=(10, 80, 10), width=3)
     img.save(OUT / "page.png")
 
 
@@ -61,44 +60,10 @@ def widen(m, torch):
     m.dec.out.weight.mul_(4)
 
 
-def scores(heads, gh, gw):
+def scores(m, x):
     """Of pairs of cells: how surely one of them shows something."""
-    c, _, s = heads
-    v = (1 - c[0].softmax(-1)[..., 0]).amax(1).maximum(s[0, :, 0].sigmoid())
-    return v.view(gh * gw // 2, 2).amax(1)
-
-
-def rows(m, x, keep):
-    """-> rows of the decoder, zeros where nothing is kept; which are kept; all scores"""
-    import torch
-    gh, gw = x.shape[1] // pages.CELL, x.shape[2] // pages.CELL
-    f, _ = m.enc(x)
-    heads = m.enc.heads(f)
-    c, k, s = heads
-    all_rows = m.ada.cells(c.softmax(-1).flatten(2), torch.cat([k.softmax(-1), s.sigmoid()], -1), gh, gw, f)[0]
-    v = scores(heads, gh, gw)
-    return all_rows * (v >= keep)[:, None], v >= keep, v
-
-
-def export_with(keep):
-    """tools/train/export.py, with the key `keep` as we want it."""
-    import export
-
-    class File(export.File):
-        def close(self):
-            if "clip.has_vision_encoder" in self.w.kv_data[0]:
-                self.w.kv_data[0].pop("clip.vision.page.keep", None)
-                self.w.add_float32("clip.vision.page.keep", keep)
-            super().close()
-    own, export.File = export.File, File
-    yield export
-    export.File = own
-
-
-def write_pair(m, keep, mmproj, text, kind):
-    for export in export_with(keep):
-        export.write_encoder(m, str(mmproj), kind)
-        export.write_decoder(m, str(text), kind)
+    c, _, s = m.see(x)[2]
+    return (1 - c[0].softmax(-1)[..., 0]).amax(1).maximum(s[0, :, 0].sigmoid()).view(-1, 2).amax(1)
 
 
 def gap(v, part):
@@ -109,32 +74,42 @@ def gap(v, part):
     return float(s[i] + s[i - 1]) / 2
 
 
+def write_pair(m, x, part, folder):
+    """Both files, with a threshold that leaves away `part` of the pairs of x. -> the model as stored, the threshold, the scores"""
+    import export, model
+    for _ in range(2):                                      # the second time with the threshold of the weights as stored
+        export.write_encoder(m, str(folder / "sketch-mmproj.gguf"), "q8_0")
+        export.write_decoder(m, str(folder / "sketch.gguf"), "q8_0")
+        stored = export.read(folder)
+        v = scores(stored, x)
+        model.KEEP = export.KEEP = float(np.float32(gap(v, part)))
+    return stored, model.KEEP, v
+
+
 def small():
     import torch
     pages.SIDE = 160                                        # before the model takes its grid from it
-    import export, language, model
+    import language, model
     from PIL import Image
     torch.manual_seed(5)
     page_picture()
     m = model.Reader(SMALL).eval()
-    u = prepare(Image.open(OUT / "page.png").convert("RGB"))
-    x = model.normalise(torch.from_numpy(u[None]))
+    x = model.normalise(torch.from_numpy(prepare(Image.open(OUT / "page.png").convert("RGB"))[None]))
     with torch.no_grad():
         widen(m, torch)
-        write_pair(m, 0.0, OUT / "mmproj.gguf", OUT / "text.gguf", "q8_0")   # puts the stored weights into m
-        keep = np.float32(gap(rows(m, x, 0)[2], 0.6))
-        write_pair(m, float(keep), OUT / "mmproj.gguf", OUT / "text.gguf", "q8_0")
-        pic, kept, v = rows(m, x, float(keep))
-        ids = m.dec.write(pic[kept][None], most=60, grammar=True)[0]
+        m, keep, v = write_pair(m, x, 0.6, OUT)
+        seq, valid, _, rows = m.see(x)
+        ids = m.dec.write(seq, valid, most=60, grammar=True)[0]
         margins, now = [], [language.BOS]
         for t in ids:
-            lg = m.dec(pic[kept][None], torch.tensor([now]))[0][0, -1]
+            lg = m.dec(seq, valid, torch.tensor([now]))[0][0, -1]
             s = lg[sorted(language.allowed(now))].sort(descending=True).values
             margins.append(float(s[0] - s[1]) if len(s) > 1 else 9.0)
             now.append(t)
-    print(f"{u.shape} pixels, {int(kept.sum())} of {len(kept)} pairs kept at {keep:.3f}, the nearest score {float((v - float(keep)).abs().min()):.4f} off; {len(ids)} ids, smallest margin {min(margins):.4f}")
+    print(f"{tuple(x.shape[1:])} pixels, {seq.shape[1]} of {len(v)} pairs kept at {keep:.3f}, the nearest score {float((v - keep).abs().min()):.4f} off; "
+          f"{len(ids)} ids, smallest margin {min(margins):.4f}")
     print(language.show(ids))
-    np.save(OUT / "rows.npy", pic.numpy().astype("<f4"))
+    np.save(OUT / "rows.npy", rows[0].numpy().astype("<f4"))
     np.save(OUT / "ids.npy", np.array(ids, "<f4"))
     r = np.random.Generator(np.random.PCG64(4))
     idx = r.choice(x.numel(), 400, replace=False)
@@ -143,14 +118,12 @@ def small():
 
 def full(to):
     import torch
-    import export, model
+    import model
     torch.manual_seed(1)
-    m = model.Reader(FULL).eval()
     to.mkdir(parents=True, exist_ok=True)
     x = model.normalise(torch.from_numpy(pages.page(1, pool="page", shape=(640, 480)).image[None]))
     with torch.no_grad():
-        keep = gap(rows(m, x, 0)[2], 0.75)
-        write_pair(m, keep, to / "sketch-mmproj.gguf", to / "sketch.gguf", "q8_0")
+        write_pair(model.Reader().eval(), x, 0.75, to)
 
 
 def walk(r, language, most):
