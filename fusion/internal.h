@@ -37,6 +37,11 @@ struct senses_whisper {
     aud_whisper *model;
 };
 
+/* Chooses the next token of an answer by its logits [n], or TXT_NO_ID: the answer is over. */
+typedef txt_id (*fus_choose_fn)(void *user, const float *logits, size_t n);
+/* From now on fn chooses, and not the sampler and the vocabulary's end tokens. fn NULL: as before. */
+void fus_session_set_choice(senses_session *s, fus_choose_fn fn, void *user);
+
 /* A copy of a file name that the handle owns. */
 sn_status fus_copy_path(char **out, const char *path, sn_err *err);
 

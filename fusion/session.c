@@ -17,6 +17,8 @@ struct senses_session {
     fus_conversation talk;
     txt_session *kv; /* opened with the first prompt, when its size is known */
     txt_sampler *sampler;
+    fus_choose_fn choose; /* NULL: the sampler */
+    void *choose_user;
     float *logits, *trial; /* [n_vocab]: behind the last position; the sampler's scratch copy */
     bool ready;            /* logits are those of the next token */
     txt_id pending;        /* sampled, not yet in the KV cache */
@@ -333,6 +335,22 @@ static sn_status append_piece(senses_session *s, txt_id id, sn_err *err)
     return st;
 }
 
+void fus_session_set_choice(senses_session *s, fus_choose_fn fn, void *user)
+{
+    s->choose = fn;
+    s->choose_user = user;
+}
+
+static txt_id choose_next(senses_session *s)
+{
+    const size_t n_vocab = senses_text_n_vocab(s->text);
+    if (s->choose) return s->choose(s->choose_user, s->logits, n_vocab);
+    memcpy(s->trial, s->logits, n_vocab * sizeof(float));
+    const txt_id next = txt_sampler_next(s->sampler, s->trial);
+    txt_sampler_accept(s->sampler, next);
+    return next;
+}
+
 senses_status senses_session_next(senses_session *s, int32_t *id, bool *end, senses_error *err)
 {
     if (!s->ready) return sn_fail(err, SN_EUSAGE, "an answer was asked for before a prompt");
@@ -346,10 +364,8 @@ senses_status senses_session_next(senses_session *s, int32_t *id, bool *end, sen
         sn_status st = flush_pending(s, s->logits, err);
         if (st != SN_OK) return st;
     }
-    memcpy(s->trial, s->logits, senses_text_n_vocab(s->text) * sizeof(float));
-    txt_id next = txt_sampler_next(s->sampler, s->trial);
-    txt_sampler_accept(s->sampler, next);
-    if (txt_vocab_is_end(v, next)) {
+    const txt_id next = choose_next(s);
+    if (next == TXT_NO_ID || (s->choose == NULL && txt_vocab_is_end(v, next))) {
         *end = true;
         return SN_OK;
     }

@@ -59,6 +59,8 @@ sn_status vit_read_hparams(vit_hparams *hp, const sn_gguf *g, sn_err *err)
     if (hp->n_embd % hp->n_head)
         return sn_fail(err, SN_EFORMAT, "%s: %zu heads do not divide the embedding length %zu", path, hp->n_head, hp->n_embd);
     hp->d_head = hp->n_embd / hp->n_head;
+    if (hp->d_head > SN_MAX_D_HEAD)
+        return sn_fail(err, SN_ELIMIT, "%s: heads of %zu values; the limit is %d", path, hp->d_head, SN_MAX_D_HEAD);
     if (hp->image_px % hp->patch_px || (hp->image_px / hp->patch_px) * (hp->image_px / hp->patch_px) > MAX_PATCHES)
         return sn_fail(err, SN_EFORMAT, "%s: patches of %zu pixels do not cut a picture of %zu", path, hp->patch_px, hp->image_px);
     return SN_OK;
@@ -150,7 +152,7 @@ static sn_status make_frequencies(vit *v, sn_err *err)
 
 void vit_bind(vit *v, sn_bind *b)
 {
-    bind_patches(v, b);
+    if (!v->opt.no_patches) bind_patches(v, b);
     if (sn_bind_has(b, "v.pre_ln.weight")) bind_norm(v, b, &v->pre_ln, "v.pre_ln");
     if (v->opt.post_ln) bind_norm(v, b, &v->post_ln, "v.post_ln");
     if (sn_bind_has(b, "v.blk.0.attn_q_norm.weight") && b->status == SN_OK)
@@ -187,8 +189,9 @@ void vit_close(vit *v)
 size_t vit_bytes(const vit *v)
 {
     const size_t d = v->hp.n_embd;
-    size_t n = sn_linear_bytes(&v->patch) +
-               (3 * v->hp.patch_px * v->hp.patch_px * d + (v->pos ? vit_n_tok(v, v->hp.image_px, v->hp.image_px) * d : 0)) * sizeof(float);
+    size_t n = sn_linear_bytes(&v->patch) + ((v->patch_w ? 3 * v->hp.patch_px * v->hp.patch_px * d : 0) +
+                                             (v->pos ? vit_n_tok(v, v->hp.image_px, v->hp.image_px) * d : 0)) *
+                                                sizeof(float);
 
     for (size_t il = 0; il < v->hp.n_layer; il++) {
         const vit_block *L = &v->blocks[il];
@@ -334,6 +337,14 @@ static void block_forward(const vit *v, size_t il, sn_compute *c, float *x, cons
     sn_arena_reset(tmp, mark);
 }
 
+/* x [n_tok, n_embd], in place: all between the embedded patches and the output. */
+static void run_blocks(const vit *v, sn_compute *c, float *x, const places *at, sn_arena *tmp)
+{
+    if (v->pre_ln.n) norm(v, c, x, x, &v->pre_ln, at->n_tok);
+    for (size_t il = 0; il < v->n_run; il++) block_forward(v, il, c, x, at, tmp);
+    if (v->opt.post_ln) norm(v, c, x, x, &v->post_ln, at->n_tok);
+}
+
 void vit_order(const vit *v, size_t n_x, size_t n_y, int32_t *pos_y, int32_t *pos_x)
 {
     const size_t block = v->opt.merge ? v->opt.merge : 1; /* nested from without: windows, blocks, patches */
@@ -362,21 +373,22 @@ void vit_forward(const vit *v, sn_compute *c, float *x, const float *pixels, siz
         vit_order(v, at.n_x, at.n_y, at.pos_y, at.pos_x);
     }
     embed(v, c, x, pixels, w, h, &at, tmp);
-    if (v->pre_ln.n) norm(v, c, x, x, &v->pre_ln, at.n_tok);
-    for (size_t il = 0; il < v->n_run; il++) block_forward(v, il, c, x, &at, tmp);
-    if (v->opt.post_ln) norm(v, c, x, x, &v->post_ln, at.n_tok);
+    run_blocks(v, c, x, &at, tmp);
     sn_arena_reset(tmp, mark);
 }
 
-size_t vit_scratch_bytes(const vit *v, const sn_compute *c, size_t w, size_t h)
+void vit_blocks(const vit *v, sn_compute *c, float *x, size_t n_x, size_t n_y, sn_arena *tmp)
 {
-    const size_t d = v->hp.n_embd, n_ff = v->hp.n_ff, n_tok = vit_n_tok(v, w, h);
-    const vit_block *L = &v->blocks[0];
-    const size_t embedding = sn_arena_cost_f32(n_tok * 3 * v->hp.patch_px * v->hp.patch_px) + sn_linear_scratch_bytes(c, &v->patch, n_tok);
+    run_blocks(v, c, x, &(places){.n_tok = n_x * n_y, .n_x = n_x, .n_y = n_y}, tmp);
+}
+
+size_t vit_blocks_scratch_bytes(const vit *v, const sn_compute *c, size_t n_tok)
+{
+    const size_t d = v->hp.n_embd, n_ff = v->hp.n_ff;
     size_t attention = 0, ffn = 0;
 
     for (size_t il = 0; il < v->n_run; il++) { /* blocks may differ in type */
-        L = &v->blocks[il];
+        const vit_block *L = &v->blocks[il];
         if (L->qkv.data)
             attention = vis_max(attention, sn_linear_scratch_bytes(c, &L->qkv, n_tok));
         else
@@ -389,6 +401,13 @@ size_t vit_scratch_bytes(const vit *v, const sn_compute *c, size_t w, size_t h)
     }
     attention += sn_arena_cost_f32(n_tok * 3 * d);
     ffn += sn_arena_cost_f32(n_tok * n_ff) * (v->opt.gated ? 2 : 1);
-    return vis_max(embedding, 2 * sn_arena_cost_f32(n_tok * d) + vis_max(attention, ffn)) +
-           (v->freq_y ? 2 * sn_arena_cost(n_tok * sizeof(int32_t)) : 0);
+    return 2 * sn_arena_cost_f32(n_tok * d) + vis_max(attention, ffn);
+}
+
+size_t vit_scratch_bytes(const vit *v, const sn_compute *c, size_t w, size_t h)
+{
+    const size_t n_tok = vit_n_tok(v, w, h);
+    const size_t embedding = sn_arena_cost_f32(n_tok * 3 * v->hp.patch_px * v->hp.patch_px) + sn_linear_scratch_bytes(c, &v->patch, n_tok);
+
+    return vis_max(embedding, vit_blocks_scratch_bytes(v, c, n_tok)) + (v->freq_y ? 2 * sn_arena_cost(n_tok * sizeof(int32_t)) : 0);
 }

@@ -43,6 +43,7 @@ typedef struct { /* what the family knows and the file does not say */
     size_t merge;      /* rows come block by block of merge x merge patches; 0: row by row of the picture. Only with rope_base */
     size_t window;     /* patches a side, a multiple of merge: rows come window by window, and attend within theirs; 0: none */
     size_t full_every; /* every so-manieth block attends to all in spite of the windows */
+    bool no_patches;   /* the family makes the rows itself, positions included, and runs vit_blocks on them */
 } vit_options;
 
 typedef struct {
@@ -82,5 +83,9 @@ void vit_order(const vit *v, size_t n_x, size_t n_y, int32_t *pos_y, int32_t *po
  * pixels [3, h, w], normalised. With learned positions w = h = image_px. */
 void vit_forward(const vit *v, sn_compute *c, float *x, const float *pixels, size_t w, size_t h, sn_arena *tmp);
 size_t vit_scratch_bytes(const vit *v, const sn_compute *c, size_t w, size_t h);
+
+/* The part of it behind the patches: x [n_x * n_y, n_embd], rows that a family made, in place. Only with no_patches. */
+void vit_blocks(const vit *v, sn_compute *c, float *x, size_t n_x, size_t n_y, sn_arena *tmp);
+size_t vit_blocks_scratch_bytes(const vit *v, const sn_compute *c, size_t n_tok);
 
 #endif

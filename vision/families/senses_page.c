@@ -1,0 +1,395 @@
+/* senses_page.c: the encoder of this project's own page reader (tools/train/README.md, "The graph, for the C program").
+ *
+ *   grey x [h, w] --stem: 3 x 3 convolutions, four of them with stride 2--> cells [gh, gw, d], a cell being 16 x 16 pixels
+ *   --positions, blocks of the ViT, norm--> x [gh * gw, d]
+ *   --heads: characters, element type, start of an element, as probabilities--> soft symbols s [gh * gw, d]
+ *   --two cells side by side, MLP--> rows [gh * gw / 2, n_embd]
+ *
+ * Most of a page is bare paper. The row of a pair of cells that shows nothing is zeros, and the reader leaves such rows away: the number
+ * of rows is known from the picture's size alone, as for every family, and the decoder still reads only what is there. */
+#include "../family.h"
+
+#include "../../core/mem.h"
+#include "../conv.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#define CELL_PX 16 /* what four convolutions of stride 2 make of the picture */
+#define STEM_0 32  /* channels of the first two convolutions: in no key, as the trained graph has them */
+#define STEM_1 64
+#define MAX_SIDE_PX 2048 /* of image_size: guards against absurd files, far above the trained 640 */
+#define MAX_CHANNELS 4096
+#define MAX_STEM_BLOCKS 64
+#define MAX_FRAMES 64
+#define MAX_CLASSES 4096
+#define MAX_KINDS 1024
+#define MAX_HIDDEN 65536
+
+typedef struct { /* clip.vision.page.*, checked */
+    size_t n_channel, n_block, n_frame, n_class, n_kind, n_hidden;
+    float keep; /* a pair of cells whose score is less is not kept */
+} page_hparams;
+
+typedef struct {
+    page_hparams hp;
+    vis_conv stem[3];                      /* v.stem.0 to .2: 1 -> 32 -> 64 -> C, stride 2 */
+    vis_conv *res;                         /* [2 * n_block]: v.stem.res.N.0 and .1, C -> C */
+    vis_conv down;                         /* v.stem.down: C -> d, stride 2 */
+    float *pos;                            /* [side * side, d]: v.position_embd */
+    sn_linear char_head, kind_head, start; /* [n_frame * n_class, d], [n_kind, d], [1, d] */
+    sn_linear char_embd, kind_embd, free;  /* [d, n_frame * n_class], [d, n_kind + 1], [d, d] */
+    float *row_embd, *col_embd;            /* [side, d] */
+    sn_linear fc1, fc2;                    /* mm.0 [n_hidden, 2 d], mm.2 [n_embd, n_hidden] */
+} page_adapter;
+
+static bool page_match(const sn_gguf *g, sn_str projector)
+{
+    (void)g;
+    return sn_str_eq(projector, "senses_page");
+}
+
+/* ---- open and close ---- */
+
+static sn_status read_page_hparams(page_hparams *hp, const sn_gguf *g, sn_err *err)
+{
+    uint32_t channels, blocks, frames, classes;
+    const sn_kv *kinds = sn_gguf_find(g, "clip.vision.page.kinds");
+    sn_status st;
+
+    if ((st = sn_gguf_u32(g, "clip.vision.page.stem_channels", 1, MAX_CHANNELS, &channels, err)) != SN_OK) return st;
+    if ((st = sn_gguf_u32(g, "clip.vision.page.stem_blocks", 0, MAX_STEM_BLOCKS, &blocks, err)) != SN_OK) return st;
+    if ((st = sn_gguf_u32(g, "clip.vision.page.frames", 1, MAX_FRAMES, &frames, err)) != SN_OK) return st;
+    if ((st = sn_gguf_u32(g, "clip.vision.page.classes", 2, MAX_CLASSES, &classes, err)) != SN_OK) return st;
+    if ((st = sn_gguf_f32_or(g, "clip.vision.page.keep", 0, &hp->keep, err)) != SN_OK) return st;
+    if (hp->keep < 0 || hp->keep > 1)
+        return sn_fail(err, SN_EFORMAT, "%s: clip.vision.page.keep: want a probability, file has %g", sn_gguf_path(g), (double)hp->keep);
+    if (!kinds || kinds->type != SN_KV_ARRAY || kinds->elem != SN_KV_STRING || kinds->n < 1 || kinds->n > MAX_KINDS)
+        return sn_fail(err, SN_EFORMAT, "%s: clip.vision.page.kinds: want an array of 1 to %d strings", sn_gguf_path(g), MAX_KINDS);
+    if ((st = vis_tensor_rows(&hp->n_hidden, g, "mm.0.weight", err)) != SN_OK) return st;
+    if (hp->n_hidden > MAX_HIDDEN)
+        return sn_fail(err, SN_EFORMAT, "%s: mm.0.weight: %zu rows are more than this program takes", sn_gguf_path(g), hp->n_hidden);
+    hp->n_channel = channels;
+    hp->n_block = blocks;
+    hp->n_frame = frames;
+    hp->n_class = classes;
+    hp->n_kind = kinds->n;
+    return SN_OK;
+}
+
+static sn_status check_sizes(const vit_hparams *hp, const sn_gguf *g, sn_err *err)
+{
+    if (hp->patch_px != CELL_PX)
+        return sn_fail(err, SN_EUNSUPPORTED, "%s: cells of %zu pixels; the stem makes cells of %d", sn_gguf_path(g), hp->patch_px, CELL_PX);
+    if (hp->image_px % (2 * CELL_PX) || hp->image_px > MAX_SIDE_PX)
+        return sn_fail(err, SN_EFORMAT, "%s: clip.vision.image_size: want a multiple of %d up to %d, file has %zu", sn_gguf_path(g),
+                       2 * CELL_PX, MAX_SIDE_PX, hp->image_px);
+    return SN_OK;
+}
+
+static void bind_stem(page_adapter *a, size_t d, sn_bind *b)
+{
+    const size_t n = a->hp.n_channel;
+    char name[SN_MAX_NAME];
+
+    vis_conv_bind(&a->stem[0], b, STEM_0, 1, 2, "v.stem.0");
+    vis_conv_bind(&a->stem[1], b, STEM_1, STEM_0, 2, "v.stem.1");
+    vis_conv_bind(&a->stem[2], b, n, STEM_1, 2, "v.stem.2");
+    for (size_t i = 0; i < 2 * a->hp.n_block; i++) {
+        snprintf(name, sizeof name, "v.stem.res.%zu.%zu", i / 2, i % 2);
+        vis_conv_bind(&a->res[i], b, n, n, 1, name);
+    }
+    vis_conv_bind(&a->down, b, d, n, 2, "v.stem.down");
+}
+
+static void bind_adapter(page_adapter *a, size_t d, size_t n_side, size_t n_embd, sn_bind *b)
+{
+    const page_hparams *hp = &a->hp;
+    const size_t n_char = hp->n_frame * hp->n_class, pos[2] = {n_side * n_side, d}, side[2] = {n_side, d};
+
+    sn_bind_f32(b, &a->pos, pos, 2, false, "v.position_embd.weight");
+    sn_bind_linear(b, &a->char_head, n_char, d, SN_BIAS_REQUIRED, "mm.char_head");
+    sn_bind_linear(b, &a->kind_head, hp->n_kind, d, SN_BIAS_REQUIRED, "mm.kind_head");
+    sn_bind_linear(b, &a->start, 1, d, SN_BIAS_REQUIRED, "mm.start_head");
+    sn_bind_linear(b, &a->char_embd, d, n_char, SN_BIAS_NONE, "mm.char_embd");
+    sn_bind_linear(b, &a->kind_embd, d, hp->n_kind + 1, SN_BIAS_NONE, "mm.kind_embd");
+    sn_bind_linear(b, &a->free, d, d, SN_BIAS_REQUIRED, "mm.free");
+    sn_bind_f32(b, &a->row_embd, side, 2, false, "mm.row_embd.weight");
+    sn_bind_f32(b, &a->col_embd, side, 2, false, "mm.col_embd.weight");
+    sn_bind_linear(b, &a->fc1, hp->n_hidden, 2 * d, SN_BIAS_REQUIRED, "mm.0");
+    sn_bind_linear(b, &a->fc2, n_embd, hp->n_hidden, SN_BIAS_REQUIRED, "mm.2");
+}
+
+static sn_status page_open(vis_model *m, sn_err *err)
+{
+    const sn_gguf *g = m->gguf;
+    page_adapter *a = m->adapter = sn_calloc(1, sizeof *a);
+    vit_hparams hp;
+    sn_bind b;
+    sn_status st;
+
+    if (!a) return sn_fail(err, SN_ENOMEM, "%s: out of memory", sn_gguf_path(g));
+    if ((st = vit_read_hparams(&hp, g, err)) != SN_OK) return st;
+    if ((st = check_sizes(&hp, g, err)) != SN_OK) return st;
+    if ((st = read_page_hparams(&a->hp, g, err)) != SN_OK) return st;
+    if ((st = vis_tensor_rows(&m->n_embd, g, "mm.2.weight", err)) != SN_OK) return st;
+    if (!(a->res = sn_calloc(2 * a->hp.n_block, sizeof *a->res))) return sn_fail(err, SN_ENOMEM, "%s: out of memory", sn_gguf_path(g));
+    m->vit = (vit){.hp = hp, .n_run = hp.n_layer, .opt = {.act = SN_ACT_GELU_ERF, .post_ln = true, .no_patches = true}};
+    if ((st = sn_bind_init(&b, g, m->compute, err)) != SN_OK) return st;
+    bind_stem(a, hp.n_embd, &b);
+    vit_bind(&m->vit, &b);
+    bind_adapter(a, hp.n_embd, hp.image_px / CELL_PX, m->n_embd, &b);
+    return sn_bind_done(&b);
+}
+
+static void page_close(vis_model *m)
+{
+    page_adapter *a = m->adapter;
+
+    if (!a) return;
+    sn_linear *linears[] = {&a->stem[0].w, &a->stem[1].w, &a->stem[2].w, &a->down.w, &a->char_head, &a->kind_head,
+                            &a->start,     &a->char_embd, &a->kind_embd, &a->free,   &a->fc1,       &a->fc2};
+    for (size_t i = 0; i < sizeof linears / sizeof *linears; i++) sn_linear_free(linears[i]);
+    for (size_t i = 0; a->res && i < 2 * a->hp.n_block; i++) sn_linear_free(&a->res[i].w);
+    sn_free(a->res);
+    sn_free(a->pos);
+    sn_free(a->row_embd);
+    sn_free(a->col_embd);
+    sn_free(a);
+    m->adapter = NULL;
+}
+
+/* ---- prepare ---- */
+
+/* What a side of `px` pixels becomes: a whole number of pairs of cells, the longer side image_px. */
+static size_t fitted_side(size_t px, size_t longer, size_t image_px)
+{
+    return vis_max(1, (2 * image_px * px + 2 * CELL_PX * longer) / (4 * CELL_PX * longer)) * 2 * CELL_PX;
+}
+
+/* Pillow's grey, then mean 0 and deviation 1 over the picture; bare paper stays near 0 as there is 16 in the variance. All three planes
+ * of the tile are the same. */
+static void fill_grey(vis_prepared *p, const vis_image *img)
+{
+    const size_t n = img->w * img->h;
+    float *x = p->pixels[0];
+    double sum = 0, squares = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        const unsigned char *v = img->rgb + 3 * i;
+        const unsigned g = (19595u * v[0] + 38470u * v[1] + 7471u * v[2] + 32768u) >> 16;
+        sum += g;
+        squares += g * g; /* whole numbers far below 2^53: exact */
+        x[i] = (float)g;
+    }
+    const double mean = sum / (double)n, variance = squares / (double)n - mean * mean;
+    const float scale = (float)(1 / sqrt(fmax(variance, 0) + 16));
+    for (size_t i = 0; i < n; i++) x[i] = (float)(x[i] - mean) * scale;
+    memcpy(x + n, x, n * sizeof *x);
+    memcpy(x + 2 * n, x, n * sizeof *x);
+}
+
+static sn_status page_prepare(const vis_model *m, const vis_image *img, vis_fit fit, vis_prepared *out, sn_err *err)
+{
+    const size_t longer = vis_max(img->w, img->h), image_px = m->vit.hp.image_px;
+    const size_t w = fitted_side(img->w, longer, image_px), h = fitted_side(img->h, longer, image_px);
+    vis_image fitted = {0};
+    sn_status st;
+
+    if (fit != VIS_FIT_DEFAULT)
+        return sn_fail(err, SN_EUSAGE, "%s: this encoder keeps the picture's aspect: no other fit can be chosen", sn_gguf_path(m->gguf));
+    if ((st = vis_prepared_init(out, img, 1, w, h, (w / CELL_PX) * (h / CELL_PX) / 2, err)) != SN_OK) return st;
+    if ((st = vis_resize(&fitted, img, w, h, VIS_BILINEAR, err)) == SN_OK) fill_grey(out, &fitted);
+    vis_image_free(&fitted);
+    if (st != SN_OK) vis_prepared_free(out);
+    return st;
+}
+
+/* ---- encode ---- */
+
+typedef struct {        /* of one picture */
+    size_t w, h;        /* pixels */
+    size_t n_x, n_y, n; /* cells across, down, in all */
+} page_size;
+
+static page_size size_of(const vis_prepared *p)
+{
+    const size_t n_x = p->tile_w[0] / CELL_PX, n_y = p->tile_h[0] / CELL_PX;
+
+    return (page_size){p->tile_w[0], p->tile_h[0], n_x, n_y, n_x * n_y};
+}
+
+/* cells [n, d] of pixels [h, w]. */
+static void stem_forward(const page_adapter *a, sn_compute *c, float *cells, const float *pixels, page_size s, sn_arena *tmp)
+{
+    const size_t C = a->hp.n_channel, w2 = s.w / 2, h2 = s.h / 2, w4 = s.w / 4, h4 = s.h / 4, w8 = s.w / 8, h8 = s.h / 8;
+    const size_t mark = sn_arena_mark(tmp);
+    float *x = sn_arena_f32(tmp, h8 * w8 * C);       /* [h / 8, w / 8, C] */
+    float *x4 = sn_arena_f32(tmp, h4 * w4 * STEM_1); /* [h / 4, w / 4, 64] */
+    const size_t inner = sn_arena_mark(tmp);
+    float *x2 = sn_arena_f32(tmp, h2 * w2 * STEM_0); /* [h / 2, w / 2, 32] */
+
+    vis_conv_apply(c, x2, pixels, s.w, s.h, &a->stem[0], false, tmp);
+    sn_activate(c, x2, h2 * w2 * STEM_0, SN_ACT_RELU);
+    vis_conv_apply(c, x4, x2, w2, h2, &a->stem[1], false, tmp);
+    sn_activate(c, x4, h4 * w4 * STEM_1, SN_ACT_RELU);
+    sn_arena_reset(tmp, inner);
+    vis_conv_apply(c, x, x4, w4, h4, &a->stem[2], false, tmp);
+    sn_activate(c, x, h8 * w8 * C, SN_ACT_RELU);
+
+    float *y = sn_arena_f32(tmp, h8 * w8 * C); /* [h / 8, w / 8, C] */
+    for (size_t i = 0; i < 2 * a->hp.n_block; i += 2) {
+        vis_conv_apply(c, y, x, w8, h8, &a->res[i], false, tmp);
+        sn_activate(c, y, h8 * w8 * C, SN_ACT_RELU);
+        vis_conv_apply(c, x, y, w8, h8, &a->res[i + 1], true, tmp); /* x += conv(relu(conv(x))) */
+        sn_activate(c, x, h8 * w8 * C, SN_ACT_RELU);
+    }
+    vis_conv_apply(c, cells, x, w8, h8, &a->down, false, tmp);
+    sn_activate(c, cells, s.n * a->down.w.n_out, SN_ACT_RELU);
+    sn_arena_reset(tmp, mark);
+}
+
+static size_t stem_scratch_bytes(const page_adapter *a, const sn_compute *c, page_size s)
+{
+    const size_t C = a->hp.n_channel, w2 = s.w / 2, h2 = s.h / 2, w4 = s.w / 4, h4 = s.h / 4, w8 = s.w / 8, h8 = s.h / 8;
+    const size_t x = sn_arena_cost_f32(h8 * w8 * C), x4 = sn_arena_cost_f32(h4 * w4 * STEM_1), x2 = sn_arena_cost_f32(h2 * w2 * STEM_0);
+    size_t fine = vis_conv_scratch_bytes(c, &a->down, w8, h8);
+
+    for (size_t i = 0; i < 2 * a->hp.n_block; i++) fine = vis_max(fine, vis_conv_scratch_bytes(c, &a->res[i], w8, h8));
+    const size_t coarse = x2 + vis_max(vis_conv_scratch_bytes(c, &a->stem[0], s.w, s.h), vis_conv_scratch_bytes(c, &a->stem[1], w2, h2));
+    return x + x4 + vis_max(coarse, vis_max(vis_conv_scratch_bytes(c, &a->stem[2], w4, h4), x + fine));
+}
+
+typedef struct {
+    const page_hparams *hp;
+    float *chars, *kinds; /* [n, n_frame, n_class], [n, n_kind + 1]: of cells; logits, made probabilities */
+    const float *start;   /* [n]: logits */
+    float *scores;        /* [n / 2]: of pairs */
+    size_t n;             /* cells */
+} symbols_job;
+
+/* Probabilities in place, and how surely a pair of cells shows something: a character, or the start of an element. */
+static void symbols_part(void *arg, size_t part, size_t n_parts)
+{
+    const symbols_job *j = arg;
+    const size_t n_frame = j->hp->n_frame, n_class = j->hp->n_class, n_kind = j->hp->n_kind;
+    size_t begin, end;
+
+    sn_share(j->n, 2, part, n_parts, &begin, &end);
+    for (size_t i = begin; i < end; i++) {
+        float *p = j->chars + i * n_frame * n_class, *t = j->kinds + i * (n_kind + 1), score;
+        sn_softmax(t, n_kind);
+        score = t[n_kind] = 1 / (1 + expf(-j->start[i]));
+        for (size_t f = 0; f < n_frame; f++, p += n_class) {
+            sn_softmax(p, n_class);
+            score = fmaxf(score, 1 - p[0]); /* class 0: no character */
+        }
+        j->scores[i / 2] = i % 2 ? fmaxf(j->scores[i / 2], score) : score;
+    }
+}
+
+/* Moves the features, characters and kinds of the kept pairs to the front; kept [n / 2] takes their numbers. Returns how many there are. */
+static size_t keep_pairs(const page_hparams *hp, size_t d, float *x, float *chars, float *kinds, const float *scores, size_t n_pair,
+                         size_t *kept)
+{
+    const size_t n_char = 2 * hp->n_frame * hp->n_class, n_kind = 2 * (hp->n_kind + 1);
+    size_t n = 0;
+
+    for (size_t i = 0; i < n_pair; i++) {
+        if (!(scores[i] >= hp->keep)) continue;
+        memmove(x + n * 2 * d, x + i * 2 * d, 2 * d * sizeof *x);
+        memmove(chars + n * n_char, chars + i * n_char, n_char * sizeof *chars);
+        memmove(kinds + n * n_kind, kinds + i * n_kind, n_kind * sizeof *kinds);
+        kept[n++] = i;
+    }
+    return n;
+}
+
+/* s [2 n_kept, d] += the places of its cells. */
+static void add_places(const page_adapter *a, float *s, const size_t *kept, size_t n_kept, size_t n_x, size_t d)
+{
+    for (size_t i = 0; i < 2 * n_kept; i++, s += d) {
+        const size_t cell = 2 * kept[i / 2] + i % 2;
+        const float *row = a->row_embd + cell / n_x * d, *col = a->col_embd + cell % n_x * d;
+        for (size_t k = 0; k < d; k++) s[k] += row[k] + col[k];
+    }
+}
+
+/* out [n / 2, n_embd] from the features x [n, d] of the cells, which are scratch afterwards. */
+static void adapter_forward(const vis_model *m, float *out, float *x, page_size size, sn_arena *tmp)
+{
+    const page_adapter *a = m->adapter;
+    const page_hparams *hp = &a->hp;
+    sn_compute *c = m->compute;
+    const size_t d = m->vit.hp.n_embd, e = m->n_embd, n = size.n, n_char = hp->n_frame * hp->n_class, n_kind = hp->n_kind;
+    float *chars = sn_arena_f32(tmp, n * n_char);             /* [n, n_frame, n_class] */
+    float *kinds = sn_arena_f32(tmp, n * (n_kind + 1));       /* [n, n_kind + 1] */
+    float *start = sn_arena_f32(tmp, n);                      /* [n, 1] */
+    float *scores = sn_arena_f32(tmp, n / 2);                 /* [n / 2] */
+    float *s = sn_arena_f32(tmp, n * d);                      /* [n_kept, 2, d] */
+    float *hidden = sn_arena_f32(tmp, n / 2 * hp->n_hidden);  /* [n_kept, n_hidden] */
+    float *rows = sn_arena_f32(tmp, n / 2 * e);               /* [n_kept, n_embd] */
+    size_t *kept = sn_arena_alloc(tmp, n / 2 * sizeof *kept); /* [n_kept] */
+
+    sn_linear_apply(c, chars, n_char, x, d, &a->char_head, n, tmp);
+    sn_linear_apply(c, kinds, n_kind + 1, x, d, &a->kind_head, n, tmp);
+    sn_linear_apply(c, start, 1, x, d, &a->start, n, tmp);
+    sn_parallel(c, symbols_part, &(symbols_job){hp, chars, kinds, start, scores, n});
+    memset(out, 0, n / 2 * e * sizeof *out);
+    const size_t n_kept = keep_pairs(hp, d, x, chars, kinds, scores, n / 2, kept);
+    if (n_kept == 0) return;
+
+    sn_linear_apply(c, s, d, x, d, &a->free, 2 * n_kept, tmp);
+    sn_linear_add(c, s, d, chars, n_char, &a->char_embd, 2 * n_kept, tmp);
+    sn_linear_add(c, s, d, kinds, n_kind + 1, &a->kind_embd, 2 * n_kept, tmp);
+    add_places(a, s, kept, n_kept, size.n_x, d);
+    sn_linear_apply(c, hidden, hp->n_hidden, s, 2 * d, &a->fc1, n_kept, tmp);
+    sn_activate(c, hidden, n_kept * hp->n_hidden, SN_ACT_GELU_ERF);
+    sn_linear_apply(c, rows, e, hidden, hp->n_hidden, &a->fc2, n_kept, tmp);
+    for (size_t i = 0; i < n_kept; i++) memcpy(out + kept[i] * e, rows + i * e, e * sizeof *out);
+}
+
+static size_t adapter_scratch_bytes(const vis_model *m, page_size size)
+{
+    const page_adapter *a = m->adapter;
+    const page_hparams *hp = &a->hp;
+    const sn_linear *cells[] = {&a->char_head, &a->kind_head, &a->start, &a->char_embd, &a->kind_embd, &a->free};
+    const size_t n = size.n, d = m->vit.hp.n_embd;
+    size_t linear = vis_max(sn_linear_scratch_bytes(m->compute, &a->fc1, n / 2), sn_linear_scratch_bytes(m->compute, &a->fc2, n / 2));
+
+    for (size_t i = 0; i < sizeof cells / sizeof *cells; i++) linear = vis_max(linear, sn_linear_scratch_bytes(m->compute, cells[i], n));
+    return sn_arena_cost_f32(n * hp->n_frame * hp->n_class) + sn_arena_cost_f32(n * (hp->n_kind + 1)) + sn_arena_cost_f32(n) +
+           sn_arena_cost_f32(n / 2) + sn_arena_cost_f32(n * d) + sn_arena_cost_f32(n / 2 * hp->n_hidden) +
+           sn_arena_cost_f32(n / 2 * m->n_embd) + sn_arena_cost(n / 2 * sizeof(size_t)) + linear;
+}
+
+static sn_status page_encode(vis_model *m, const vis_prepared *p, float *out, sn_err *err)
+{
+    const page_adapter *a = m->adapter;
+    sn_compute *c = m->compute;
+    sn_arena *tmp = &m->arena;
+    const page_size s = size_of(p);
+    const size_t d = m->vit.hp.n_embd, n_side = m->vit.hp.image_px / CELL_PX;
+    const size_t work =
+        vis_max(stem_scratch_bytes(a, c, s), vis_max(vit_blocks_scratch_bytes(&m->vit, c, s.n), adapter_scratch_bytes(m, s)));
+    const sn_status st = vis_reserve(m, sn_arena_cost_f32(s.n * d) + work, err);
+
+    if (st != SN_OK) return st;
+    float *x = sn_arena_f32(tmp, s.n * d); /* [n, d] */
+    stem_forward(a, c, x, p->pixels[0], s, tmp);
+    for (size_t y = 0; y < s.n_y; y++) sn_add(c, x + y * s.n_x * d, a->pos + y * n_side * d, s.n_x * d); /* the table's upper left */
+    vit_blocks(&m->vit, c, x, s.n_x, s.n_y, tmp);
+    adapter_forward(m, out, x, s, tmp);
+    return SN_OK;
+}
+
+extern const vis_family vis_senses_page;
+const vis_family vis_senses_page = {
+    .name = "senses_page",
+    .match = page_match,
+    .open = page_open,
+    .close = page_close,
+    .prepare = page_prepare,
+    .encode = page_encode,
+};
