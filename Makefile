@@ -102,7 +102,7 @@ check: house
 house:
 	@tests/house.sh
 
-tests-built: $(TESTS)
+tests-built: $(TESTS) $(BUILD)/tests/page_html_main
 
 # A room's own tests link the room and core alone, so that a room stands without the others:
 # tests/test_ROOM_UNIT.c, with ROOM one of $(ROOMS); test_fusion_* and test_senses_* link everything.
@@ -112,6 +112,11 @@ $(BUILD)/tests/$(1): $(BUILD)/tests/$(1).o $(BUILD)/tests/testing.o $(if $(filte
 	$$(CC) $$(CFLAGS) -o $$@ $$^ $$(LIBS) -lcmocka
 endef
 $(foreach t,$(TEST_SRC:tests/%.c=%),$(eval $(call test_rule,$(t))))
+
+# Pages in words, for tests; and what turns them into HTML for the browser.
+$(BUILD)/tests/test_fusion_page_html: $(BUILD)/tests/page_lines.o
+$(BUILD)/tests/page_html_main: $(BUILD)/tests/page_html_main.o $(BUILD)/tests/page_lines.o $(BUILD)/libsenses.a
+	$(CC) $(CFLAGS) -o $@ $^ $(LIBS)
 
 SANITIZE := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined
 sanitize: deps
