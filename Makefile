@@ -60,9 +60,14 @@ $(BUILD)/%.o: %.c
 DEBS := build-essential pkg-config libsndfile1-dev libavformat-dev libavcodec-dev libavutil-dev libswresample-dev \
         libswscale-dev libpcre2-dev libcjson-dev zlib1g-dev libstb-dev libcmocka-dev python3 python3-pip python3-venv
 
+# The browser that pages are tried in. Large, so only the tests ask for it.
+TEST_DEBS := chromium chromium-driver
+
 # Installs what is missing; says what it would run when it may not.
-deps:
-	@missing=$$(for p in $(DEBS); do dpkg-query -W -f '$${Status}' $$p 2>/dev/null | grep -q 'ok installed' || echo $$p; done); \
+deps: WANTED := $(DEBS)
+deps-test: WANTED := $(DEBS) $(TEST_DEBS)
+deps deps-test:
+	@missing=$$(for p in $(WANTED); do dpkg-query -W -f '$${Status}' $$p 2>/dev/null | grep -q 'ok installed' || echo $$p; done); \
 	if [ -z "$$missing" ]; then exit 0; fi; \
 	if [ "$$(id -u)" = 0 ]; then \
 	  echo "installing:" $$missing >&2; \
@@ -89,7 +94,7 @@ demo: deps
 	@tools/demo.sh
 
 # ---- tests ----
-test: deps
+test: deps-test
 	@$(MAKE) --no-print-directory -j$$(nproc) all tests-built >/dev/null
 	@$(MAKE) --no-print-directory models-test
 	@REQUIRE=1 BUILD=$(BUILD) tests/run.sh
@@ -190,9 +195,10 @@ help:
 	@echo "make test       sets up and runs every test"
 	@echo "make check      the house rules and the tests that need no model, in seconds"
 	@echo "make lint       format, static analysis, warnings      make sanitize   the tests under ASan and UBSan"
-	@echo "make deps       the Debian packages it needs           make models     the default bundle"
+	@echo "make deps       the Debian packages it needs           make deps-test  those of the tests as well: a browser"
+	@echo "make models     the default bundle"
 	@echo "make bench      beside the peers, in one run           make install    PREFIX=$(PREFIX) DESTDIR=$(DESTDIR)"
 
-.PHONY: all libs-present deps models models-test demo test check house tests-built sanitize lint bench install uninstall clean help
+.PHONY: all libs-present deps deps-test models models-test demo test check house tests-built sanitize lint bench install uninstall clean help
 .DELETE_ON_ERROR:
 -include $(LIB_OBJ:.o=.d) $(TOOL_OBJ:.o=.d) $(TEST_SRC:%.c=$(BUILD)/%.d) $(BUILD)/tests/testing.d

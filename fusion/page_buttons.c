@@ -112,12 +112,13 @@ static void write_button(html_page *w, size_t i)
 size_t html_write_buttons(html_page *w, size_t i, size_t end)
 {
     size_t behind = i, drawn = 0, part;
+    bool in_form = w->form < w->page->n;
     html_add(&w->out, "<p class=\"actions\">");
     while (behind < end && w->page->items[behind].tag == SENSES_PAGE_BUTTON) write_button(w, behind++);
+    if (!in_form) html_add(&w->out, "<span class=\"done\" role=\"status\"></span>"); /* a form has one place for all it says */
     html_add(&w->out, "</p>\n");
     for (size_t k = i; k < behind; k++) {
         html_behaviour b = behaviour_at(w, k, &part);
-        bool in_form = w->form < w->page->n;
         if (b == BEHAVIOUR_REVEAL || (b == BEHAVIOUR_MORE && !in_form)) drawn = write_hidden_part(w, k, end, k + 1 == behind);
         if (b == BEHAVIOUR_ASK && !in_form) write_dialog(w, k);
     }

@@ -32,7 +32,6 @@ static void write_body(html_page *w)
     html_write_linked_parts(w);
     html_add(&w->out, "</main>\n");
     if (bottom < p->n) html_write_footer(w, bottom, p->n);
-    if (w->used != 0) html_add(&w->out, "<p id=\"notice\" role=\"status\"></p>\n");
 }
 
 /* Nothing is loaded, sent or run but the two blocks that stand in the document, known by their hashes. Pictures are the drawn

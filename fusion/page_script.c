@@ -9,7 +9,8 @@ static const char script_core[] =
     "const part = (id) => document.getElementById(id);\n"
     "const all = (what, within) => [...(within || document).querySelectorAll(what)];\n"
     "const deeds = {}; // data-do of a button -> what pressing it does\n"
-    "const say = (words, place) => { (place || part('notice')).textContent = words; };\n"
+    "const placeOf = (near) => (near.form || near.closest('form, .actions')).querySelector('.done'); // of a button or form\n"
+    "const say = (words, near) => { placeOf(near).textContent = words; };\n"
     "const words = (button) => (button.dataset.words ||= button.textContent.trim());\n"
     "const box = (button) => button.closest('.col, form, main, header, footer') || document.body;\n"
     "const unpack = (holder) => { // what nobody drew waits in a template until it is asked for\n"
@@ -17,7 +18,7 @@ static const char script_core[] =
     "  if (waiting) waiting.replaceWith(waiting.content);\n"
     "};\n"
     "const alike = (from, to) => from[0] === from[0].toUpperCase() ? to[0].toUpperCase() + to.slice(1) : to;\n"
-    "deeds.say = (button) => say('“' + words(button) + '” was pressed.');\n";
+    "deeds.say = (button) => say('“' + words(button) + '” was pressed.', button);\n";
 
 static const char script_reveal[] =
     "deeds.reveal = (button) => {\n"
@@ -56,11 +57,11 @@ static const char script_form[] =
     "  const thanks = 'Thank you' + (name && name.value ? ', ' + name.value : '') + '! Everything is filled in. Nothing was sent: this page works on its own.';\n"
     "  const dialog = form.closest('dialog');\n"
     "  if (dialog) dialog.close();\n"
-    "  say(thanks, dialog ? null : form.querySelector('.done'));\n"
+    "  say(thanks, dialog ? document.querySelector('[data-for=' + dialog.id + ']') : form);\n"
     "};\n"
     "document.addEventListener('submit', (event) => {\n"
     "  event.preventDefault();\n"
-    "  const form = event.target, bad = fieldsOf(form).filter((field) => !check(field)), done = form.querySelector('.done');\n"
+    "  const form = event.target, bad = fieldsOf(form).filter((field) => !check(field)), done = placeOf(form);\n"
     "  if (done) done.textContent = '';\n"
     "  if (bad.length) bad[0].focus(); else (then[form.dataset.then] || then.thank)(form);\n"
     "});\n"
@@ -80,12 +81,15 @@ static const char script_search[] =
     "const filter = (form) => {\n"
     "  const wanted = form.querySelector('input').value.trim().toLowerCase();\n"
     "  let found = 0;\n"
-    "  for (const text of all('main :is(p:not([class]), li, figure, tr:has(td))').filter((text) => !text.closest('form, [hidden]'))) {\n"
-    "    const held = (text.textContent + ' ' + (text.dataset.caption || '')).toLowerCase();\n"
-    "    text.classList.toggle('unmatched', !held.includes(wanted));\n"
-    "    found += held.includes(wanted);\n"
+    "  const parts = all('main :is(.col, p:not([class]), li, figure, tr:has(td))')\n"
+    "    .filter((text) => !text.closest('form, [hidden]') && !text.parentElement.closest('.col'));\n"
+    "  for (const text of parts) { // a column stays or goes as a whole\n"
+    "    const captions = all('figure', text).concat(text).map((figure) => figure.dataset.caption || '');\n"
+    "    const held = (text.textContent + ' ' + captions.join(' ')).toLowerCase().includes(wanted);\n"
+    "    text.toggleAttribute('data-unmatched', !held);\n"
+    "    found += held;\n"
     "  }\n"
-    "  say(wanted ? found + ' found' : '', form.querySelector('.done'));\n"
+    "  say(wanted ? found + ' found' : '', form);\n"
     "};\n"
     "then.search = filter;\n"
     "document.addEventListener('input', (event) => {\n"
@@ -118,7 +122,7 @@ static const char script_add[] =
     "  if (list.tagName !== 'UL') item.className = 'choice';\n"
     "  if (list.classList.contains('checklist')) tickable(item);\n"
     "  list.append(item);\n"
-    "  say('Added: ' + field.value, form.querySelector('.done'));\n"
+    "  say('Added: ' + field.value, form);\n"
     "  field.value = '';\n"
     "  field.focus();\n"
     "};\n";
@@ -127,7 +131,7 @@ static const char script_remove[] =
     "deeds.remove = (button) => {\n"
     "  const ticked = all('li, .choice').filter((item) => item.querySelector(':checked'));\n"
     "  ticked.forEach((item) => item.remove());\n"
-    "  say(ticked.length ? 'Removed: ' + ticked.length : 'Tick first what is to be removed.');\n"
+    "  say(ticked.length ? 'Removed: ' + ticked.length : 'Tick first what is to be removed.', button);\n"
     "};\n";
 
 static const char script_reset[] =
@@ -153,15 +157,15 @@ static const char script_jump[] =
     "};\n";
 
 static const char script_turn[] =
-    "const turn = (step) => {\n"
+    "const turn = (step, button) => {\n"
     "  const heads = all('h1, h2').filter((head) => head.offsetParent);\n"
     "  const now = heads.filter((head) => head.getBoundingClientRect().top < 40).length - 1;\n"
     "  const to = heads[Math.max(0, Math.min(heads.length - 1, now + step))];\n"
     "  if (to) to.scrollIntoView();\n"
-    "  say(to ? to.textContent : 'There is nothing more.');\n"
+    "  say(to ? to.textContent : 'There is nothing more.', button);\n"
     "};\n"
-    "deeds.next = () => turn(1);\n"
-    "deeds.back = () => turn(-1);\n";
+    "deeds.next = (button) => turn(1, button);\n"
+    "deeds.back = (button) => turn(-1, button);\n";
 
 static const char script_upload[] =
     "const picker = document.createElement('input'); // the file stays on this computer: it is shown, not sent\n"
@@ -170,11 +174,14 @@ static const char script_upload[] =
     "picker.id = 'picker';\n"
     "picker.setAttribute('aria-label', 'File');\n"
     "document.body.append(picker);\n"
-    "deeds.upload = () => picker.click();\n"
+    "deeds.upload = (button) => {\n"
+    "  picker.asked = button;\n"
+    "  picker.click();\n"
+    "};\n"
     "picker.addEventListener('change', () => {\n"
     "  const file = picker.files[0];\n"
     "  if (!file) return;\n"
-    "  say('Chosen: ' + file.name);\n"
+    "  say('Chosen: ' + file.name, picker.asked);\n"
     "  if (!file.type.startsWith('image/')) return;\n"
     "  let frame = all('figure').find((figure) => !figure.dataset.filled);\n"
     "  if (!frame) {\n"
@@ -197,7 +204,7 @@ static const char script_cart[] =
     "  const near = box(button).matches('.col') && box(button).querySelector('h2, figure');\n"
     "  const what = near ? near.dataset.caption || near.textContent : '';\n"
     "  if (!paying) inCart += 1;\n"
-    "  say('In your cart: ' + inCart + (paying ? '. This page takes no money.' : what ? ' (' + what + ' was added)' : ''));\n"
+    "  say('In your cart: ' + inCart + (paying ? '. This page takes no money.' : what ? ' (' + what + ' was added)' : ''), button);\n"
     "};\n";
 
 static const char script_count[] =
@@ -206,11 +213,11 @@ static const char script_count[] =
     "  const on = once && button.getAttribute('aria-pressed') !== 'true';\n"
     "  if (once) button.setAttribute('aria-pressed', String(on));\n"
     "  const step = down || (once && !on) ? -1 : 1;\n"
-    "  const places = all('p, h2, li, td', box(button)).filter((place) => /^\\D{0,24}\\d+\\D{0,24}$/.test(place.textContent));\n"
+    "  const places = all('p:not([class]), h2, li, td', box(button)).filter((place) => /^\\D{0,24}\\d+\\D{0,24}$/.test(place.textContent));\n"
     "  const near = places.filter((place) => place.compareDocumentPosition(button) & Node.DOCUMENT_POSITION_FOLLOWING).pop() || places[0];\n"
     "  if (near) {\n"
     "    near.textContent = near.textContent.replace(/-?\\d+/, (number) => String(Number(number) + step));\n"
-    "    say(near.textContent);\n"
+    "    say(near.textContent, button);\n"
     "    return;\n"
     "  }\n"
     "  const number = Number(button.dataset.number || 0) + step;\n"
@@ -227,7 +234,7 @@ static const char script_play[] =
     "  const on = !button.dataset.on;\n"
     "  if (on && !stops) button.dataset.on = 'yes'; else delete button.dataset.on;\n"
     "  button.textContent = !on || stops ? words(button) : words(button).replace(/\\w+/, (word) => alike(word, turned[word.toLowerCase()] || word));\n"
-    "  say(words(button) + (on && !stops ? ': on' : ': off'));\n"
+    "  say(words(button) + (on && !stops ? ': on' : ': off'), button);\n"
     "};\n";
 
 static const char script_dice[] =
@@ -239,24 +246,24 @@ static const char script_dice[] =
     "    joke.focus({ preventScroll: true });\n"
     "    return;\n"
     "  }\n"
-    "  say(words(button) + ': ' + (1 + Math.floor(Math.random() * 6)));\n"
+    "  say(words(button) + ': ' + (1 + Math.floor(Math.random() * 6)), button);\n"
     "};\n";
 
 static const char script_page[] =
-    "const show = () => { // a link to a part that is not drawn\n"
-    "  const to = location.hash.startsWith('#page-') && part(location.hash.slice(1));\n"
+    "const show = (hash) => { // a part that is not drawn, when a link leads there\n"
+    "  const to = hash.startsWith('#page-') && part(hash.slice(1));\n"
     "  if (!to) return;\n"
     "  unpack(to);\n"
     "  to.hidden = false;\n"
     "  to.scrollIntoView();\n"
     "  to.focus({ preventScroll: true });\n"
     "};\n"
-    "window.addEventListener('hashchange', show);\n"
+    "window.addEventListener('hashchange', () => show(location.hash));\n"
     "document.addEventListener('click', (event) => {\n"
-    "  const link = event.target.closest('a[href^=\"#page-\"]');\n"
-    "  if (link && link.hash === location.hash) show();\n"
+    "  const link = event.target.closest('a');\n"
+    "  if (link) show(link.hash);\n"
     "});\n"
-    "show();\n";
+    "show(location.hash);\n";
 
 static const char script_last[] =
     "document.addEventListener('click', (event) => {\n"

@@ -32,8 +32,9 @@ static const char common[] =
     ":focus-visible{outline:3px solid var(--focus);outline-offset:2px}\n"
     "[tabindex='-1']:focus{outline:none}\n"
     ".actions{display:flex;flex-wrap:wrap;gap:.6rem;margin:.8rem 0}\n"
+    ".actions+p,.answer+p{margin-top:1.7rem}\n"
     ".answer{margin:.2rem 0 1rem;padding:.1rem 1rem;border-left:4px solid var(--accent);background:var(--card);border-radius:0 .4rem .4rem 0}\n"
-    "[hidden],.unmatched{display:none}\n"
+    "[hidden],[data-unmatched]{display:none}\n"
     "[contenteditable]{min-height:1.5em}\n"
     ".field{margin:.9rem 0}\n"
     ".field label{display:block;margin-bottom:.25rem;font-weight:600}\n"
@@ -46,9 +47,8 @@ static const char common[] =
     ".checklist :checked+label{text-decoration:line-through;color:var(--quiet)}\n"
     "[aria-invalid=true]{border-color:var(--bad)}\n"
     ".error{color:var(--bad);font-size:.92em;flex-basis:100%}\n"
-    ".done:not(:empty),#notice:not(:empty){padding:.7rem 1rem;border:var(--line) solid var(--edge);border-radius:var(--round-field);background:var(--notice);color:var(--ink)}\n"
-    "#notice{position:sticky;bottom:1rem;max-width:calc(var(--width) - 4rem);margin:1rem auto;width:calc(100% - 2rem)}\n"
-    "#notice:empty,.done:empty{margin:0}\n"
+    ".done:not(:empty){padding:.55rem 1rem;border:var(--line) solid var(--edge);border-radius:var(--round-field);background:var(--notice);color:var(--ink)}\n"
+    ".done:empty{margin:0}\n"
     "figure{margin:.8rem 0}\n"
     "figure img{display:block;width:100%;max-width:30rem;height:auto;aspect-ratio:8/5;object-fit:cover;border:var(--line) solid var(--edge);border-radius:var(--round-field);background:var(--card)}\n"
     "figure:not([data-caption=''])::after{content:attr(data-caption);content:attr(data-caption) / '';display:block;margin-top:.35rem;color:var(--quiet)}\n"
@@ -65,7 +65,7 @@ static const char common[] =
     "footer p{margin:.3rem 0}\n"
     ".unseen{position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%);white-space:nowrap}\n"
     "@media (prefers-reduced-motion:no-preference){html{scroll-behavior:smooth}}\n"
-    "@media print{button,#notice,nav{display:none}}\n";
+    "@media print{button,.done,nav{display:none}}\n";
 
 static const char plain[] =
     ":root{color-scheme:light dark;--font:1.06rem/1.6 system-ui,'Segoe UI',Roboto,'Helvetica Neue',Arial,sans-serif;"

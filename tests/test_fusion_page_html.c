@@ -312,7 +312,8 @@ static void what_nobody_drew_is_not_on_the_page_until_asked_for(void **state)
     (void)state;
     char *html = html_of("text: Why?\nbutton: Show punchline\ntext: And why?\nbutton: Show punchline", SENSES_STYLE_PLAIN, NULL);
     assert_int_equal(count_of(html, "aria-expanded=\"false\""), 2);
-    has(html, "aria-controls=\"answer-1\">Show punchline</button></p>\n<div class=\"answer\" id=\"answer-1\" hidden><template>");
+    has(html, "aria-controls=\"answer-1\">Show punchline</button><span class=\"done\" role=\"status\"></span></p>\n<div class=\"answer\" "
+              "id=\"answer-1\" hidden><template>");
     stands_before(html, "answer-1\" hidden", "And why?");
     free(html);
     html = html_of("text: Why?\nbutton: Reveal\ntext: So.\ntext: And why?\nbutton: Reveal\ntext: Because.\ntext: Bye", SENSES_STYLE_PLAIN,
