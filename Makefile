@@ -151,6 +151,9 @@ BASH := $(DESTDIR)$(PREFIX)/share/bash-completion/completions
 ZSH  := $(DESTDIR)$(PREFIX)/share/zsh/site-functions
 FISH := $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
 DOC  := $(DESTDIR)$(PREFIX)/share/doc/senses
+# Models that are our own come with the program, which looks for them there.
+KEPT := $(wildcard models/*.gguf)
+OURS := $(DESTDIR)$(PREFIX)/share/senses/models
 
 $(BUILD)/senses.pc: include/senses.h Makefile
 	@mkdir -p $(BUILD)
@@ -179,12 +182,13 @@ install: all $(BUILD)/senses.pc $(addprefix $(BUILD)/share/,senses.1 bash zsh fi
 	install -D -m 644 $(BUILD)/share/fish $(FISH)/senses.fish
 	install -D -m 644 LICENSE $(DOC)/LICENSE
 	install -D -m 644 docs/licences.md $(DOC)/licences.md
+	for f in $(KEPT); do install -D -m 644 $$f $(OURS)/$${f##*/} || exit 1; done
 
 uninstall:
 	rm -f $(DESTDIR)$(PREFIX)/bin/senses $(DESTDIR)$(PREFIX)/include/senses.h $(DESTDIR)$(PREFIX)/lib/libsenses.a \
 	  $(DESTDIR)$(PREFIX)/lib/libsenses.so $(DESTDIR)$(PREFIX)/lib/$(SONAME) $(DESTDIR)$(PREFIX)/lib/libsenses.so.$(VERSION) \
 	  $(DESTDIR)$(PREFIX)/lib/pkgconfig/senses.pc $(MAN)/senses.1 $(BASH)/senses $(ZSH)/_senses $(FISH)/senses.fish
-	rm -rf $(DOC)
+	rm -rf $(DOC) $(OURS)
 
 clean:
 	rm -rf build senses
