@@ -240,7 +240,7 @@ static void write_table(html_page *w, size_t i, size_t end)
     html_addf(&w->out, "<div class=\"table\" id=\"part-%zu\" role=\"region\" aria-label=\"Table\" tabindex=\"0\"><table>\n", i);
     for (size_t k = i + 1; k < end; header = false) {
         if (items[k].tag == SENSES_PAGE_TR) k++;
-        html_add(&w->out, header ? "<thead><tr>" : "<tr>");
+        html_add(&w->out, "<tr>");
         size_t row = k;
         for (; k < end && items[k].tag != SENSES_PAGE_TR; k++) {
             html_add(&w->out, header ? "<th scope=\"col\">" : "<td>");
@@ -248,7 +248,7 @@ static void write_table(html_page *w, size_t i, size_t end)
             html_add(&w->out, header ? "</th>" : "</td>");
         }
         for (size_t n = k - row; n < widest; n++) html_add(&w->out, header ? "<th></th>" : "<td></td>");
-        html_add(&w->out, header ? "</tr></thead>\n" : "</tr>\n");
+        html_add(&w->out, "</tr>\n");
     }
     html_add(&w->out, "</table></div>\n");
 }
@@ -294,7 +294,7 @@ size_t html_write_block(html_page *w, size_t i, size_t end)
     case SENSES_PAGE_TEXT:
     case SENSES_PAGE_CELL:
         html_add(&w->out, item->wave ? "<p class=\"wave\" aria-hidden=\"true\">" : "<p>");
-        if (!item->wave) html_add_escaped(&w->out, item->text);
+        html_add_escaped(&w->out, item->wave ? "~ ~ ~" : item->text); /* where no style is, the lines are to be seen all the same */
         html_add(&w->out, "</p>\n");
         break;
     case SENSES_PAGE_IMAGE: write_image(w, i); break;

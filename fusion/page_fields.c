@@ -12,7 +12,7 @@ static const struct {
     bool optional;        /* often left out, so not asked for unless a star says so */
     bool repeats;         /* the field before it, of the same type */
 } values[] = {
-    {"repeat password;confirm password;password again;retype password;repeat", "password", "new-password", false, true},
+    {"repeat password;confirm password;password again;retype password", "password", "new-password", false, true},
     {"password;passcode", "password", "current-password", false, false},
     {"email;e mail;mail", "email", "email", false, false},
     {"phone;telephone;tel;mobile;cell", "tel", "tel", true, false},
@@ -27,7 +27,7 @@ static const struct {
     {"user;username;user name;login", "text", "username", false, false},
     {"company", "text", "organization", true, false},
     {"name", "text", "name", false, false},
-    {"street;address", "text", "street-address", false, false},
+    {"street;address", "text", "address-line1", false, false},
     {"city;town", "text", "address-level2", false, false},
     {"zip;postcode;postal code", "text", "postal-code", false, false},
     {"country", "text", "country-name", false, false},

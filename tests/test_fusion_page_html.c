@@ -81,8 +81,8 @@ static void a_page_has_its_parts_in_order(void **state)
     assert_int_equal(count_of(html, "<nav"), 1);
     assert_int_equal(count_of(html, "<form"), 2); /* one drawn, one that "Sign up" asks with */
     assert_int_equal(count_of(html, "<ul>\n<li>one</li>\n<li>two</li>\n</ul>"), 1);
-    has(html, "<thead><tr><th scope=\"col\">Plant</th><th scope=\"col\">Price</th></tr></thead>\n<tr><td>Rose</td><td></td></tr>");
-    has(html, "<p class=\"wave\" aria-hidden=\"true\"></p>");
+    has(html, "<tr><th scope=\"col\">Plant</th><th scope=\"col\">Price</th></tr>\n<tr><td>Rose</td><td></td></tr>");
+    has(html, "<p class=\"wave\" aria-hidden=\"true\">~ ~ ~</p>");
     has(html, "</main>\n<footer>\n<p>2024</p>\n</footer>");
     const char *const order[] = {"Garden club</h1>", ">Events</a>", ">Events</h2>", "On Friday", "Show answer", "alt=\"Rose\"",
                                  ">Email</label>",   "<textarea",   ">Send<",       "<li>one",   "<table>",     "<footer>"};

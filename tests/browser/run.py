@@ -33,7 +33,7 @@ const behind = (e) => {
 const bad = [];
 for (const e of document.querySelectorAll('body *')) {
   const own = [...e.childNodes].some((n) => n.nodeType === 3 && n.data.trim());
-  if (!own || !e.checkVisibility() || e.closest('.unseen, script, option')) continue;
+  if (!own || !e.checkVisibility() || e.closest('.unseen, script, option, [aria-hidden]')) continue;
   const style = getComputedStyle(e), a = light(numbers(style.color)), b = light(behind(e));
   const ratio = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05), large = parseFloat(style.fontSize) >= 24;
   if (ratio < (large ? 3 : 4.5)) bad.push(e.textContent.trim().slice(0, 30) + ' ' + ratio.toFixed(2) + ' ' + style.color);
