@@ -60,9 +60,14 @@ $(BUILD)/%.o: %.c
 DEBS := build-essential pkg-config libsndfile1-dev libavformat-dev libavcodec-dev libavutil-dev libswresample-dev \
         libswscale-dev libpcre2-dev libcjson-dev zlib1g-dev libstb-dev libcmocka-dev python3 python3-pip python3-venv
 
+# The browser that pages are tried in. Large, so only the tests ask for it.
+TEST_DEBS := chromium chromium-driver
+
 # Installs what is missing; says what it would run when it may not.
-deps:
-	@missing=$$(for p in $(DEBS); do dpkg-query -W -f '$${Status}' $$p 2>/dev/null | grep -q 'ok installed' || echo $$p; done); \
+deps: WANTED := $(DEBS)
+deps-test: WANTED := $(DEBS) $(TEST_DEBS)
+deps deps-test:
+	@missing=$$(for p in $(WANTED); do dpkg-query -W -f '$${Status}' $$p 2>/dev/null | grep -q 'ok installed' || echo $$p; done); \
 	if [ -z "$$missing" ]; then exit 0; fi; \
 	if [ "$$(id -u)" = 0 ]; then \
 	  echo "installing:" $$missing >&2; \
@@ -89,7 +94,7 @@ demo: deps
 	@tools/demo.sh
 
 # ---- tests ----
-test: deps
+test: deps-test
 	@$(MAKE) --no-print-directory -j$$(nproc) all tests-built >/dev/null
 	@$(MAKE) --no-print-directory models-test
 	@REQUIRE=1 BUILD=$(BUILD) tests/run.sh
@@ -102,7 +107,7 @@ check: house
 house:
 	@tests/house.sh
 
-tests-built: $(TESTS)
+tests-built: $(TESTS) $(BUILD)/tests/page_html_main
 
 # A room's own tests link the room and core alone, so that a room stands without the others:
 # tests/test_ROOM_UNIT.c, with ROOM one of $(ROOMS); test_fusion_* and test_senses_* link everything.
@@ -112,6 +117,11 @@ $(BUILD)/tests/$(1): $(BUILD)/tests/$(1).o $(BUILD)/tests/testing.o $(if $(filte
 	$$(CC) $$(CFLAGS) -o $$@ $$^ $$(LIBS) -lcmocka
 endef
 $(foreach t,$(TEST_SRC:tests/%.c=%),$(eval $(call test_rule,$(t))))
+
+# Pages in words, for tests; and what turns them into HTML for the browser.
+$(BUILD)/tests/test_fusion_page_html: $(BUILD)/tests/page_lines.o
+$(BUILD)/tests/page_html_main: $(BUILD)/tests/page_html_main.o $(BUILD)/tests/page_lines.o $(BUILD)/libsenses.a
+	$(CC) $(CFLAGS) -o $@ $^ $(LIBS)
 
 SANITIZE := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined
 sanitize: deps
@@ -141,6 +151,9 @@ BASH := $(DESTDIR)$(PREFIX)/share/bash-completion/completions
 ZSH  := $(DESTDIR)$(PREFIX)/share/zsh/site-functions
 FISH := $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
 DOC  := $(DESTDIR)$(PREFIX)/share/doc/senses
+# Models that are our own come with the program, which looks for them there.
+KEPT := $(wildcard models/*.gguf)
+OURS := $(DESTDIR)$(PREFIX)/share/senses/models
 
 $(BUILD)/senses.pc: include/senses.h Makefile
 	@mkdir -p $(BUILD)
@@ -169,12 +182,13 @@ install: all $(BUILD)/senses.pc $(addprefix $(BUILD)/share/,senses.1 bash zsh fi
 	install -D -m 644 $(BUILD)/share/fish $(FISH)/senses.fish
 	install -D -m 644 LICENSE $(DOC)/LICENSE
 	install -D -m 644 docs/licences.md $(DOC)/licences.md
+	for f in $(KEPT); do install -D -m 644 $$f $(OURS)/$${f##*/} || exit 1; done
 
 uninstall:
 	rm -f $(DESTDIR)$(PREFIX)/bin/senses $(DESTDIR)$(PREFIX)/include/senses.h $(DESTDIR)$(PREFIX)/lib/libsenses.a \
 	  $(DESTDIR)$(PREFIX)/lib/libsenses.so $(DESTDIR)$(PREFIX)/lib/$(SONAME) $(DESTDIR)$(PREFIX)/lib/libsenses.so.$(VERSION) \
 	  $(DESTDIR)$(PREFIX)/lib/pkgconfig/senses.pc $(MAN)/senses.1 $(BASH)/senses $(ZSH)/_senses $(FISH)/senses.fish
-	rm -rf $(DOC)
+	rm -rf $(DOC) $(OURS)
 
 clean:
 	rm -rf build senses
@@ -185,9 +199,10 @@ help:
 	@echo "make test       sets up and runs every test"
 	@echo "make check      the house rules and the tests that need no model, in seconds"
 	@echo "make lint       format, static analysis, warnings      make sanitize   the tests under ASan and UBSan"
-	@echo "make deps       the Debian packages it needs           make models     the default bundle"
+	@echo "make deps       the Debian packages it needs           make deps-test  those of the tests as well: a browser"
+	@echo "make models     the default bundle"
 	@echo "make bench      beside the peers, in one run           make install    PREFIX=$(PREFIX) DESTDIR=$(DESTDIR)"
 
-.PHONY: all libs-present deps models models-test demo test check house tests-built sanitize lint bench install uninstall clean help
+.PHONY: all libs-present deps deps-test models models-test demo test check house tests-built sanitize lint bench install uninstall clean help
 .DELETE_ON_ERROR:
 -include $(LIB_OBJ:.o=.d) $(TOOL_OBJ:.o=.d) $(TEST_SRC:%.c=$(BUILD)/%.d) $(BUILD)/tests/testing.d

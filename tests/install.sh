@@ -34,7 +34,8 @@ files_are_there() {
     (cd "$at" && find . \( -type f -o -type l \) | sort) >"$work/have"
     printf './%s\n' bin/senses include/senses.h lib/libsenses.a lib/libsenses.so lib/libsenses.so.0 "lib/libsenses.so.$version" \
         lib/pkgconfig/senses.pc share/bash-completion/completions/senses share/doc/senses/LICENSE share/doc/senses/licences.md \
-        share/fish/vendor_completions.d/senses.fish share/man/man1/senses.1 share/zsh/site-functions/_senses |
+        share/fish/vendor_completions.d/senses.fish share/man/man1/senses.1 share/zsh/site-functions/_senses \
+        $(find models -name '*.gguf' 2>/dev/null | sed 's|^|share/senses/|') |
         sort | diff - "$work/have"
 }
 program_runs() {

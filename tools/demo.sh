@@ -38,6 +38,11 @@ show "A question about samples/testpattern.mp4: a video, of which the sound is h
     'How many bars does the test pattern have?'
 show 'A question alone (so small a text model knows little: bring a larger one with -m)' \
     ./senses ask -q --temp 0 -n 32 --system 'You are a helpful assistant.' 'What is the capital of France?'
+if [ -e models/sketch.gguf ]; then
+    mkdir -p build
+    show 'A drawing becomes a website: samples/sketch-jokes.jpg as build/jokes.html, to open in any browser' \
+        ./senses sketch -q --style sketchy -o build/jokes.html samples/sketch-jokes.jpg
+fi
 cat <<END
 
 ${bold}Pictures${plain} need a model that sees: a GGUF of its text part and an mmproj of its eyes, such as SmolVLM's or LLaVA's. Bring one, then:

@@ -119,6 +119,7 @@ void help_program(void)
         "  senses transcribe talk.mp3\n"
         "  senses ask --audio talk.mp3 \"What does the speaker ask for?\"\n"
         "  senses describe -m llava.gguf --mmproj mmproj.gguf photo.jpg\n"
+        "  senses sketch -o page.html --open drawing.jpg\n"
         "\nOptions of a command: senses COMMAND --help. Version: senses --version.\n"
         "As an input, - is standard input. Results go to standard output, everything else to\n"
         "standard error. Models are looked for in $SENSES_HOME/models ('senses models' lists them).\n"

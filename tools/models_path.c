@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "output.h"
 
@@ -19,6 +20,8 @@ static const bundled_model bundle[] = {
     {MODEL_TEXT, "smollm2-135m-instruct-q4_1.gguf", {"smollm2-135m-instruct", "smollm2-135m", "smollm2"}, "text"},
     {MODEL_WHISPER, "whisper-tiny.en.gguf", {"whisper-tiny.en", "tiny.en", NULL}, "speech"},
     {MODEL_WHISPER, "whisper-base.gguf", {"whisper-base", "base", NULL}, NULL},
+    {MODEL_PAGE_MMPROJ, "sketch-mmproj.gguf", {NULL}, "pages"},
+    {MODEL_PAGE_TEXT, "sketch.gguf", {NULL}, "pages"},
 };
 enum { N_BUNDLE = sizeof bundle / sizeof bundle[0] };
 
@@ -34,6 +37,31 @@ char *models_folder(void)
     if (variable("XDG_DATA_HOME") != NULL) return text_format("%s/senses/models", variable("XDG_DATA_HOME"));
     if (variable("HOME") != NULL) return text_format("%s/.local/share/senses/models", variable("HOME"));
     return NULL;
+}
+
+/* The folders to look in, the first one first; NULL ends the list. What comes with the program lies beside it, so that a copy of
+ * either works wherever it is put. */
+enum { N_FOLDERS = 3 };
+static void list_folders(char *folders[N_FOLDERS + 1])
+{
+    char program[4096];
+    size_t n = 0;
+    folders[n] = models_folder();
+    if (folders[n] != NULL) n++;
+    ssize_t length = readlink("/proc/self/exe", program, sizeof program - 1);
+    program[length > 0 ? length : 0] = '\0';
+    char *slash = strrchr(program, '/');
+    if (slash != NULL) {
+        *slash = '\0';
+        folders[n++] = text_format("%s/../share/senses/models", program);
+        folders[n++] = text_format("%s/models", program);
+    }
+    folders[n] = NULL;
+}
+
+static void free_folders(char *folders[N_FOLDERS + 1])
+{
+    for (size_t i = 0; folders[i] != NULL; i++) free(folders[i]);
 }
 
 const char *models_default_mark(const char *file)
@@ -72,33 +100,37 @@ static char *find_named(const char *folder, const char *name)
 static char *find_default(const char *folder, model_role role)
 {
     char *path = NULL;
-    const char *first = NULL;
-    for (size_t i = 0; i < N_BUNDLE && path == NULL; i++) {
-        if (bundle[i].role != role) continue;
-        if (first == NULL) first = bundle[i].file;
-        path = try_file(folder, "", bundle[i].file, "");
-    }
-    if (path == NULL)
-        diag_error("%s/%s: the default %s model is not there; bring it with: make models (or name another with %s)", folder, first,
-                   role == MODEL_TEXT ? "text" : "speech", role == MODEL_TEXT ? "-m FILE" : "--whisper FILE");
+    for (size_t i = 0; i < N_BUNDLE && path == NULL; i++)
+        if (bundle[i].role == role) path = try_file(folder, "", bundle[i].file, "");
     return path;
+}
+
+static void say_no_default(const char *folder, model_role role)
+{
+    const char *what = role == MODEL_TEXT ? "text model" : role == MODEL_WHISPER ? "speech model" : "reader of pages";
+    const char *options = role == MODEL_TEXT ? "-m FILE" : role == MODEL_WHISPER ? "--whisper FILE" : "-m FILE --mmproj FILE";
+    size_t i = 0;
+    while (bundle[i].role != role) i++;
+    diag_error("%s/%s: the default %s is not there; bring it with: make models (or name another with %s)", folder, bundle[i].file, what,
+               options);
 }
 
 char *models_resolve(const char *value, model_role role)
 {
     if (value != NULL && (strchr(value, '/') != NULL || exists(value))) return must(strdup(value));
-    char *folder = models_folder(), *path = NULL;
-    if (folder == NULL) {
+    char *folders[N_FOLDERS + 1], *path = NULL;
+    list_folders(folders);
+    for (size_t i = 0; folders[i] != NULL && path == NULL; i++)
+        path = value != NULL ? find_named(folders[i], value) : find_default(folders[i], role);
+    char *folder = models_folder();
+    if (path == NULL && folder == NULL)
         diag_error("%s: no such file, and there is no folder of models: none of SENSES_HOME, XDG_DATA_HOME and HOME is set",
                    value != NULL ? value : "default model");
-        return NULL;
-    }
-    if (value == NULL) {
-        path = find_default(folder, role);
-    } else {
-        path = find_named(folder, value);
-        if (path == NULL) diag_error("%s: no such file, and no model of that name in %s ('senses models' lists them)", value, folder);
-    }
+    else if (path == NULL && value == NULL)
+        say_no_default(folder, role);
+    else if (path == NULL)
+        diag_error("%s: no such file, and no model of that name in %s ('senses models' lists them)", value, folder);
     free(folder);
+    free_folders(folders);
     return path;
 }

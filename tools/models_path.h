@@ -5,17 +5,19 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-typedef enum { MODEL_TEXT, MODEL_MMPROJ, MODEL_WHISPER, MODEL_ANY } model_role;
+/* MODEL_PAGE_*: the pair that reads drawn pages, an encoder and the decoder trained with it. */
+typedef enum { MODEL_TEXT, MODEL_MMPROJ, MODEL_WHISPER, MODEL_PAGE_MMPROJ, MODEL_PAGE_TEXT, MODEL_ANY } model_role;
 
 /* The folder of fetched models: $SENSES_HOME/models, else $XDG_DATA_HOME/senses/models, else $HOME/.local/share/senses/models.
  * malloc'ed; NULL when none of these variables is set. */
 char *models_folder(void);
 
-/* The file that `value` means: itself when it has a '/' or exists, else a model of that name in the folder; NULL: the default
- * model of the role. malloc'ed; NULL: said on standard error. */
+/* The file that `value` means: itself when it has a '/' or exists, else a model of that name in the folder, or in one that comes with
+ * the program: ../share/senses/models of where it is installed, or models beside it. value NULL: the default model of the role.
+ * malloc'ed; NULL: said on standard error. */
 char *models_resolve(const char *value, model_role role);
 
-/* Whether a file of the folder is what a role takes without being named ("text", "speech"), else NULL. */
+/* Whether a file of the folder is what a role takes without being named ("text", "speech", "pages"), else NULL. */
 const char *models_default_mark(const char *file);
 
 #endif

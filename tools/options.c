@@ -11,6 +11,7 @@
 
 static const char *const isa_names[] = {"scalar", "avx2", "avx512", "avx512-vnni", NULL};
 static const char *const fit_names[] = {"pad", "crop", "stretch", NULL};
+static const char *const style_names[] = {"plain", "sketchy", "modern", NULL};
 static const char *const format_names[] = {"txt", "srt", "vtt", "json", "csv", "lrc", NULL};
 
 const char *const option_section_names[SECTION_COUNT] = {"Options", "Models", "Text", "Running"};
@@ -35,11 +36,16 @@ static const option table[] = {
     {SET_BENCH, SECTION_COMMAND, 'p', "n-prompt", OPTION_COUNT, "N", "tokens of the prompt test", FIELD(bench_prompt), .min = 1, .max = 1 << 20, .show_default = true},
     {SET_BENCH, SECTION_COMMAND, 'n', "n-gen", OPTION_COUNT, "N", "tokens of the generation and decode tests (default: 128)", FIELD(n_predict), .min = 1, .max = 1 << 20},
     {SET_BENCH, SECTION_COMMAND, 'r', "repeat", OPTION_COUNT, "N", "timed runs of each test, after one that is not counted; the median is shown", FIELD(bench_repeats), .min = 1, .max = 1000, .show_default = true},
+    {SET_SKETCH, SECTION_COMMAND, 0, "style", OPTION_CHOICE, "STYLE", "plain, sketchy (as drawn by hand) or modern (default: plain)", FIELD(style), .choices = style_names},
+    {SET_SKETCH, SECTION_COMMAND, 0, "title", OPTION_TEXT, "TEXT", "name of the document (default: the title on the drawing)", FIELD(title)},
+    {SET_SKETCH, SECTION_COMMAND, 0, "open", OPTION_FLAG, NULL, "show the page in the browser; without -o it goes to a temporary file", FIELD(open)},
     {SET_OUTPUT, SECTION_COMMAND, 'o', "output", OPTION_FILE, "FILE", "write to FILE, whole or not at all", FIELD(output)},
     {SET_JSON, SECTION_COMMAND, 0, "json", OPTION_FLAG, NULL, "one JSON object a result, each on one line", FIELD(json)},
 
     {SET_TEXT, SECTION_MODEL, 'm', "model", OPTION_FILE, "FILE|NAME", "text decoder (GGUF) (default: smollm2-135m-instruct)", FIELD(model)},
     {SET_MMPROJ, SECTION_MODEL, 0, "mmproj", OPTION_MMPROJ, "FILE|NAME", "image or audio encoder with its adapter (GGUF); may be given once for each", FIELD(mmproj)},
+    {SET_SKETCH, SECTION_MODEL, 'm', "model", OPTION_FILE, "FILE|NAME", "text decoder (GGUF), together with --mmproj (default: the reader of drawn pages)", FIELD(model)},
+    {SET_SKETCH, SECTION_MODEL, 0, "mmproj", OPTION_MMPROJ, "FILE|NAME", "image encoder with its adapter (GGUF), together with -m", FIELD(mmproj)},
     {SET_WHISPER, SECTION_MODEL, 0, "whisper", OPTION_FILE, "FILE|NAME", "Whisper model (ggml-*.bin or GGUF) (default: whisper-tiny.en, else whisper-base)", FIELD(whisper)},
 
     {SET_SAMPLING, SECTION_ANSWER, 'n', "predict", OPTION_COUNT, "N", "most tokens of an answer; 0: until it ends (default: 512)", FIELD(n_predict), .min = 0, .max = COUNT_MAX},
@@ -55,7 +61,7 @@ static const option table[] = {
     {SET_PROMPT, SECTION_ANSWER, 'c', "ctx-size", OPTION_COUNT, "N", "context in tokens; 0: what is needed, up to the model's own", FIELD(session.n_ctx), .min = 0, .max = COUNT_MAX, .show_default = true},
 
     {SET_IMAGE, SECTION_RUN, 0, "image-fit", OPTION_CHOICE, "HOW", "pad, crop or stretch pictures to the encoder's shape (default: as the model was trained)", FIELD(image_fit), .choices = fit_names},
-    {SET_IMAGE, SECTION_RUN, 0, "max-pixels", OPTION_COUNT, "N", "refuse pictures with more pixels (default: 100000000)", FIELD(max_pixels), .min = 1, .max = 4e9},
+    {SET_IMAGE | SET_SKETCH, SECTION_RUN, 0, "max-pixels", OPTION_COUNT, "N", "refuse pictures with more pixels (default: 100000000)", FIELD(max_pixels), .min = 1, .max = 4e9},
     {SET_ENGINE, SECTION_RUN, 't', "threads", OPTION_COUNT, "N", "threads (default: one per physical core)", FIELD(threads), .min = 1, .max = 1024},
     {SET_ENGINE, SECTION_RUN, 0, "isa", OPTION_CHOICE, "NAME", "instruction set: scalar, avx2, avx512 or avx512-vnni (default: the best there is, or $SENSES_ISA)", FIELD(isa), .choices = isa_names},
     {SET_COMMON, SECTION_RUN, 'q', "quiet", OPTION_FLAG, NULL, "say nothing but results and errors", FIELD(quiet)},

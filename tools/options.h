@@ -29,7 +29,8 @@ enum {
     SET_TOKENIZE = 1u << 19,
     SET_ENCODE = 1u << 20,
     SET_LOGITS = 1u << 21,
-    SET_BENCH = 1u << 22
+    SET_BENCH = 1u << 22,
+    SET_SKETCH = 1u << 23
 };
 
 typedef enum { MEDIUM_IMAGE, MEDIUM_AUDIO, MEDIUM_TEXT } cli_medium_kind;
@@ -66,6 +67,8 @@ typedef struct {
     bool mel;                           /* encode */
     bool all;                           /* logits */
     size_t bench_prompt, bench_repeats; /* bench */
+    const char *style, *title;          /* sketch */
+    bool open;                          /* sketch */
     char **operands;                    /* what is no option, in order */
     size_t n_operands;
 } cli_options;

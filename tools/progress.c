@@ -43,14 +43,29 @@ static void draw(const cli_progress *p, double done_s, double total_s, double no
     free(name);
 }
 
-void progress_update(cli_progress *p, double done_s, double total_s)
+/* Whether a line is due: a short job shows none, and none is drawn more than ten times a second. */
+static bool is_due(cli_progress *p)
 {
     double now_s = clock_s();
-    if (!p->on || now_s - p->start_s < 0.5 || now_s - p->last_s < 0.1) return; /* a short job shows nothing */
+    if (!p->on || now_s - p->start_s < 0.5 || now_s - p->last_s < 0.1) return false;
     interrupt_guard_line(true);
-    draw(p, done_s, total_s, now_s);
     p->shown = true;
     p->last_s = now_s;
+    return true;
+}
+
+void progress_tokens(cli_progress *p, size_t n)
+{
+    if (!is_due(p)) return;
+    char *name = text_escape(p->what);
+    fprintf(stderr, "\r\033[K%zu tokens, %.0f a second  %.40s", n, (double)n / (p->last_s - p->start_s), name);
+    fflush(stderr);
+    free(name);
+}
+
+void progress_update(cli_progress *p, double done_s, double total_s)
+{
+    if (is_due(p)) draw(p, done_s, total_s, p->last_s);
 }
 
 void progress_clear(cli_progress *p)

@@ -49,11 +49,11 @@ bool runtime_engine(cli_runtime *rt)
     return true;
 }
 
-bool runtime_text(cli_runtime *rt)
+static bool open_text(cli_runtime *rt, model_role role)
 {
     if (rt->text != NULL) return true;
     senses_error err = {0};
-    char *path = models_resolve(rt->o->model, MODEL_TEXT);
+    char *path = models_resolve(rt->o->model, role);
     bool good = path != NULL && runtime_engine(rt);
     if (good && senses_text_open(&rt->text, rt->engine, path, &err) != SN_OK) {
         runtime_say(rt, &err);
@@ -66,11 +66,16 @@ bool runtime_text(cli_runtime *rt)
     return good;
 }
 
-static bool open_encoder(cli_runtime *rt, const char *value)
+bool runtime_text(cli_runtime *rt)
+{
+    return open_text(rt, MODEL_TEXT);
+}
+
+static bool open_encoder(cli_runtime *rt, const char *value, model_role role)
 {
     senses_error err = {0};
     senses_encoder *c = NULL;
-    char *path = models_resolve(value, MODEL_MMPROJ);
+    char *path = models_resolve(value, role);
     bool good = path != NULL && runtime_engine(rt);
     if (good && senses_encoder_open(&c, rt->engine, path, &err) != SN_OK) {
         runtime_say(rt, &err);
@@ -95,8 +100,14 @@ bool runtime_encoders(cli_runtime *rt)
 {
     if (rt->n_encoders > 0) return true;
     for (size_t i = 0; i < rt->o->n_mmproj; i++)
-        if (!open_encoder(rt, rt->o->mmproj[i])) return false;
+        if (!open_encoder(rt, rt->o->mmproj[i], MODEL_MMPROJ)) return false;
     return true;
+}
+
+bool runtime_page_pair(cli_runtime *rt)
+{
+    if (rt->o->model != NULL || rt->o->n_mmproj > 0) return runtime_encoders(rt) && runtime_text(rt);
+    return (rt->n_encoders > 0 || open_encoder(rt, NULL, MODEL_PAGE_MMPROJ)) && open_text(rt, MODEL_PAGE_TEXT);
 }
 
 bool runtime_whisper(cli_runtime *rt)

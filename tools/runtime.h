@@ -20,6 +20,8 @@ void runtime_close(cli_runtime *rt);
 bool runtime_engine(cli_runtime *rt);
 bool runtime_text(cli_runtime *rt);
 bool runtime_encoders(cli_runtime *rt); /* all of --mmproj, which may be none */
+/* The encoder and the decoder that read pages: those of -m and --mmproj, or the default pair. */
+bool runtime_page_pair(cli_runtime *rt);
 bool runtime_whisper(cli_runtime *rt);
 
 /* The encoder of a kind, NULL when none was given; after runtime_encoders. */

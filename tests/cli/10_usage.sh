@@ -1,12 +1,12 @@
 # What is wrong usage, and what is help.
-commands="describe transcribe ask chat info models convert tokenize encode logits bench"
+commands="describe transcribe ask chat sketch info models convert tokenize encode logits bench"
 
 claim_no_command_is_wrong_usage() { run; wrong_usage; }
 claim_an_unknown_command_is_wrong_usage() {
     run frobnicate; wrong_usage; err_has "unknown command 'frobnicate'"
     run trascribe; wrong_usage; err_has "did you mean transcribe?"
     run -q ask hi; wrong_usage; err_has "the command comes first"
-    for c in sketch batch serve search pull quantize perplexity; do run "$c"; wrong_usage; done
+    for c in batch serve search pull quantize perplexity; do run "$c"; wrong_usage; done
 }
 claim_help_of_every_command_goes_to_standard_output() {
     for c in $commands; do
@@ -63,6 +63,7 @@ claim_choices_are_named_when_one_is_wrong() {
 }
 claim_operands_are_counted() {
     run ask; wrong_usage; err_has "no question was given"
+    run sketch; wrong_usage; err_has "no image was given"; run sketch a b; wrong_usage
     run ask a b; wrong_usage; err_has "'b' is one argument too many"
     run describe; wrong_usage; run transcribe; wrong_usage; run info; wrong_usage; run convert; wrong_usage; run logits -o x; wrong_usage
     run models x; wrong_usage; run chat x; wrong_usage; run tokenize x; wrong_usage; run bench x; wrong_usage; run encode x; wrong_usage

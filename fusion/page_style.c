@@ -1,0 +1,116 @@
+/* page_style.c: how a page looks. One set of rules for all styles, in terms of colours and shapes that each style sets. */
+#include "page_html.h"
+
+/* clang-format off */
+static const char common[] =
+    "*,*::before,*::after{box-sizing:border-box}\n"
+    "body{margin:0;background:var(--paper);color:var(--ink);font:var(--font);overflow-wrap:anywhere;accent-color:var(--accent)}\n"
+    "body{--width:44rem}\n"
+    "body:has(.row:not(.tight),.table){--width:62rem}\n"
+    "header,main,footer{max-width:var(--width);margin:0 auto;padding:0 clamp(1rem,4vw,2rem)}\n"
+    "body>main:first-child{padding-top:1rem}\n"
+    "h1{font-size:clamp(1.9rem,6vw,2.9rem);line-height:1.15;margin:1.4rem 0 .8rem}\n"
+    "h2{font-size:1.4rem;line-height:1.25;margin:1.6rem 0 .4rem;scroll-margin-top:1rem}\n"
+    "p,ul{margin:.7rem 0}\n"
+    "a{color:var(--accent);text-underline-offset:.2em}\n"
+    "nav ul{display:flex;flex-wrap:wrap;gap:.4rem;list-style:none;margin:1rem 0;padding:0}\n"
+    "nav a{display:block;padding:.45rem .9rem;border:var(--line) solid var(--edge);border-radius:var(--round);text-decoration:none;background:var(--card)}\n"
+    "nav a:hover{background:var(--accent);color:var(--on-accent)}\n"
+    ".links a{margin-right:1rem}\n"
+    ".row{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,14rem),1fr));gap:0 1.6rem;margin:.7rem 0}\n"
+    ".row.many{grid-template-columns:repeat(auto-fit,minmax(min(100%,9rem),1fr))}\n"
+    ".row.tight{display:flex;flex-wrap:wrap;gap:0 1rem}\n"
+    ".col{min-width:0;margin-bottom:.6rem}\n"
+    ".card{height:100%;padding:.4rem 1.1rem .8rem;border:var(--line) solid var(--edge);border-radius:var(--round);background:var(--card);box-shadow:var(--shadow)}\n"
+    "form .row{align-items:end;margin:0}\n"
+    "form .col{margin:0}\n"
+    "form,dialog{max-width:34rem}\n"
+    "form[role=search],form:has(.row){max-width:none}\n"
+    "button{font:inherit;padding:.55rem 1.2rem;min-height:2.75rem;border:var(--line) solid var(--button-edge);border-radius:var(--round);background:var(--accent);color:var(--on-accent);cursor:pointer;box-shadow:var(--shadow);max-width:100%}\n"
+    "button:hover{filter:brightness(1.1)}\n"
+    "button:active{transform:translateY(1px)}\n"
+    "button[data-do=close],button[data-do=reset],button[aria-pressed=true],button[aria-expanded=true]{background:var(--card);color:var(--ink);border-color:var(--edge)}\n"
+    ":focus-visible{outline:3px solid var(--focus);outline-offset:2px}\n"
+    "[tabindex='-1']:focus{outline:none}\n"
+    ".actions{display:flex;flex-wrap:wrap;gap:.6rem;margin:.8rem 0}\n"
+    ".actions+p,.answer+p{margin-top:1.7rem}\n"
+    ".answer{margin:.2rem 0 1rem;padding:.1rem 1rem;border-left:4px solid var(--accent);background:var(--card);border-radius:0 .4rem .4rem 0}\n"
+    "[hidden],[data-unmatched]{display:none}\n"
+    "[contenteditable]{min-height:1.5em}\n"
+    ".field{margin:.9rem 0}\n"
+    ".field label{display:block;margin-bottom:.25rem;font-weight:600}\n"
+    "label:has(+:required)::after,:required+label::after{content:' *';content:' *' / '';color:var(--bad)}\n"
+    "input,select,textarea{font:inherit;color:inherit;background:var(--field);border:var(--line) solid var(--field-edge);border-radius:var(--round-field);padding:.5rem .7rem;width:100%;min-height:2.75rem;max-width:100%}\n"
+    "input[type=checkbox],input[type=radio]{width:1.3rem;height:1.3rem;min-height:0;margin:0;flex:none}\n"
+    ".choice,.checklist li{display:flex;flex-wrap:wrap;align-items:center;gap:.6rem;margin:.5rem 0}\n"
+    ".choice label,.checklist label{flex:1;min-width:0}\n"
+    ".checklist{padding-left:0;list-style:none}\n"
+    ".checklist :checked+label{text-decoration:line-through;color:var(--quiet)}\n"
+    "[aria-invalid=true]{border-color:var(--bad)}\n"
+    ".error{color:var(--bad);font-size:.92em;flex-basis:100%}\n"
+    ".done:not(:empty){padding:.55rem 1rem;border:var(--line) solid var(--edge);border-radius:var(--round-field);background:var(--notice);color:var(--ink)}\n"
+    ".done:empty{margin:0}\n"
+    "figure{margin:.8rem 0}\n"
+    "figure img{display:block;width:100%;max-width:30rem;height:auto;aspect-ratio:8/5;object-fit:cover;border:var(--line) solid var(--edge);border-radius:var(--round-field);background:var(--card)}\n"
+    "figure:not([data-caption=''])::after{content:attr(data-caption);content:attr(data-caption) / '';display:block;margin-top:.35rem;color:var(--quiet)}\n"
+    ".wave{font-size:0;height:3.2rem;max-width:32rem;opacity:.5;background:linear-gradient(var(--quiet) 0 0) 0 .35rem/100% .35rem no-repeat,linear-gradient(var(--quiet) 0 0) 0 1.45rem/94% .35rem no-repeat,linear-gradient(var(--quiet) 0 0) 0 2.55rem/60% .35rem no-repeat}\n"
+    ".table{overflow-x:auto;margin:1rem 0}\n"
+    "table{border-collapse:collapse;width:100%;background:var(--card)}\n"
+    "th,td{border:var(--line) solid var(--edge);padding:.5rem .7rem;text-align:left;vertical-align:top;height:2.4rem}\n"
+    "th{background:var(--notice)}\n"
+    "dialog{width:min(34rem,calc(100% - 2rem));border:var(--line) solid var(--edge);border-radius:var(--round);background:var(--paper);color:var(--ink);box-shadow:0 1rem 3rem #0006}\n"
+    "dialog::backdrop{background:#0008}\n"
+    ".ask{font-size:1.3rem;font-weight:700;margin-top:.2rem}\n"
+    "footer{margin-top:2.5rem;padding-top:.6rem;padding-bottom:1.5rem;color:var(--quiet);font-size:.95em}\n"
+    "footer::before{content:'';display:block;border-top:var(--line) solid var(--edge);margin-bottom:.8rem}\n"
+    "footer p{margin:.3rem 0}\n"
+    ".unseen{position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%);white-space:nowrap}\n"
+    "@media (prefers-reduced-motion:no-preference){html{scroll-behavior:smooth}}\n"
+    "@media print{button,.done,nav{display:none}}\n";
+
+static const char plain[] =
+    ":root{color-scheme:light dark;--font:1.06rem/1.6 system-ui,'Segoe UI',Roboto,'Helvetica Neue',Arial,sans-serif;"
+    "--paper:#fff;--ink:#1d2330;--quiet:#555e6d;--card:#f6f7f9;--edge:#cdd3dc;--accent:#1d5fbf;--on-accent:#fff;--button-edge:#1d5fbf;"
+    "--field:#fff;--field-edge:#767f8d;--focus:#e08600;--bad:#b3261e;--notice:#e9f0fb;--line:1px;--round:.5rem;--round-field:.4rem;--shadow:none}\n"
+    "@media (prefers-color-scheme:dark){:root{--paper:#14171c;--ink:#e9ecf1;--quiet:#aab2bf;--card:#1e232b;--edge:#3b434f;--accent:#8ab8ff;"
+    "--on-accent:#0c1a30;--button-edge:#8ab8ff;--field:#1a1e25;--field-edge:#8b94a3;--focus:#ffb74d;--bad:#ff9c93;--notice:#1f2c40}}\n";
+
+/* Ink on squared paper: borders that no ruler drew, letters of whatever hand the reader's computer has. */
+static const char sketchy[] =
+    ":root{color-scheme:light;--font:1.18rem/1.55 'Segoe Print','Bradley Hand','Chilanka','Humor Sans','xkcd Script','Comic Neue','Comic Sans MS','Chalkboard SE',cursive;"
+    "--paper:#fdfbf4;--ink:#24262b;--quiet:#5a5c63;--card:#fffef9;--edge:#3a3c42;--accent:#2b4c9b;--on-accent:#fff;--button-edge:#24262b;"
+    "--field:#fff;--field-edge:#3a3c42;--focus:#d9480f;--bad:#b02a1f;--notice:#fff3bf;--line:2px;--round:255px 18px 225px 16px/16px 225px 18px 255px;"
+    "--round-field:120px 10px 140px 8px/8px 140px 10px 120px;--shadow:3px 4px 0 #24262b22}\n"
+    "body{background:linear-gradient(#4a76c414 1px,#0000 1px) 0 0/1.6rem 1.6rem,linear-gradient(90deg,#4a76c414 1px,#0000 1px) 0 0/1.6rem 1.6rem,var(--paper)}\n"
+    "h1{transform:rotate(-.8deg);transform-origin:left}\n"
+    "h1::after{content:'';display:block;height:.5rem;max-width:16rem;border-bottom:4px solid var(--accent);border-radius:0 0 60% 40%/0 0 100% 60%}\n"
+    "h2{text-decoration:underline;text-decoration-style:wavy;text-decoration-thickness:1.5px;text-decoration-color:var(--accent);text-underline-offset:.35em;line-height:1.7}\n"
+    ".card{transform:rotate(.35deg)}\n"
+    ".col:nth-child(even)>.card,.actions button:nth-child(even){transform:rotate(-.5deg)}\n"
+    "button{background:#fff6d6;color:var(--ink)}\n"
+    "button:hover{background:#ffec99;filter:none}\n"
+    ".answer{border-left-style:dashed}\n";
+
+static const char modern[] =
+    ":root{color-scheme:light dark;--font:1.08rem/1.65 Inter,'SF Pro Text',system-ui,'Segoe UI',Roboto,'Helvetica Neue',Arial,sans-serif;"
+    "--paper:#f7f7fb;--ink:#191b2a;--quiet:#575b75;--card:#fff;--edge:#dfe1ee;--accent:#5a35d6;--on-accent:#fff;--button-edge:#0000;"
+    "--field:#fff;--field-edge:#7d8199;--focus:#e64980;--bad:#b4232f;--notice:#ebe6ff;--line:1px;--round:1.1rem;--round-field:.8rem;--shadow:0 .4rem 1.2rem #2a1f6b1f}\n"
+    "@media (prefers-color-scheme:dark){:root{--paper:#11121b;--ink:#eeeefb;--quiet:#b1b4cc;--card:#1b1d2a;--edge:#343750;--accent:#b6a2ff;"
+    "--on-accent:#180c45;--field:#161825;--field-edge:#8d91ad;--focus:#ff8fb5;--bad:#ff9da6;--notice:#2a2448;--shadow:0 .4rem 1.2rem #0008}}\n"
+    "header{max-width:none;margin-bottom:1.6rem;padding:clamp(.8rem,3vw,2.2rem) max(clamp(1rem,4vw,2rem),calc(50% - var(--width)/2 + 2rem));background:linear-gradient(120deg,#4022b5,#8a2f9e 70%,#b8347f);color:#fff}\n"
+    "h1{letter-spacing:-.02em;font-weight:800}\n"
+    "header nav a{background:#ffffff26;border-color:#ffffff59;color:#fff}\n"
+    "header nav a:hover{background:#fff;color:#4022b5}\n"
+    "header :focus-visible{outline-color:#fff}\n"
+    "button{border-radius:2rem;font-weight:650}\n"
+    "h2{letter-spacing:-.01em}\n"
+    "figure img{box-shadow:var(--shadow)}\n"
+    "table{border-radius:var(--round-field);overflow:hidden;box-shadow:var(--shadow)}\n"
+    "main>form{margin:1.2rem 0;padding:.4rem 1.4rem .8rem;border-radius:var(--round);background:var(--card);box-shadow:var(--shadow)}\n";
+/* clang-format on */
+
+void html_add_style(html_text *t, senses_page_style style)
+{
+    html_add(t, common);
+    html_add(t, style == SENSES_STYLE_SKETCHY ? sketchy : style == SENSES_STYLE_MODERN ? modern : plain);
+}

@@ -1,0 +1,187 @@
+/* senses sketch: a website from a picture of a drawn one. */
+#include "answer.h"
+#include "browser.h"
+#include "command.h"
+#include "output.h"
+#include "progress.h"
+#include "runtime.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static bool show_progress(void *user, size_t n_tokens)
+{
+    progress_tokens(user, n_tokens);
+    return true;
+}
+
+/* What stands on the picture. False: said on standard error. */
+static bool read_page(cli_runtime *rt, const char *path, senses_page *page)
+{
+    senses_error err = {0};
+    senses_reader *reader = NULL;
+    senses_image *img = runtime_image(rt, path);
+    bool good = img != NULL && runtime_page_pair(rt);
+    senses_encoder *c = good ? runtime_encoder(rt, SENSES_IMAGE) : NULL;
+    if (good && c == NULL) {
+        runtime_say_no_vision(path);
+        snprintf(rt->last.msg, sizeof rt->last.msg, "no image encoder was given");
+        good = false;
+    }
+    if (good && senses_reader_open(&reader, rt->text, c, &err) != SN_OK) {
+        runtime_say(rt, &err);
+        good = false;
+    }
+    if (good) {
+        cli_progress progress;
+        progress_start(&progress, rt->o, path_base(input_name(path)));
+        senses_status status = senses_reader_read(reader, img, show_progress, &progress, page, &err);
+        progress_clear(&progress);
+        good = status == SN_OK || runtime_say(rt, &err) == EXIT_DONE;
+    }
+    senses_reader_close(reader);
+    senses_image_close(img);
+    return good;
+}
+
+static char *write_html(cli_runtime *rt, const senses_page *page)
+{
+    const cli_options *o = rt->o;
+    senses_error err = {0};
+    char *html = NULL;
+    senses_page_html_params params = {.style = SENSES_STYLE_PLAIN, .title = o->title};
+    if (o->style != NULL && strcmp(o->style, "sketchy") == 0) params.style = SENSES_STYLE_SKETCHY;
+    if (o->style != NULL && strcmp(o->style, "modern") == 0) params.style = SENSES_STYLE_MODERN;
+    if (senses_page_html(page, &params, &html, &err) != SN_OK) runtime_say(rt, &err);
+    return html;
+}
+
+/* The HTML of the picture; NULL: said on standard error. *page is filled in either way. malloc'ed. */
+static char *make_page(cli_runtime *rt, const char *path, senses_page *page)
+{
+    if (!read_page(rt, path, page)) return NULL;
+    if (page->n > 0) return write_html(rt, page);
+    snprintf(rt->last.msg, sizeof rt->last.msg, "no page to see in this picture");
+    diag_error("%s: no page to see in this picture: it takes a drawing of one, with words or boxes that stand out from the paper",
+               input_name(path));
+    return NULL;
+}
+
+/* ---- where it goes ---- */
+
+static bool write_file(const char *path, const char *html)
+{
+    cli_outfile out;
+    if (!outfile_open(&out, path)) return false;
+    fwrite(html, 1, strlen(html), out.f);
+    return outfile_commit(&out);
+}
+
+/* A file of its own for --open without -o. It stays: the browser reads it after this program has ended. malloc'ed. */
+static char *temporary_page(void)
+{
+    const char *folder = getenv("TMPDIR");
+    char *inside = text_format("%s/senses-XXXXXX", folder != NULL && folder[0] != '\0' ? folder : "/tmp");
+    char *path = NULL;
+    if (mkdtemp(inside) != NULL)
+        path = text_format("%s/page.html", inside);
+    else
+        diag_error("%s: no folder for the page can be made there", inside);
+    free(inside);
+    return path;
+}
+
+static bool deliver(const cli_options *o, const char *html)
+{
+    char *temporary = o->open && o->output == NULL ? temporary_page() : NULL;
+    const char *path = temporary != NULL ? temporary : o->output;
+    bool good = true;
+    if (o->open && path == NULL)
+        good = false; /* no temporary file: said */
+    else if (path != NULL)
+        good = write_file(path, html);
+    else if (!o->json)
+        good = out_text(html, strlen(html));
+    if (good && temporary != NULL) diag_note(o, "the page is %s", path);
+    good = good && (!o->open || browser_show(path));
+    free(temporary);
+    return good;
+}
+
+/* ---- --json ---- */
+
+/* How an element is called, as in senses_page_text; NULL: a container. */
+static const char *element_name(senses_page_tag tag)
+{
+    static const char *const names[] = {
+        [SENSES_PAGE_TITLE] = "title",   [SENSES_PAGE_HEADING] = "heading", [SENSES_PAGE_TEXT] = "text",   [SENSES_PAGE_BUTTON] = "button",
+        [SENSES_PAGE_LINK] = "link",     [SENSES_PAGE_INPUT] = "input",     [SENSES_PAGE_AREA] = "area",   [SENSES_PAGE_SELECT] = "select",
+        [SENSES_PAGE_CHECK] = "check",   [SENSES_PAGE_RADIO] = "radio",     [SENSES_PAGE_IMAGE] = "image", [SENSES_PAGE_ITEM] = "item",
+        [SENSES_PAGE_FOOTER] = "footer", [SENSES_PAGE_CELL] = "cell",
+    };
+    return (size_t)tag < sizeof names / sizeof names[0] ? names[tag] : NULL;
+}
+
+static void print_json(cli_runtime *rt, const char *path, const senses_page *page, const char *html, double seconds)
+{
+    cJSON *j = answer_json(path, "image", "sketch", rt->text != NULL ? senses_text_path(rt->text) : NULL);
+    if (html != NULL) {
+        json_add_string(j, "text", html);
+        cJSON *elements = json_add_array(j, "elements");
+        for (size_t i = 0; i < page->n; i++) {
+            const char *name = element_name(page->items[i].tag);
+            if (name == NULL) continue;
+            cJSON *element = json_object();
+            json_add_string(element, "type", name);
+            json_add_string(element, "text", page->items[i].text);
+            cJSON_AddItemToArray(elements, element);
+        }
+    } else {
+        json_add_string(j, "error", rt->last.msg);
+    }
+    json_add_decimal(j, "seconds", seconds, 3);
+    out_json(j);
+}
+
+static int run(const cli_options *o)
+{
+    cli_runtime rt;
+    senses_page page = {.items = NULL};
+    double start_s = clock_s();
+    if ((o->model == NULL) != (o->n_mmproj == 0))
+        return diag_usage("sketch", "sketch: -m and --mmproj are one pair: give both, or neither for the reader that comes with senses");
+    if (o->open && o->output != NULL && strcmp(o->output, "-") == 0)
+        return diag_usage("sketch", "sketch: --open needs a file to show: -o FILE, or no -o");
+    runtime_init(&rt, o);
+    char *html = make_page(&rt, o->operands[0], &page);
+    bool good = html != NULL && deliver(o, html);
+    if (html != NULL) diag_explain(o, "%s: %zu elements, %.1f s", input_name(o->operands[0]), page.n, clock_s() - start_s);
+    if (o->json && (html != NULL || rt.last.msg[0] != '\0')) print_json(&rt, o->operands[0], &page, html, clock_s() - start_s);
+    free(html);
+    senses_page_free(&page);
+    runtime_close(&rt);
+    return good ? EXIT_DONE : EXIT_FAILED;
+}
+
+const cli_command cmd_sketch = {
+    .name = "sketch",
+    .operands = "IMAGE",
+    .summary = "make a website from a picture of a drawn one",
+    .details =
+        "Reads a drawing of a web page, on paper, a board or a screen, and writes the page as one HTML file that works: what is hidden is "
+        "shown "
+        "when its button is pressed, forms check what is filled in, links lead to their parts, in any width of window and by keyboard. The "
+        "file "
+        "needs nothing from outside and sends nothing: no script or style but its own runs, and no address is asked for.\n"
+        "With -m and --mmproj any model that sees pictures is asked instead of the reader that comes with senses. A picture without a page "
+        "fails, and nothing is written.",
+    .examples = "senses sketch -o page.html drawing.jpg\n"
+                "senses sketch --style sketchy --open drawing.jpg\n"
+                "senses sketch --json drawing.jpg | jq '.elements'",
+    .sets = SET_COMMON | SET_JSON | SET_ENGINE | SET_OUTPUT | SET_SKETCH,
+    .min_operands = 1,
+    .max_operands = 1,
+    .operand_missing = "no image was given",
+    .run = run,
+};
