@@ -116,6 +116,22 @@ def subdivide(p, step=0.2):
     return np.concatenate(out)
 
 
+def photos(roots):
+    """Pictures that are no pages, grey, at most 640 wide or high, as JPEG: backgrounds, and what the reader must refuse."""
+    import cv2
+    out = []
+    for r in roots:
+        for d in ("usr/share/games/pysiogame/res/images/art4apps", "usr/share/backgrounds"):
+            for f in sorted(glob.glob(os.path.join(r, d, "**/*.*"), recursive=True)):
+                im = cv2.imread(f, cv2.IMREAD_GRAYSCALE) if f.lower().endswith((".jpg", ".jpeg", ".png", ".webp")) else None
+                if im is None or min(im.shape) < 100:
+                    continue
+                k = min(1.0, 640 / max(im.shape))
+                im = cv2.resize(im, None, fx=k, fy=k, interpolation=cv2.INTER_AREA)
+                out.append(cv2.imencode(".jpg", im, [cv2.IMWRITE_JPEG_QUALITY, 85])[1].tobytes())
+    return out
+
+
 def build(roots, to):
     files = {}
     for r in roots:
@@ -147,10 +163,11 @@ def build(roots, to):
             words = [w for w in open(d, encoding="utf-8").read().split() if w.isascii() and w.isalpha() and 1 < len(w) < 11]
     if len(hands) < 20 or not words:
         sys.exit("fonts.py: fonts or words are missing under " + " ".join(roots) + "; run.sh fetches them")
+    shots = photos(roots)
     with open(to + ".part", "wb") as f:
-        pickle.dump(dict(hands=hands, words=words), f, protocol=4)
+        pickle.dump(dict(hands=hands, words=words, photos=shots), f, protocol=4)
     os.replace(to + ".part", to)
-    print(f"{len(hands)} hands, {len(words)} words -> {to}; not found or not whole: {', '.join(skipped) or 'none'}")
+    print(f"{len(hands)} hands, {len(words)} words, {len(shots)} photos -> {to}; not found or not whole: {', '.join(skipped) or 'none'}")
 
 
 def cache_path():

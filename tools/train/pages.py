@@ -35,7 +35,7 @@ class Store:
 
     def __init__(self):
         d = fonts.load()
-        self.words = d["words"]
+        self.words, self.photos = d["words"], d["photos"]
         self.hands = {k: [h for h in d["hands"] if h["kind"] == k] for k in ("hand", "print", "held", "stroke")}
         rs = np.random.default_rng(7)
         self.noise = rs.standard_normal((1024, 1024), dtype=np.float32)
@@ -43,6 +43,17 @@ class Store:
         for s in (2, 5, 24):
             t = cv2.GaussianBlur(cv2.resize(rs.standard_normal((1024 // s + 8, 1024 // s + 8), dtype=np.float32), (1024, 1024), interpolation=cv2.INTER_CUBIC), (0, 0), s / 2)
             self.soft.append((t - t.mean()) / t.std())
+
+    def photo(self, r, h, w):
+        """A part of a photo, float 0..1, or None where there are none."""
+        if not self.photos:
+            return None
+        im = cv2.imdecode(np.frombuffer(r.choice(self.photos), np.uint8), cv2.IMREAD_GRAYSCALE)
+        k = max(h / im.shape[0], w / im.shape[1]) * r.choice([1.0, 1.0, r.uniform(1, 2.5)])
+        im = cv2.resize(im, (max(w, int(im.shape[1] * k + 1)), max(h, int(im.shape[0] * k + 1))), interpolation=cv2.INTER_LINEAR)
+        y, x = r.randint(0, im.shape[0] - h), r.randint(0, im.shape[1] - w)
+        im = im[y:y + h, x:x + w].astype(np.float32) / 255
+        return np.ascontiguousarray(im[:, ::-1]) if r.random() < 0.5 else im
 
     def pick(self, r, bank, h, w):
         y, x = r.randrange(1024 - h + 1), r.randrange(1024 - w + 1)
@@ -201,6 +212,15 @@ class Page:
         if self.ink is not None:
             k = self.k
             cv2.rectangle(self.ink, (int(x0 * k), int(y0 * k)), (int(x1 * k), int(y1 * k)), level, -1)
+
+    def paste(self, x0, y0, x1, y1):
+        """A photo in a box. -> whether there was one"""
+        x0, y0, x1, y1 = (max(0, int(v * self.k)) for v in (x0, y0, x1, y1))
+        part = self.ink[y0:y1, x0:x1]
+        im = store().photo(self.r, *part.shape) if min(part.shape) > 8 else None
+        if im is not None:
+            part[:] = (1 - im) * 255
+        return im is not None
 
     def disc(self, x, y, rad, fill):
         if self.ink is not None:
@@ -432,7 +452,9 @@ def picture(g, t, x, y, w, hb, mid):
     v, cx, cy = r.random(), xx + iw / 2, y + ih / 2
     g.box("img", xx, y, xx + iw, y + ih)
     g.tag("<img>", cx, cy, True)
-    if v < 0.68:
+    if g.print and r.random() < 0.5 and g.ink is not None and g.paste(xx, y, xx + iw, y + ih):
+        pass
+    elif v < 0.68:
         g.line(xx, y, xx + iw, y + ih)
         g.line(xx, y + ih, xx + iw, y)
     elif v < 0.8:
@@ -702,6 +724,9 @@ def paper(r, h, w, k, printed):
 def scene(r, h, w):
     """What lies around the page."""
     st = store()
+    im = st.photo(r, h, w) if r.random() < 0.3 else None
+    if im is not None:
+        return im
     im = np.full((h, w), r.uniform(0.05, 0.9), np.float32)
     im += st.pick(r, st.soft[r.randrange(3)], h, w) * r.uniform(0, 0.08)
     v = r.random()
@@ -796,7 +821,7 @@ def page(seed, kinds=None, only=None, draw=True, pool=None, size=None, shape=Non
         soup(g, w)
         return finish(g, r, w, h, draw, w, h)
     v = r.random()
-    if pool is None and v < 0.04:
+    if pool is None and v < 0.07:
         return nothing(r, *(shape or r.choice(SHAPES)), draw)
     w, h = shape or r.choice(SHAPES)
     pw, ph = w, h
@@ -805,7 +830,7 @@ def page(seed, kinds=None, only=None, draw=True, pool=None, size=None, shape=Non
     g = Page(r, pw, ph, kinds, only, 1.4, draw)
     hb = r.uniform(10, 22) if r.random() < 0.85 else r.uniform(8.5, 10)
     hb = max(8.5, hb * min(w, h) / 520)
-    if pool is None and v < 0.12:
+    if pool is None and v < 0.15:
         sign(g, hb)
     else:
         layout(g, hb)
@@ -819,7 +844,10 @@ def nothing(r, w, h, draw):
     im = None
     if draw:
         v, st = r.random(), store()
-        if v < 0.3:
+        im = st.photo(r, h, w) if r.random() < 0.5 else None
+        if im is not None:
+            pass
+        elif v < 0.3:
             im = paper(r, h, w, 1.0, False)
         elif v < 0.75:
             im = scene(r, h, w)

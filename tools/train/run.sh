@@ -26,6 +26,8 @@ fonts-quicksand fonts-beteckna fonts-lxgw-wenkai fonts-georgewilliams fonts-euro
 fonts-unfonts-extra fonts-dejavu-core fonts-liberation fonts-open-sans fonts-lato fonts-urw-base35 fonts-freefont-ttf
 fonts-cantarell fonts-oxygen fonts-play fonts-roboto-unhinted fonts-courier-prime fonts-ebgaramond fonts-inter fonts-cabin
 fonts-crosextra-carlito fonts-league-spartan fonts-yanone-kaffeesatz fonts-dosis hershey-fonts-data wamerican"
+# photos: what lies around a page, and what is none
+packages="$packages pysiogame ukui-wallpapers mate-backgrounds"
 if [ ! -e "$dir/fonts.pickle" ]; then
     mkdir -p "$dir/packages" "$dir/assets"
     for p in $packages; do
