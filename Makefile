@@ -145,6 +145,11 @@ bench: deps
 	@$(MAKE) --no-print-directory models
 	@tools/bench/bench.sh
 
+# Trains the page reader anew, or on from where it was left: for hours, at idle priority. tools/train/README.md
+train-sketch:
+	@tools/train/run.sh all
+	@tools/train/run.sh export models
+
 # ---- install ----
 MAN  := $(DESTDIR)$(PREFIX)/share/man/man1
 BASH := $(DESTDIR)$(PREFIX)/share/bash-completion/completions
@@ -203,6 +208,6 @@ help:
 	@echo "make models     the default bundle"
 	@echo "make bench      beside the peers, in one run           make install    PREFIX=$(PREFIX) DESTDIR=$(DESTDIR)"
 
-.PHONY: all libs-present deps deps-test models models-test demo test check house tests-built sanitize lint bench install uninstall clean help
+.PHONY: all libs-present deps deps-test models models-test demo test check house tests-built sanitize lint bench train-sketch install uninstall clean help
 .DELETE_ON_ERROR:
 -include $(LIB_OBJ:.o=.d) $(TOOL_OBJ:.o=.d) $(TEST_SRC:%.c=$(BUILD)/%.d) $(BUILD)/tests/testing.d

@@ -10,7 +10,8 @@ import argparse, difflib, html, json, os, re, subprocess, sys, tempfile
 import cv2
 import numpy as np
 import torch
-import fonts, language, pages, train
+from PIL import Image, ImageOps
+import language, pages, train
 from model import CELL, FRAMES, N_CLASS, Reader, normalise
 
 SEED = 9 * 10 ** 9            # away from all training seeds
@@ -19,7 +20,6 @@ HELD = {"held": 1.0}
 
 def prepare(path):
     """The exact preprocessing: RGB, Pillow's bilinear resampling, Pillow's grey. -> uint8 H x W"""
-    from PIL import Image, ImageOps
     im = ImageOps.exif_transpose(Image.open(path))
     if im.mode in ("RGBA", "LA", "P", "PA"):
         im = im.convert("RGBA")
@@ -195,14 +195,14 @@ def pictures(m, a, dev):
             sys.exit(subprocess.run([sys.executable, a.scorer, "--truth", a.truth, "--html-dir", to]).returncode)
 
 
-def truth(first, n, to, kinds):
-    """Generated pages as files with a truth the scorer reads."""
+def truth(first, n, to, kinds, levels=256):
+    """Generated pages as files with a truth the scorer reads; fewer levels of grey make smaller files."""
     os.makedirs(to, exist_ok=True)
     near = {"<h1>": "title", "<h2>": "heading", "<p>": "text", "<li>": "text", "<td>": "text", "<a>": "link", "<button>": "button", "<img>": "image", "<footer>": "footer"}
     with open(os.path.join(to, "truth.jsonl"), "w", encoding="utf-8") as f:
         for i in range(first, first + n):
             s = pages.page(i, kinds=kinds, pool="page")
-            cv2.imwrite(os.path.join(to, f"g{i - first:03}.png"), s.image)
+            Image.fromarray(s.image // (256 // levels) * (255 // (levels - 1))).save(os.path.join(to, f"g{i - first:03}.png"), optimize=True, bits=levels.bit_length() - 1)
             cols, most = 0, 1
             for k in s.ids:
                 t = language.TAGS[k] if k < language.CHAR0 else ""

@@ -1,17 +1,16 @@
 #!/usr/bin/env python3
 """A checkpoint as two GGUF files that senses reads: the encoder with its adapter (projector "senses_page") and the decoder (architecture llama).
 
-  export.py [--checkpoint reader.pt] --out DIR [--type q8_0|f16|f32]     DIR/sketch-mmproj.gguf, DIR/sketch.gguf, DIR/sketch-check.npz
+  export.py [--checkpoint reader.pt] --out DIR [--type q8_0|f16|f32]     DIR/sketch-mmproj.gguf and DIR/sketch.gguf
 
-sketch-check.npz holds one picture, its adapter output and its greedy text in f32 from the weights as stored, for the parity test.
-README.md names every key and tensor. Needs the package gguf."""
+README.md names every key and tensor; read() gives the model back, as stored. Needs the package gguf."""
 import argparse, os
 import gguf
 import numpy as np
 import torch
 import language, pages
 from evaluate import load
-from model import CELL, KEEP, Reader, normalise
+from model import CELL, KEEP, Reader
 
 TYPES = {"q8_0": gguf.GGMLQuantizationType.Q8_0, "f16": gguf.GGMLQuantizationType.F16, "f32": gguf.GGMLQuantizationType.F32}
 
@@ -100,6 +99,7 @@ def write_encoder(m, path, kind):
     f = File(path, "clip", kind)
     w = f.w
     w.add_name("senses page reader")
+    w.add_license("mit")
     w.add_bool("clip.has_vision_encoder", True)
     w.add_string("clip.projector_type", "senses_page")
     for k, v in (("image_size", pages.SIDE), ("patch_size", CELL), ("embedding_length", c["d"]), ("feed_forward_length", 4 * c["d"]), ("block_count", c["blocks"]),
@@ -132,6 +132,7 @@ def write_decoder(m, path, kind):
     f = File(path, "llama", kind)
     w = f.w
     w.add_name("senses page writer")
+    w.add_license("mit")
     w.add_context_length(2048)
     w.add_embedding_length(c["dec"])
     w.add_block_count(c["layers"])
@@ -191,14 +192,7 @@ def main():
     m = load(a.checkpoint)
     n = write_encoder(m, os.path.join(a.out, "sketch-mmproj.gguf"), a.type)
     k = write_decoder(m, os.path.join(a.out, "sketch.gguf"), a.type)
-    m = read(a.out)
-    s = pages.page(9 * 10 ** 9, pool="page", shape=(640, 480))
-    with torch.no_grad():
-        x = normalise(torch.from_numpy(s.image[None]))
-        seq, valid, heads, out = m.see(x)
-        ids = m.dec.write(seq, valid, grammar=True)[0]
-    np.savez_compressed(os.path.join(a.out, "sketch-check.npz"), picture=s.image, adapter=out[0].numpy(), char=heads[0][0].numpy(), ids=np.array(ids), truth=np.array(s.ids))
-    print(f"encoder {n / 1e6:.2f} MB, decoder {k / 1e6:.2f} MB; check: {language.show(ids)[:120]}")
+    print(f"{a.out}: encoder {n / 1e6:.2f} MB, decoder {k / 1e6:.2f} MB")
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 #!/bin/sh
 # Trains the reader of drawn pages, from where the last run stopped: run.sh [STAGE|all|plot] [OPTIONS of train.py]
+# or writes the model files of what was trained: run.sh export FOLDER
 # Needs python3 with venv and pip, and once: Debian's package archive for fonts and words (they are unpacked beside the
 # checkpoints; nothing is installed). All of it lies in $SENSES_TRAIN_DIR, by default ~/.cache/senses/train; copy that
 # folder to another machine to go on there, with or without a network, with or without a GPU.
@@ -42,6 +43,9 @@ fi
 
 what=${1:-all}
 [ $# -gt 0 ] && shift
+if [ "$what" = export ]; then
+    exec "$python" "$here/export.py" --out "$1"
+fi
 fast=
 grep -q avx512_bf16 /proc/cpuinfo 2>/dev/null && fast=--bf16
 command -v g++ >/dev/null && fast="$fast --fuse"

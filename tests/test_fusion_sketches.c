@@ -1,0 +1,145 @@
+/* The weights of models/ against PyTorch on drawn pages in fonts kept out of training (tests/golden/make_sketches.py): the adapter's
+ * output and the greedy text. */
+#include "testing.h"
+
+#include "../fusion/page_read.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define DIR "tests/golden/sketches/"
+#define MIN_COSINE 0.9995
+#define N_SKETCH 50
+
+typedef struct {
+    senses_engine *engine;
+    senses_text *text;
+    senses_encoder *encoder;
+    senses_reader *reader;
+} eyes;
+
+/* False where this CPU lacks the instruction set. */
+static bool eyes_open(eyes *e, const char *isa)
+{
+    senses_error err = {0};
+    *e = (eyes){0};
+    if (senses_engine_open(&e->engine, &(senses_engine_params){.isa = isa}, &err) != SN_OK) return false;
+    if (senses_text_open(&e->text, e->engine, "models/sketch.gguf", &err) != SN_OK) fail_msg("%s", err.msg);
+    if (senses_encoder_open(&e->encoder, e->engine, "models/sketch-mmproj.gguf", &err) != SN_OK) fail_msg("%s", err.msg);
+    if (senses_reader_open(&e->reader, e->text, e->encoder, &err) != SN_OK) fail_msg("%s", err.msg);
+    return true;
+}
+
+static void eyes_close(eyes *e)
+{
+    senses_reader_close(e->reader);
+    senses_encoder_close(e->encoder);
+    senses_text_close(e->text);
+    senses_engine_close(e->engine);
+}
+
+static senses_image *sketch(const char *name)
+{
+    char path[128];
+    senses_image *img = NULL;
+    senses_error err = {0};
+    snprintf(path, sizeof path, DIR "%s.png", name);
+    if (senses_image_load(&img, path, NULL, &err) != SN_OK) fail_msg("%s", err.msg);
+    return img;
+}
+
+/* want [n_kept, 1 + n_embd]: the number of each row that is not zero, and its values. */
+static void check_rows(const senses_matrix *got, const float *want, size_t n_kept, const char *name)
+{
+    size_t n_rows = 0;
+    for (size_t r = 0; r < got->rows; r++) {
+        size_t k = 0;
+        while (k < got->cols && got->data[r * got->cols + k] == 0) k++;
+        n_rows += k < got->cols;
+    }
+    if (n_rows != n_kept) fail_msg("%s: %zu rows that show something, PyTorch has %zu", name, n_rows, n_kept);
+    for (size_t i = 0; i < n_kept; i++) {
+        const float *w = want + i * (got->cols + 1);
+        const double cosine = testing_cosine(got->data + (size_t)w[0] * got->cols, w + 1, got->cols);
+        if (!(cosine >= MIN_COSINE)) fail_msg("%s: row %zu: cosine %.6f", name, (size_t)w[0], cosine);
+    }
+}
+
+static void check_adapter(const eyes *e, const char *name)
+{
+    char path[128];
+    size_t shape[4], n_dims;
+    senses_matrix got = {0};
+    senses_error err = {0};
+    snprintf(path, sizeof path, DIR "%s.npy", name);
+    float *want = testing_npy(path, shape, &n_dims);
+    senses_image *img = sketch(name);
+    if (senses_encode_image(e->encoder, img, SENSES_FIT_DEFAULT, &got, &err) != SN_OK) fail_msg("%s", err.msg);
+    assert_int_equal(shape[1], got.cols + 1);
+    check_rows(&got, want, shape[0], name);
+    senses_matrix_free(&got);
+    senses_image_close(img);
+    free(want);
+}
+
+/* The scalar kernels, the specification of the others, are held to PyTorch on a small model (test_vision_page.c): here they would take minutes. */
+static void adapter_output_equals_pytorch(void **state)
+{
+    static const char *const names[] = {"g000", "g001", "g002", "g003", "g004"}, *const isas[] = {"avx2", "avx512", "avx512-vnni"};
+    size_t n_run = 0;
+    (void)state;
+    for (size_t k = 0; k < sizeof isas / sizeof isas[0]; k++) {
+        eyes e;
+        if (!eyes_open(&e, isas[k])) continue;
+        for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) check_adapter(&e, names[i]);
+        eyes_close(&e);
+        n_run++;
+    }
+    assert_true(n_run > 0);
+}
+
+/* One line of tokens.txt: the picture's name, then the tokens. Returns false where the text differs. */
+static bool reads_as(eyes *e, char *line)
+{
+    senses_error err = {0};
+    txt_ids ids = {0};
+    char *rest = NULL, *word = strtok_r(line, " \n", &rest);
+    senses_image *img = sketch(word);
+    if (fus_reader_tokens(e->reader, img, FUS_PAGE_MOST, &(fus_page_progress){0}, &ids, &err) != SN_OK) fail_msg("%s", err.msg);
+    size_t n = 0;
+    bool same = true;
+    while ((word = strtok_r(NULL, " \n", &rest)) != NULL) {
+        same = same && n < ids.n && ids.ids[n] == atoi(word);
+        n++;
+    }
+    same = same && n == ids.n;
+    if (!same) print_message("%s: reads otherwise than PyTorch\n", line);
+    txt_ids_free(&ids);
+    senses_image_close(img);
+    return same;
+}
+
+static void greedy_text_equals_pytorch(void **state)
+{
+    static char line[8192];
+    size_t n = 0, n_same = 0;
+    eyes e;
+    FILE *f = fopen(DIR "tokens.txt", "r");
+    (void)state;
+    assert_non_null(f);
+    assert_true(eyes_open(&e, NULL));
+    while (fgets(line, sizeof line, f)) {
+        n++;
+        n_same += reads_as(&e, line);
+    }
+    fclose(f);
+    eyes_close(&e);
+    assert_int_equal(n, N_SKETCH);
+    assert_int_equal(n_same, n);
+}
+
+static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(adapter_output_equals_pytorch),
+    cmocka_unit_test(greedy_text_equals_pytorch),
+};
+TESTING_MAIN("fusion_sketches", tests)
