@@ -42,10 +42,12 @@ if [ -e models/sketch.gguf ]; then
     mkdir -p build
     show 'A drawing becomes a website: samples/sketch-jokes.jpg as build/jokes.html, to open in any browser' \
         ./senses sketch -q --style sketchy -o build/jokes.html samples/sketch-jokes.jpg
+    show 'A question about the same drawing: it is read, and what stands on it is given to SmolLM2-135M' \
+        ./senses ask -q --image samples/sketch-jokes.jpg 'What does the second button say?'
 fi
 cat <<END
 
-${bold}Pictures${plain} need a model that sees: a GGUF of its text part and an mmproj of its eyes, such as SmolVLM's or LLaVA's. Bring one, then:
+${bold}Photographs${plain} need a larger model that sees: a GGUF of its text part and an mmproj of its eyes, such as SmolVLM's or LLaVA's. Bring one, then:
   \$ ./senses describe -m SmolVLM-256M-Instruct-Q8_0.gguf --mmproj mmproj-SmolVLM-256M-Instruct-f16.gguf samples/cat.png
 
 Next: ./senses --help, and the README. The sound files' sources: samples/LICENCES.md.
