@@ -42,8 +42,9 @@ if [ -e models/sketch.gguf ]; then
     mkdir -p build
     show 'A drawing becomes a website: samples/sketch-jokes.jpg as build/jokes.html, to open in any browser' \
         ./senses sketch -q --style sketchy -o build/jokes.html samples/sketch-jokes.jpg
-    show 'A question about the same drawing: it is read, and what stands on it is given to SmolLM2-135M' \
-        ./senses ask -q --image samples/sketch-jokes.jpg 'What does the second button say?'
+    show 'What stands on another drawing, samples/sketch-cafe.jpg, in words' ./senses describe -q samples/sketch-cafe.jpg
+    show 'A question about it: these words are given to SmolLM2-135M' \
+        ./senses ask -q -n 32 --image samples/sketch-cafe.jpg 'What does the button say?'
 fi
 cat <<END
 
