@@ -119,7 +119,7 @@ endef
 $(foreach t,$(TEST_SRC:tests/%.c=%),$(eval $(call test_rule,$(t))))
 
 # Pages in words, for tests; and what turns them into HTML for the browser.
-$(BUILD)/tests/test_fusion_page_html: $(BUILD)/tests/page_lines.o
+$(BUILD)/tests/test_fusion_page $(BUILD)/tests/test_fusion_page_html: $(BUILD)/tests/page_lines.o
 $(BUILD)/tests/page_html_main: $(BUILD)/tests/page_html_main.o $(BUILD)/tests/page_lines.o $(BUILD)/libsenses.a
 	$(CC) $(CFLAGS) -o $@ $^ $(LIBS)
 

@@ -1,5 +1,6 @@
 /* describe_file.c: what is in a model file, for people and for programs. */
 #include "internal.h"
+#include "page_grammar.h"
 
 #include <cjson/cJSON.h>
 #include <inttypes.h>
@@ -79,6 +80,16 @@ static void add_arch_key(cJSON *o, const sn_gguf *g, sn_str arch, const char *su
     add_key(o, g, key, name);
 }
 
+/* The vocabulary of the decoder that writes pages begins with their tags. */
+static bool writes_pages(const sn_gguf *g)
+{
+    const sn_kv *kv = sn_gguf_find(g, "tokenizer.ggml.tokens");
+    if (kv == NULL || kv->type != SN_KV_ARRAY || kv->strings == NULL || kv->n != FUS_PAGE_N_TOKEN) return false;
+    for (size_t i = 0; i < FUS_PAGE_N_TAG; i++)
+        if (!sn_str_eq(kv->strings[i], fus_page_tags[i])) return false;
+    return true;
+}
+
 static const char *kind_of(const sn_gguf *g, sn_str arch)
 {
     bool image = false, audio = false;
@@ -87,6 +98,7 @@ static const char *kind_of(const sn_gguf *g, sn_str arch)
     if (image) return "image encoder";
     if (audio) return "audio encoder";
     if (sn_str_eq(arch, "whisper")) return "speech model";
+    if (writes_pages(g)) return "writer of pages";
     return sn_gguf_find(g, "tokenizer.ggml.model") ? "text model" : "unknown";
 }
 
@@ -102,7 +114,7 @@ static void add_text(cJSON *o, const sn_gguf *g, sn_str arch)
     add_key(o, g, "tokenizer.ggml.pre", "pre_tokenizer");
     add_key(o, g, "tokenizer.ggml.tokens", "vocabulary");
     const txt_chat_template *t = NULL;
-    if (sn_gguf_find(g, "tokenizer.ggml.model") && txt_chat_template_get(&t, g, NULL, NULL) == SN_OK)
+    if (sn_gguf_find(g, "tokenizer.ggml.model") && !writes_pages(g) && txt_chat_template_get(&t, g, NULL, NULL) == SN_OK)
         cJSON_AddStringToObject(o, "chat_template", txt_chat_template_name(t));
 }
 

@@ -1,6 +1,7 @@
 /* page.c: a page as a value: made from tokens, freed, and said in words. */
 #include "page.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -109,19 +110,36 @@ static sn_status append_line(fus_text *t, const char *text, sn_err *err)
     return st;
 }
 
+/* Elements that people count: "the second button". Of a table one asks for rows and columns, and a text is known by its words. */
+static bool is_counted(senses_page_tag tag)
+{
+    return fus_page_has_text(tag) && tag != SENSES_PAGE_TEXT && tag != SENSES_PAGE_CELL;
+}
+
+/* nth: which one of its kind the item is; 0: the only one. */
+static sn_status append_item(fus_text *t, const senses_page_item *item, size_t nth, sn_err *err)
+{
+    const char *word = item->wave ? "wave" : fus_page_names[item->tag].word;
+    const bool text = fus_page_has_text(item->tag) && !item->wave;
+    char number[32] = "";
+    if (nth > 0) snprintf(number, sizeof number, " %zu", nth);
+    sn_status st = fus_text_append(t, word, strlen(word), err);
+    if (st == SN_OK) st = fus_text_append(t, number, strlen(number), err);
+    if (st == SN_OK && text) st = fus_text_append(t, ": ", item->text[0] ? 2 : 1, err);
+    if (st == SN_OK && text) st = append_line(t, item->text, err);
+    return st == SN_OK ? fus_text_append(t, "\n", 1, err) : st;
+}
+
 senses_status senses_page_text(const senses_page *p, char **text, senses_error *err)
 {
+    size_t n_of[FUS_PAGE_N_NAME] = {0}, seen[FUS_PAGE_N_NAME] = {0};
     fus_text t = {0};
     sn_status st = SN_OK;
+    for (size_t i = 0; i < p->n; i++) n_of[p->items[i].tag]++;
     for (size_t i = 0; i < p->n && st == SN_OK; i++) {
-        const senses_page_item *item = &p->items[i];
-        const char *word = item->wave ? "wave" : fus_page_names[item->tag].word;
-        st = fus_text_append(&t, word, strlen(word), err);
-        if (st == SN_OK && fus_page_has_text(item->tag) && !item->wave) {
-            st = fus_text_append(&t, ": ", item->text[0] ? 2 : 1, err);
-            if (st == SN_OK) st = append_line(&t, item->text, err);
-        }
-        if (st == SN_OK) st = fus_text_append(&t, "\n", 1, err);
+        const senses_page_tag tag = p->items[i].tag;
+        const size_t nth = ++seen[tag];
+        st = append_item(&t, &p->items[i], is_counted(tag) && n_of[tag] > 1 ? nth : 0, err);
     }
     char *copy = st == SN_OK ? malloc(t.n + 1) : NULL;
     if (st == SN_OK && copy == NULL) st = sn_fail(err, SN_ENOMEM, "out of memory for the text of a page");

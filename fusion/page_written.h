@@ -1,5 +1,5 @@
 /* page_written.h: the same descriptions as text, an element a line, as a model that was not trained for pages can write them: what
- * senses_page_text gives, then "end"; or "none". An automaton over bytes, so that whatever tokens a model has can be held to it.
+ * senses_page_text gives but for its numbers, then "end"; or "none". An automaton over bytes, so that whatever tokens a model has can be held to it.
  *
  *   title: My shop
  *   row

@@ -206,7 +206,8 @@ void senses_reader_close(senses_reader *r);
 /* Free *out with senses_page_free. progress (may be NULL): called with each new token; false stops with SN_ECANCELLED. */
 senses_status senses_reader_read(senses_reader *r, const senses_image *img, bool (*progress)(void *user, size_t n_tokens), void *user,
                                  senses_page *out, senses_error *err);
-/* The page in words, an element a line ("button: Show punchline"): as data for a text decoder, or to read. Malloc'ed: free(). */
+/* The page in words, an element a line: "button: Show punchline", or "button 2: Show punchline" where there are several. As data for a
+ * text decoder, or to read. Malloc'ed: free(). */
 senses_status senses_page_text(const senses_page *p, char **text, senses_error *err);
 
 typedef enum { SENSES_STYLE_PLAIN, SENSES_STYLE_SKETCHY, SENSES_STYLE_MODERN } senses_page_style;

@@ -1,5 +1,6 @@
 /* The reader of pages: its grammar against tools/train/language.py and its tokens against PyTorch (tests/golden/make_page.py), the
  * written form against the tokens, and what is refused. */
+#include "page_lines.h"
 #include "testing.h"
 
 #include "../fusion/page.h"
@@ -173,6 +174,19 @@ static bool read_written(senses_page *p, const char *text, size_t n)
     return true;
 }
 
+/* The form that page_written.h reads. */
+static int write_down(char *out, size_t cap, const senses_page *p)
+{
+    int n = 0;
+    for (size_t i = 0; i < p->n; i++) {
+        const senses_page_item *item = &p->items[i];
+        const char *word = item->wave ? "wave" : fus_page_names[item->tag].word;
+        const char *colon = !fus_page_has_text(item->tag) || item->wave ? "" : item->text[0] ? ": " : ":";
+        n += snprintf(out + n, cap - (size_t)n, "%s%s%s\n", word, colon, item->text);
+    }
+    return n + snprintf(out + n, cap - (size_t)n, "%s\n", p->n ? "end" : "none");
+}
+
 static void what_is_written_is_read_back(void **state)
 {
     unsigned tokens[300];
@@ -181,15 +195,13 @@ static void what_is_written_is_read_back(void **state)
     srand(2);
     for (int i = 0; i < 300; i++) {
         senses_page p, back;
-        char *text = NULL, whole[4096];
+        char whole[4096];
         make_page(&p, tokens, random_tokens(tokens, 10 + (size_t)i % 290));
-        assert_int_equal(senses_page_text(&p, &text, NULL), SN_OK);
-        const int n = snprintf(whole, sizeof whole, "%s%s\n", text, p.n ? "end" : "none");
+        const int n = write_down(whole, sizeof whole, &p);
         if (!read_written(&back, whole, (size_t)n)) fail_msg("refused: %s", whole);
         check_same(&p, &back);
         assert_true(fus_written_takes((fus_written){0}, whole, (size_t)n));
         assert_false(fus_written_takes((fus_written){0}, whole, (size_t)n + 1)); /* nothing behind the end */
-        free(text);
         senses_page_free(&p);
         senses_page_free(&back);
     }
@@ -269,6 +281,23 @@ static void texts_are_one_line_of_data(void **state)
     assert_string_equal(made.items[1].text, "c");
     senses_page_free(&made);
     senses_page_free(&made); /* allowed */
+}
+
+static void what_people_count_is_numbered_where_there_are_several(void **state)
+{
+    char lines[] =
+        "title: Offers\nnav\nlink: Home\nlink: About\n/nav\ntext: a\ntext: b\nwave\nrow\ncard\nbutton: Buy\ncard\nbutton:\n/row\n"
+        "table\ntr\ncell: 1\ncell: 2\n/table\nitem: x\nitem: y\nbutton: Buy\ncheck: z";
+    const senses_page p = page_from_lines(lines);
+    char *text = NULL;
+
+    (void)state;
+    assert_int_equal(senses_page_text(&p, &text, NULL), SN_OK);
+    assert_string_equal(text, "title: Offers\nnav\nlink 1: Home\nlink 2: About\nend nav\ntext: a\ntext: b\nwave\nrow\ncard\nbutton 1: Buy\n"
+                              "card\nbutton 2:\nend row\ntable\ntr\ncell: 1\ncell: 2\nend table\nitem 1: x\nitem 2: y\nbutton 3: Buy\n"
+                              "check: z\n");
+    free(text);
+    free(p.items);
 }
 
 /* ---- the reader ---- */
@@ -520,6 +549,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(what_is_written_is_read_back),
     cmocka_unit_test(the_written_form_is_held_to_the_grammar),
     cmocka_unit_test(texts_are_one_line_of_data),
+    cmocka_unit_test(what_people_count_is_numbered_where_there_are_several),
     cmocka_unit_test(greedy_tokens_equal_pytorch),
     cmocka_unit_test(a_page_is_well_formed_at_every_limit),
     cmocka_unit_test(where_nothing_is_kept_there_is_no_page),

@@ -94,6 +94,6 @@ cJSON *answer_json(const char *file, const char *type, const char *task, const c
     json_add_string(j, "file", file);
     json_add_string(j, "type", type);
     json_add_string(j, "task", task);
-    json_add_string(j, "model", path_base(model));
+    json_add_string(j, "model", model != NULL ? path_base(model) : NULL);
     return j;
 }

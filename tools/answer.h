@@ -21,7 +21,7 @@ typedef struct {
 int answer_get(cli_answer *a, cli_runtime *rt, senses_session *s, const char *prompt, const cli_media *media, bool stream);
 void answer_free(cli_answer *a);
 
-/* A result as JSON, with the fields that every result has: file and type (null where there is none), task, model. What follows
+/* A result as JSON, with the fields that every result has: file, type, task and model (null where there is none). What follows
  * is text or error, and at last seconds. */
 cJSON *answer_json(const char *file, const char *type, const char *task, const char *model);
 

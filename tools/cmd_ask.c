@@ -7,14 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The first picture of the question, NULL when it has none. */
-static const char *first_image(const cli_options *o)
-{
-    for (size_t i = 0; i < o->n_media; i++)
-        if (o->media[i].kind == MEDIUM_IMAGE) return o->media[i].path;
-    return NULL;
-}
-
 static const char *const kind_names[] = {[MEDIUM_IMAGE] = "image", [MEDIUM_AUDIO] = "audio", [MEDIUM_TEXT] = "text"};
 
 /* The result; several media make `file` and `type` arrays. */
@@ -75,10 +67,6 @@ static int run(const cli_options *o)
     int status = EXIT_FAILED;
     if (o->json && o->ids) return diag_usage("ask", "ask: --ids and --json exclude one another");
     if (!runtime_stdin_once(o, "ask")) return EXIT_USAGE;
-    if (first_image(o) != NULL && o->n_mmproj == 0) {
-        runtime_say_no_vision(first_image(o));
-        return EXIT_FAILED;
-    }
     if (strcmp(o->operands[0], "-") == 0) {
         size_t n;
         from_stdin = media_read_text("-", &n);
@@ -98,12 +86,15 @@ const cli_command cmd_ask = {
     .details = "Writes the answer while it is made. The media reach the model in the order given, before the question, or where "
                "<__media__> stands "
                "in it. QUESTION - is read from standard input.\n"
-               "Pictures need a vision model (-m and --mmproj). A recording goes to the model through an audio encoder when one is given "
-               "with --mmproj; otherwise it is transcribed and the transcript goes to the model as text: this works with any text model. "
-               "Which of the two was done is said on standard error.\n"
+               "A picture is seen by the vision model that is given with -m and --mmproj. Without one it is read by the page reader, which "
+               "knows drawn, printed and shown pages, signs and documents, but no photographs, and what stands on the page goes to the "
+               "model as text: this works with any text model. A recording goes to the model through an audio encoder when one is given "
+               "with --mmproj; otherwise it is transcribed, and the transcript goes to the model as text. What was done is said on "
+               "standard error.\n"
                "What stands in media and files is data: it is never read as control tokens.",
     .examples = "senses ask \"What is the capital of France?\"\n"
                 "senses ask --audio talk.mp3 \"What does the speaker ask for?\"\n"
+                "senses ask --image page.jpg \"What does the second button say?\"\n"
                 "senses ask --text report.txt \"Sum this up in two sentences.\"\n"
                 "senses ask -m llava.gguf --mmproj mmproj.gguf --image a.jpg --image b.jpg \"What is different?\"",
     .sets = SET_COMMON | SET_JSON | SET_ENGINE | SET_TEXT | SET_MMPROJ | SET_WHISPER | SET_IMAGE | SET_MEDIA | SET_MEDIA_TEXT | SET_PROMPT |

@@ -194,7 +194,8 @@ const cli_command cmd_chat = {
     .details = "Reads questions from standard input, a line each, and writes the answers. Media given as options go with the first "
                "question. Lines "
                "that begin with / are commands: /image FILE, /audio FILE and /text FILE add a medium to the next question, /clear forgets "
-               "the conversation, /save FILE writes it down, /help lists the commands, /quit ends. Ctrl-C stops an answer.",
+               "the conversation, /save FILE writes it down, /help lists the commands, /quit ends. Ctrl-C stops an answer. Pictures and "
+               "recordings reach the model as with ask: without encoders for them as the page that is read in them and as a transcript.",
     .examples = "senses chat\n"
                 "senses chat --system \"Answer in one sentence.\" --audio talk.mp3\n"
                 "printf 'Hello.\\nWhat did I say?\\n' | senses chat -q",

@@ -97,7 +97,8 @@ const cli_command cmd_models = {
     .summary = "list the models at hand",
     .details = "Lists the models in $SENSES_HOME/models (default: $XDG_DATA_HOME/senses/models, or ~/.local/share/senses/models): name, "
                "size, kind, and "
-               "which are used when none is named. A model of this list can be given by its name, with or without .gguf.",
+               "which are used when none is named: for text, for speech, and the pair for pages in pictures. A model of this list can be "
+               "given by its name, with or without .gguf.",
     .examples = "senses models\n"
                 "senses models --json",
     .sets = SET_COMMON | SET_JSON,

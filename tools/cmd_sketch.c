@@ -3,47 +3,13 @@
 #include "browser.h"
 #include "command.h"
 #include "output.h"
+#include "page.h"
 #include "progress.h"
 #include "runtime.h"
 
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-static bool show_progress(void *user, size_t n_tokens)
-{
-    progress_tokens(user, n_tokens);
-    return true;
-}
-
-/* What stands on the picture. False: said on standard error. */
-static bool read_page(cli_runtime *rt, const char *path, senses_page *page)
-{
-    senses_error err = {0};
-    senses_reader *reader = NULL;
-    senses_image *img = runtime_image(rt, path);
-    bool good = img != NULL && runtime_page_pair(rt);
-    senses_encoder *c = good ? runtime_encoder(rt, SENSES_IMAGE) : NULL;
-    if (good && c == NULL) {
-        runtime_say_no_vision(path);
-        snprintf(rt->last.msg, sizeof rt->last.msg, "no image encoder was given");
-        good = false;
-    }
-    if (good && senses_reader_open(&reader, rt->text, c, &err) != SN_OK) {
-        runtime_say(rt, &err);
-        good = false;
-    }
-    if (good) {
-        cli_progress progress;
-        progress_start(&progress, rt->o, path_base(input_name(path)));
-        senses_status status = senses_reader_read(reader, img, show_progress, &progress, page, &err);
-        progress_clear(&progress);
-        good = status == SN_OK || runtime_say(rt, &err) == EXIT_DONE;
-    }
-    senses_reader_close(reader);
-    senses_image_close(img);
-    return good;
-}
 
 static char *write_html(cli_runtime *rt, const senses_page *page)
 {
@@ -57,15 +23,15 @@ static char *write_html(cli_runtime *rt, const senses_page *page)
     return html;
 }
 
-/* The HTML of the picture; NULL: said on standard error. *page is filled in either way. malloc'ed. */
+/* The HTML of the picture; NULL: said on standard error. *page is filled in either way. malloc'ed. A file that is no picture is
+ * refused without waiting for a model. */
 static char *make_page(cli_runtime *rt, const char *path, senses_page *page)
 {
-    if (!read_page(rt, path, page)) return NULL;
-    if (page->n > 0) return write_html(rt, page);
-    snprintf(rt->last.msg, sizeof rt->last.msg, "no page to see in this picture");
-    diag_error("%s: no page to see in this picture: it takes a drawing of one, with words or boxes that stand out from the paper",
-               input_name(path));
-    return NULL;
+    size_t n_tokens;
+    senses_image *img = runtime_image(rt, path);
+    bool good = img != NULL && runtime_eyes(rt, path) && page_read(rt, path, img, page, &n_tokens);
+    senses_image_close(img);
+    return good ? write_html(rt, page) : NULL;
 }
 
 /* ---- where it goes ---- */
@@ -125,7 +91,7 @@ static const char *element_name(senses_page_tag tag)
 
 static void print_json(cli_runtime *rt, const char *path, const senses_page *page, const char *html, double seconds)
 {
-    cJSON *j = answer_json(path, "image", "sketch", rt->text != NULL ? senses_text_path(rt->text) : NULL);
+    cJSON *j = answer_json(path, "image", "sketch", runtime_reader_path(rt));
     if (html != NULL) {
         json_add_string(j, "text", html);
         cJSON *elements = json_add_array(j, "elements");

@@ -42,10 +42,13 @@ if [ -e models/sketch.gguf ]; then
     mkdir -p build
     show 'A drawing becomes a website: samples/sketch-jokes.jpg as build/jokes.html, to open in any browser' \
         ./senses sketch -q --style sketchy -o build/jokes.html samples/sketch-jokes.jpg
+    show 'What stands on another drawing, samples/sketch-cafe.jpg, in words' ./senses describe -q samples/sketch-cafe.jpg
+    show 'A question about it: these words are given to SmolLM2-135M' \
+        ./senses ask -q -n 32 --image samples/sketch-cafe.jpg 'What does the button say?'
 fi
 cat <<END
 
-${bold}Pictures${plain} need a model that sees: a GGUF of its text part and an mmproj of its eyes, such as SmolVLM's or LLaVA's. Bring one, then:
+${bold}Photographs${plain} need a larger model that sees: a GGUF of its text part and an mmproj of its eyes, such as SmolVLM's or LLaVA's. Bring one, then:
   \$ ./senses describe -m SmolVLM-256M-Instruct-Q8_0.gguf --mmproj mmproj-SmolVLM-256M-Instruct-f16.gguf samples/cat.png
 
 Next: ./senses --help, and the README. The sound files' sources: samples/LICENCES.md.

@@ -118,6 +118,7 @@ void help_program(void)
     put("\nExamples:\n"
         "  senses transcribe talk.mp3\n"
         "  senses ask --audio talk.mp3 \"What does the speaker ask for?\"\n"
+        "  senses ask --image page.jpg \"What does the second button say?\"\n"
         "  senses describe -m llava.gguf --mmproj mmproj.gguf photo.jpg\n"
         "  senses sketch -o page.html --open drawing.jpg\n"
         "\nOptions of a command: senses COMMAND --help. Version: senses --version.\n"

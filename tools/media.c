@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 
 #include "output.h"
+#include "page.h"
 #include "progress.h"
 #include "transcript.h"
 #include "utf8.h"
@@ -84,12 +85,21 @@ static void put_text(cli_media *m, const cli_options *o, const char *before, con
     put(m, (senses_medium){.text = b.data, .n_text = b.n});
 }
 
+/* What is read in a picture where no image encoder can show it. */
+static bool add_page(cli_media *m, cli_runtime *rt, const char *path)
+{
+    size_t n_tokens;
+    char *words = page_words(rt, path, &n_tokens);
+    if (words == NULL) return false;
+    diag_explain(rt->o, "%s: the page was read in %zu tokens; it goes to the model as text", input_name(path), n_tokens);
+    put_text(m, rt->o, "The page in the picture:\n", words, strlen(words));
+    free(words);
+    return true;
+}
+
 static bool add_image(cli_media *m, cli_runtime *rt, const char *path)
 {
-    if (runtime_encoder(rt, SENSES_IMAGE) == NULL) {
-        runtime_say_no_vision(path);
-        return false;
-    }
+    if (runtime_encoder(rt, SENSES_IMAGE) == NULL) return add_page(m, rt, path);
     senses_image *img = runtime_image(rt, path);
     if (img == NULL) return false;
     put(m, (senses_medium){.image = img});

@@ -10,7 +10,8 @@ typedef struct {
 } cli_media;
 
 /* Loads one medium behind the others. A recording goes in as it is when there is an audio encoder; without one it is transcribed,
- * and the transcript goes in as data; which of the two is said. False: said on standard error, *m is as before. */
+ * and the transcript goes in as data; which of the two is said. So do pictures, and the page that is read in one without an image
+ * encoder. False: said on standard error, *m is as before. */
 bool media_add(cli_media *m, cli_runtime *rt, const cli_medium *medium);
 /* All of the command line. */
 bool media_load(cli_media *m, cli_runtime *rt);

@@ -21,7 +21,7 @@ const char *const option_section_names[SECTION_COUNT] = {"Options", "Models", "T
 
 /* clang-format off */
 static const option table[] = {
-    {SET_DESCRIBE, SECTION_COMMAND, 'p', "prompt", OPTION_TEXT, "TEXT", "what to ask about each image (default: \"Describe this image.\")", FIELD(prompt)},
+    {SET_DESCRIBE, SECTION_COMMAND, 'p', "prompt", OPTION_TEXT, "TEXT", "what to ask about each image (default: \"Describe this image.\"; without a model to ask, the page in words)", FIELD(prompt)},
     {SET_MEDIA, SECTION_COMMAND, 0, "image", OPTION_MEDIUM, "FILE", "a picture; media reach the model in the order given", .medium = MEDIUM_IMAGE},
     {SET_MEDIA, SECTION_COMMAND, 0, "audio", OPTION_MEDIUM, "FILE", "a recording (or the sound of a video)", .medium = MEDIUM_AUDIO},
     {SET_MEDIA_TEXT, SECTION_COMMAND, 0, "text", OPTION_MEDIUM, "FILE", "a text file (UTF-8), taken as data", .medium = MEDIUM_TEXT},

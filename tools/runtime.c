@@ -14,6 +14,9 @@ void runtime_init(cli_runtime *rt, const cli_options *o)
 
 void runtime_close(cli_runtime *rt)
 {
+    senses_reader_close(rt->reader);
+    senses_text_close(rt->page_text);
+    senses_encoder_close(rt->page_encoder);
     senses_whisper_close(rt->whisper);
     for (size_t i = 0; i < rt->n_encoders; i++) senses_encoder_close(rt->encoders[i]);
     senses_text_close(rt->text);
@@ -49,65 +52,64 @@ bool runtime_engine(cli_runtime *rt)
     return true;
 }
 
-static bool open_text(cli_runtime *rt, model_role role)
+static bool open_text(cli_runtime *rt, senses_text **text, const char *value, model_role role)
 {
-    if (rt->text != NULL) return true;
+    if (*text != NULL) return true;
     senses_error err = {0};
-    char *path = models_resolve(rt->o->model, role);
+    char *path = models_resolve(value, role);
     bool good = path != NULL && runtime_engine(rt);
-    if (good && senses_text_open(&rt->text, rt->engine, path, &err) != SN_OK) {
+    if (good && senses_text_open(text, rt->engine, path, &err) != SN_OK) {
         runtime_say(rt, &err);
         good = false;
     }
     if (good)
-        diag_explain(rt->o, "text model: %s (width %zu, %zu tokens, context %zu)", path, senses_text_n_embd(rt->text),
-                     senses_text_n_vocab(rt->text), senses_text_n_ctx_train(rt->text));
+        diag_explain(rt->o, "%s: %s (width %zu, %zu tokens, context %zu)", role == MODEL_TEXT ? "text model" : "writer of pages", path,
+                     senses_text_n_embd(*text), senses_text_n_vocab(*text), senses_text_n_ctx_train(*text));
     free(path);
     return good;
 }
 
 bool runtime_text(cli_runtime *rt)
 {
-    return open_text(rt, MODEL_TEXT);
+    return open_text(rt, &rt->text, rt->o->model, MODEL_TEXT);
 }
 
-static bool open_encoder(cli_runtime *rt, const char *value, model_role role)
+static bool open_encoder(cli_runtime *rt, senses_encoder **encoder, const char *value, model_role role)
 {
     senses_error err = {0};
-    senses_encoder *c = NULL;
     char *path = models_resolve(value, role);
     bool good = path != NULL && runtime_engine(rt);
-    if (good && senses_encoder_open(&c, rt->engine, path, &err) != SN_OK) {
+    if (good && senses_encoder_open(encoder, rt->engine, path, &err) != SN_OK) {
         runtime_say(rt, &err);
         good = false;
     }
-    if (good && runtime_encoder(rt, senses_encoder_kind(c)) != NULL) {
-        diag_error("%s: a second %s encoder; one for images and one for audio can be given", path,
-                   senses_encoder_kind(c) == SENSES_IMAGE ? "image" : "audio");
-        senses_encoder_close(c);
-        good = false;
-    }
-    if (good) {
-        rt->encoders[rt->n_encoders++] = c;
-        diag_explain(rt->o, "%s encoder: %s (%s, width %zu)", senses_encoder_kind(c) == SENSES_IMAGE ? "image" : "audio", path,
-                     senses_encoder_family(c), senses_encoder_n_embd(c));
-    }
+    if (good)
+        diag_explain(rt->o, "%s encoder: %s (%s, width %zu)", senses_encoder_kind(*encoder) == SENSES_IMAGE ? "image" : "audio", path,
+                     senses_encoder_family(*encoder), senses_encoder_n_embd(*encoder));
     free(path);
     return good;
+}
+
+static bool add_encoder(cli_runtime *rt, const char *value)
+{
+    senses_encoder *c = NULL;
+    if (!open_encoder(rt, &c, value, MODEL_MMPROJ)) return false;
+    if (runtime_encoder(rt, senses_encoder_kind(c)) != NULL) {
+        diag_error("%s: a second %s encoder; one for images and one for audio can be given", senses_encoder_path(c),
+                   senses_encoder_kind(c) == SENSES_IMAGE ? "image" : "audio");
+        senses_encoder_close(c);
+        return false;
+    }
+    rt->encoders[rt->n_encoders++] = c;
+    return true;
 }
 
 bool runtime_encoders(cli_runtime *rt)
 {
     if (rt->n_encoders > 0) return true;
     for (size_t i = 0; i < rt->o->n_mmproj; i++)
-        if (!open_encoder(rt, rt->o->mmproj[i], MODEL_MMPROJ)) return false;
+        if (!add_encoder(rt, rt->o->mmproj[i])) return false;
     return true;
-}
-
-bool runtime_page_pair(cli_runtime *rt)
-{
-    if (rt->o->model != NULL || rt->o->n_mmproj > 0) return runtime_encoders(rt) && runtime_text(rt);
-    return (rt->n_encoders > 0 || open_encoder(rt, NULL, MODEL_PAGE_MMPROJ)) && open_text(rt, MODEL_PAGE_TEXT);
 }
 
 bool runtime_whisper(cli_runtime *rt)
@@ -137,11 +139,38 @@ senses_encoder *runtime_encoder(const cli_runtime *rt, senses_medium_kind kind)
     return NULL;
 }
 
-void runtime_say_no_vision(const char *file)
+bool runtime_eyes(cli_runtime *rt, const char *file)
 {
+    if (!runtime_encoders(rt)) return false;
+    if (rt->n_encoders == 0 || runtime_encoder(rt, SENSES_IMAGE) != NULL) return true;
+    snprintf(rt->last.msg, sizeof rt->last.msg, "no image encoder was given");
     diag_error("%s: seeing needs a vision model: bring the two GGUF files of one, such as LLaVA-1.5 or SmolVLM, and name its text model "
                "with -m and its image encoder with --mmproj",
                input_name(file));
+    return false;
+}
+
+static bool open_page_pair(cli_runtime *rt)
+{
+    return (rt->page_encoder != NULL || open_encoder(rt, &rt->page_encoder, NULL, MODEL_PAGE_MMPROJ)) &&
+           open_text(rt, &rt->page_text, NULL, MODEL_PAGE_TEXT);
+}
+
+senses_reader *runtime_reader(cli_runtime *rt)
+{
+    senses_error err = {0};
+    senses_encoder *given = runtime_encoder(rt, SENSES_IMAGE);
+    if (rt->reader != NULL) return rt->reader;
+    if (given != NULL ? !runtime_text(rt) : !open_page_pair(rt)) return NULL;
+    if (senses_reader_open(&rt->reader, given != NULL ? rt->text : rt->page_text, given != NULL ? given : rt->page_encoder, &err) != SN_OK)
+        runtime_say(rt, &err);
+    return rt->reader;
+}
+
+const char *runtime_reader_path(const cli_runtime *rt)
+{
+    if (rt->reader == NULL) return NULL;
+    return senses_text_path(rt->page_text != NULL ? rt->page_text : rt->text);
 }
 
 senses_image_fit runtime_fit(const cli_options *o)

@@ -12,6 +12,10 @@ typedef struct {
     size_t n_encoders;
     senses_whisper *whisper;
     char *whisper_path;
+    senses_encoder *page_encoder; /* the default pair that reads pages */
+    senses_text *page_text;
+    senses_reader *reader;
+    bool reader_noted; /* it was said what the default pair can see */
     senses_error last; /* what runtime_say said last: the error of a JSON result */
 } cli_runtime;
 
@@ -20,14 +24,18 @@ void runtime_close(cli_runtime *rt);
 bool runtime_engine(cli_runtime *rt);
 bool runtime_text(cli_runtime *rt);
 bool runtime_encoders(cli_runtime *rt); /* all of --mmproj, which may be none */
-/* The encoder and the decoder that read pages: those of -m and --mmproj, or the default pair. */
-bool runtime_page_pair(cli_runtime *rt);
 bool runtime_whisper(cli_runtime *rt);
 
 /* The encoder of a kind, NULL when none was given; after runtime_encoders. */
 senses_encoder *runtime_encoder(const cli_runtime *rt, senses_medium_kind kind);
-/* Says that pictures need an encoder, and which files to bring. */
-void runtime_say_no_vision(const char *file);
+/* All of --mmproj, for a command that works on pictures alone: one of them must see `file`, or there is none at all. */
+bool runtime_eyes(cli_runtime *rt, const char *file);
+
+/* The reader of pages: with the image encoder of runtime_encoders and the text model, or without one with the default pair. NULL:
+ * said on standard error. */
+senses_reader *runtime_reader(cli_runtime *rt);
+/* The file that writes the pages, as results name it; NULL before there is a reader. */
+const char *runtime_reader_path(const cli_runtime *rt);
 
 senses_image_fit runtime_fit(const cli_options *o);
 senses_image *runtime_image(cli_runtime *rt, const char *path);

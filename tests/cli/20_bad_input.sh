@@ -61,11 +61,20 @@ claim_a_bad_folder_for_convert_is_one_line() {
     for f in $bad no-model; do run convert "./$f" -o out.gguf; failed_with_one_line; err_has "./$f"; [ ! -e out.gguf ] || wrong "out.gguf was left"; done
     [ -z "$(find . -name 'out*gguf*')" ] || wrong "a temporary file was left"
 }
-claim_pictures_without_a_vision_model_say_which_files_to_bring() {
-    run describe "$SAMPLES/cat.png"; failed_with_one_line; err_has "cat.png"; err_has "--mmproj"; err_has "-m"
-    needs "$TINY"
-    run ask -m "$TINY" --image "$SAMPLES/cat.png" hi; failed_with_one_line; err_has "--mmproj"
-    run describe -m "$TINY" "$SAMPLES/cat.png"; failed_with_one_line; err_has "--mmproj"
+claim_pictures_without_a_page_say_which_files_to_bring() {
+    needs "$TINY"; tiny_reader
+    for c in describe sketch "describe -m $TINY" "ask -m $TINY hi --image" "logits -m $TINY hi -o out.npy --image"; do
+        run $c "$NO_PAGE"; failed_with_one_line; err_has "$NO_PAGE: no page to see"; err_has "-m FILE --mmproj FILE"; out_empty
+    done
+    [ ! -e out.npy ] || wrong "out.npy was left"
+}
+claim_an_ear_alone_describes_no_picture() {
+    needs "$TINY" "$TINY_AUDIO"; tiny_reader
+    run describe -m "$TINY" --mmproj "$TINY_AUDIO" "$PAGE"; failed_with_one_line; err_has "vision model"; err_has "--mmproj"
+}
+claim_a_bad_picture_is_one_line_without_a_vision_model() {
+    needs "$TINY"; tiny_reader; make_bad_files
+    bad_for "" -- describe FILE; bad_for "" -- ask -n 1 -m "$TINY" --image FILE hi
 }
 claim_an_encoder_of_another_width_is_refused_with_both_names() {
     needs "$TINY_WIDE" "$TINY_MMPROJ" "$TINY_AUDIO"
@@ -80,6 +89,10 @@ claim_two_encoders_of_one_kind_are_refused() {
 claim_a_missing_default_model_says_what_brings_it() {
     run ask hi; failed_with_one_line; err_has "make models"; err_has "smollm2"
     run transcribe "$SAMPLES/jfk.wav"; failed_with_one_line; err_has "make models"; err_has "whisper-tiny.en"
+    mkdir alone; cp "$SENSES" alone/senses # beside the program there is a reader, once it is built whole
+    SENSES=$PWD/alone/senses run describe "$SAMPLES/sign.png" "$SAMPLES/cat.png"; failed_with_one_line; err_has "make models"; err_has "sketch"; out_empty
+    needs "$TINY"
+    SENSES=$PWD/alone/senses run ask -m "$TINY" --image "$SAMPLES/sign.png" hi; failed_with_one_line; err_has "make models"; err_has "sketch"
     run ask -m no-such-model hi; failed_with_one_line; err_has "no-such-model"; err_has "senses models"
     SENSES_HOME= HOME= run ask hi; failed_with_one_line; err_has "SENSES_HOME"
 }

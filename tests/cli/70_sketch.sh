@@ -24,6 +24,9 @@ claim_a_picture_without_a_page_fails_and_writes_nothing() {
     [ ! -e page.html ] || wrong "a file was written"
     run sketch --json "$SAMPLES/rocket.jpg"; is 1; json_lines out file error seconds
 }
+claim_a_picture_that_cannot_be_read_is_an_object_too() {
+    run sketch --json ./missing.png; is 1; json_lines out file type task model error seconds; out_has '"model":null'
+}
 claim_open_starts_the_browser_on_the_page() {
     needs "$READER" "$READER_MMPROJ"
     mkdir bin; printf '#!/bin/sh\nprintf %%s "$1" >"%s/opened"\n' "$PWD" >bin/xdg-open; chmod +x bin/xdg-open

@@ -55,6 +55,9 @@ TINY=$GOLDEN/fusion/llava15_text.gguf
 TINY_MMPROJ=$GOLDEN/fusion/llava15_mmproj.gguf
 TINY_WIDE=$GOLDEN/fusion/smolvlm_text.gguf
 TINY_AUDIO=$GOLDEN/audio/front_voxtral.gguf
+# A page reader of random weights: it reads nonsense in PAGE, and sees no page in NO_PAGE.
+PAGE=$GOLDEN/page/page.png NO_PAGE=$SAMPLES/sign.png
+tiny_reader() { mkdir -p home/models; cp "$GOLDEN/page/sketch.gguf" "$GOLDEN/page/sketch-mmproj.gguf" home/models/; export SENSES_HOME=$PWD/home; }
 needs() { for f; do [ -e "$f" ] || skip "needs $f"; done; }
 needs_model() { for f; do [ -e "$MODELS/$f" ] || skip "needs the model $f (make models)"; done; SENSES_HOME=${MODELS%/models}; }
 tiny_whisper() { # makes ./tiny-whisper.gguf

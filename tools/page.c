@@ -1,0 +1,73 @@
+#include "page.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "output.h"
+#include "progress.h"
+
+typedef struct {
+    cli_progress progress;
+    size_t *n_tokens;
+} reading;
+
+static bool on_token(void *user, size_t n_tokens)
+{
+    reading *r = user;
+    *r->n_tokens = n_tokens;
+    progress_tokens(&r->progress, n_tokens);
+    return true;
+}
+
+/* A vision model that was given needs no advice to bring one. */
+static void say_no_page(cli_runtime *rt, const char *path)
+{
+    senses_error err = {.code = SN_OK};
+    bool given = runtime_encoder(rt, SENSES_IMAGE) != NULL;
+    snprintf(err.msg, sizeof err.msg, "%s: no page to see in this picture%s", input_name(path),
+             given ? "" : "; for photographs bring a vision model: -m FILE --mmproj FILE");
+    runtime_say(rt, &err);
+}
+
+bool page_read(cli_runtime *rt, const char *path, const senses_image *img, senses_page *page, size_t *n_tokens)
+{
+    senses_error err = {0};
+    senses_reader *reader = runtime_reader(rt);
+    reading r = {.n_tokens = n_tokens};
+    *n_tokens = 0;
+    if (reader == NULL) return false;
+    progress_start(&r.progress, rt->o, path_base(input_name(path)));
+    senses_status status = senses_reader_read(reader, img, on_token, &r, page, &err);
+    progress_clear(&r.progress);
+    if (status != SN_OK)
+        runtime_say(rt, &err);
+    else if (page->n == 0)
+        say_no_page(rt, path);
+    return status == SN_OK && page->n > 0;
+}
+
+/* Behind the first page that was read: the line for a picture that shows none says as much. */
+static void note_eyes(cli_runtime *rt)
+{
+    if (rt->page_text == NULL || rt->reader_noted) return;
+    rt->reader_noted = true;
+    diag_note(rt->o,
+              "seen by the page reader (%s): it reads drawn pages, signs and documents; for photographs give a vision model with -m and "
+              "--mmproj",
+              path_base(runtime_reader_path(rt)));
+}
+
+char *page_words(cli_runtime *rt, const char *path, size_t *n_tokens)
+{
+    senses_error err = {0};
+    senses_page page = {.items = NULL};
+    char *words = NULL;
+    senses_image *img = runtime_image(rt, path);
+    if (img != NULL && page_read(rt, path, img, &page, n_tokens)) {
+        note_eyes(rt);
+        if (senses_page_text(&page, &words, &err) != SN_OK) runtime_say(rt, &err);
+    }
+    senses_page_free(&page);
+    senses_image_close(img);
+    return words;
+}
