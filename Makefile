@@ -147,7 +147,7 @@ bench: deps
 
 # Trains the page reader anew, or on from where it was left: for hours, at idle priority. tools/train/README.md
 train-sketch:
-	@tools/train/run.sh all
+	@tools/train/run.sh all --start models
 	@tools/train/run.sh export models
 
 # ---- install ----

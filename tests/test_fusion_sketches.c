@@ -10,6 +10,7 @@
 #define DIR "tests/golden/sketches/"
 #define MIN_COSINE 0.9995
 #define N_SKETCH 50
+#define MOST_TIED 2
 
 typedef struct {
     senses_engine *engine;
@@ -98,31 +99,38 @@ static void adapter_output_equals_pytorch(void **state)
     assert_true(n_run > 0);
 }
 
-/* One line of tokens.txt: the picture's name, then the tokens. Returns false where the text differs. */
-static bool reads_as(eyes *e, char *line)
+typedef enum { SAME, TIED, OTHER } comparison;
+
+/* want: the tokens in words, "~" behind one that is hardly ahead of the next best: from there on the text may be another. */
+static comparison compare(const txt_ids *got, char **want)
+{
+    size_t n = 0;
+    for (char *word; (word = strtok_r(NULL, " \n", want)) != NULL; n++) {
+        if (n < got->n && got->ids[n] == atoi(word)) continue;
+        return strchr(word, '~') ? TIED : OTHER;
+    }
+    return n == got->n ? SAME : OTHER;
+}
+
+/* One line of tokens.txt: the picture's name, then the tokens. */
+static comparison reads_as(eyes *e, char *line)
 {
     senses_error err = {0};
     txt_ids ids = {0};
-    char *rest = NULL, *word = strtok_r(line, " \n", &rest);
-    senses_image *img = sketch(word);
+    char *rest = NULL, *name = strtok_r(line, " \n", &rest);
+    senses_image *img = sketch(name);
     if (fus_reader_tokens(e->reader, img, FUS_PAGE_MOST, &(fus_page_progress){0}, &ids, &err) != SN_OK) fail_msg("%s", err.msg);
-    size_t n = 0;
-    bool same = true;
-    while ((word = strtok_r(NULL, " \n", &rest)) != NULL) {
-        same = same && n < ids.n && ids.ids[n] == atoi(word);
-        n++;
-    }
-    same = same && n == ids.n;
-    if (!same) print_message("%s: reads otherwise than PyTorch\n", line);
+    const comparison c = compare(&ids, &rest);
+    if (c != SAME) print_message("%s: reads otherwise than PyTorch%s\n", name, c == TIED ? ", from a tie on" : "");
     txt_ids_free(&ids);
     senses_image_close(img);
-    return same;
+    return c;
 }
 
 static void greedy_text_equals_pytorch(void **state)
 {
     static char line[8192];
-    size_t n = 0, n_same = 0;
+    size_t n = 0, n_of[OTHER + 1] = {0};
     eyes e;
     FILE *f = fopen(DIR "tokens.txt", "r");
     (void)state;
@@ -130,12 +138,13 @@ static void greedy_text_equals_pytorch(void **state)
     assert_true(eyes_open(&e, NULL));
     while (fgets(line, sizeof line, f)) {
         n++;
-        n_same += reads_as(&e, line);
+        n_of[reads_as(&e, line)]++;
     }
     fclose(f);
     eyes_close(&e);
     assert_int_equal(n, N_SKETCH);
-    assert_int_equal(n_same, n);
+    assert_int_equal(n_of[OTHER], 0);
+    assert_true(n_of[TIED] <= MOST_TIED);
 }
 
 static const struct CMUnitTest tests[] = {

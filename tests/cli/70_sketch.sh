@@ -6,7 +6,7 @@ READER_MMPROJ=$ROOT/models/sketch-mmproj.gguf
 claim_a_drawn_page_goes_to_standard_output_or_to_a_file() {
     needs "$READER" "$READER_MMPROJ"
     run sketch "$SAMPLES/sketch-jokes.jpg"; is 0; err_empty
-    out_has "<!DOCTYPE html>"; out_has "Show punchline</button>"; out_has "</html>"; cp out first
+    out_has "<!DOCTYPE html>"; out_has "SHOW PUNCHLINE</button>"; out_has "</html>"; cp out first
     run sketch -o page.html "$SAMPLES/sketch-jokes.jpg"; is 0; out_empty; cmp -s first page.html || wrong "the file is not what standard output gets"
     stdin=$SAMPLES/sketch-jokes.jpg run sketch -; is 0; cmp -s first out || wrong "standard input gives another page"
     run sketch --style sketchy --title "Ha & ha" "$SAMPLES/sketch-jokes.jpg"; is 0; out_has "<title>Ha &amp; ha</title>"; out_has "Comic Neue"

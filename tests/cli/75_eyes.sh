@@ -62,7 +62,7 @@ claim_the_reader_is_listed_and_described() {
 }
 claim_the_trained_reader_describes_and_answers() {
     needs "$READER" "$READER_MMPROJ"; needs_model smollm2-135m-instruct-q4_1.gguf
-    run describe "$SAMPLES/sketch-jokes.jpg"; is 0; err_has "$NOTE"; out_has "Show punchline"
+    run describe "$SAMPLES/sketch-jokes.jpg"; is 0; err_has "$NOTE"; out_has "SHOW PUNCHLINE"
     run ask --image "$SAMPLES/sketch-jokes.jpg" "What does the second button say?"; is 0; err_has "$NOTE"; [ -s out ] || wrong "no answer"
-    run describe "$SAMPLES/cat.png" "$SAMPLES/rocket.jpg" "$SAMPLES/palace.jpg"; is 1; [ "$(grep -c 'no page to see' err)" -eq 3 ] || wrong "photographs are pages"
+    run describe "$SAMPLES/cat.png" "$SAMPLES/rocket.jpg" "$SAMPLES/coffee.png"; is 1; [ "$(grep -c 'no page to see' err)" -eq 3 ] || wrong "photographs are pages"
 }

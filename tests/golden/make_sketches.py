@@ -12,11 +12,23 @@ import torch
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.join(HERE, "..", "..")
 sys.path.insert(0, os.path.join(ROOT, "tools", "train"))
-import evaluate, export
+import evaluate, export, language
 from model import normalise
 
 OUT, N, N_ROWS = os.path.join(HERE, "sketches"), 50, 5
+TIE = 0.02                                                   # logits: less between the best two is no decision; "~" behind the token
 evaluate.SEED += 10 ** 6                                     # pages of their own
+
+
+def margins(m, seq, valid, ids):
+    """For each token, how far it is ahead of the best other one that the grammar allows"""
+    told = [language.BOS, *ids[:-1]]
+    logits = m.dec(seq, valid, torch.tensor([told]))[0][0]
+    out = []
+    for i in range(len(ids)):
+        others = list(language.allowed(told[:i + 1]) - {ids[i]})
+        out.append(float(logits[i, ids[i]] - logits[i, others].max()) if others else np.inf)
+    return out
 
 
 def main():
@@ -29,7 +41,8 @@ def main():
         for i, name in enumerate(names):
             image = evaluate.prepare(os.path.join(OUT, name + ".png"))
             seq, valid, _, out = m.see(normalise(torch.from_numpy(image[None])))
-            print(name, *m.dec.write(seq, valid, 600, grammar=True)[0], file=f)
+            ids = m.dec.write(seq, valid, 600, grammar=True)[0]
+            print(name, *(f"{k}{'~' * (d < TIE)}" for k, d in zip(ids, margins(m, seq, valid, ids))), file=f)
             if i < N_ROWS:                                   # one row of the file: its number, then its values
                 rows = out[0].numpy()
                 at = np.flatnonzero((rows != 0).any(1))

@@ -50,6 +50,8 @@ fast=
 grep -q avx512_bf16 /proc/cpuinfo 2>/dev/null && fast=--bf16
 command -v g++ >/dev/null && fast="$fast --fuse"
 [ "$what" = plot ] && fast=
+# A thread that waits for another gives its core away: with other work on the machine, spinning costs ten times the steps.
+export OMP_WAIT_POLICY=PASSIVE GOMP_SPINCOUNT=0
 idle="nice -n 19"
 command -v chrt >/dev/null && idle="$idle chrt -i 0"
 exec $idle "$python" "$here/train.py" "$what" $fast "$@"

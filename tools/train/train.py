@@ -398,9 +398,10 @@ def train(stage, a):
     m = Reader().to(dev)
     path, log = os.path.join(DIR, "reader.pt"), open(os.path.join(DIR, "log.jsonl"), "a", buffering=1)
     state = torch.load(path, map_location=dev, weights_only=True) if os.path.exists(path) else dict(done={}, opt={}, minutes={})
-    if "model" not in state and a.start:
+    if "model" not in state and a.start:                     # what is stored has learned its letters and its language
         import export
         m = export.read(a.start).to(dev)
+        state["done"] = {s: STAGES[s][1][GPU] for s in ("stem", "decoder")}
     if "model" in state:
         m.load_state_dict(state["model"])
     state.setdefault("opt", {})                              # the copies of finished stages carry none
@@ -508,7 +509,7 @@ def plot():
 def main():
     ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     ap.add_argument("what", choices=[*STAGES, "all", "plot"])
-    ap.add_argument("--start", metavar="FOLDER", help="without a checkpoint: from the GGUF files in this folder")
+    ap.add_argument("--start", metavar="FOLDER", help="without a checkpoint: from the GGUF files in this folder, at the stage of whole pages")
     ap.add_argument("--steps", type=int)
     ap.add_argument("--minutes", type=lambda s: [float(x) for x in s.split(",")],
                     help="end each stage after so many minutes in all instead, learning rate included; one number, or four: stem,decoder,encoder,joint")
