@@ -663,7 +663,7 @@ def soup(g, size):
     while y < size - 5:
         if r.random() < 0.55:
             g.hand = Writer(r, kinds, g.only)
-        h = r.choice([7, 8, 9, 10, 11, 12, 14, 17, 22]) * r.uniform(0.9, 1.1)
+        h = r.choice([8, 9, 10, 11, 12, 13, 14, 16, 18, 22]) * r.uniform(0.9, 1.1)
         y, x = y + h * 1.1, r.uniform(-12, 10)
         under, boxed = r.random() < 0.12, r.random() < 0.15
         y += h * 0.4 if boxed else 0
@@ -828,7 +828,7 @@ def page(seed, kinds=None, only=None, draw=True, pool=None, size=None, shape=Non
     if r.random() < 0.2:
         pw, ph = w * r.uniform(0.8, 1), h * r.uniform(0.8, 1)
     g = Page(r, pw, ph, kinds, only, 1.4, draw)
-    hb = r.uniform(10, 22) if r.random() < 0.85 else r.uniform(8.5, 10)
+    hb = r.uniform(12, 23) if r.random() < 0.8 else r.uniform(8.5, 12)
     hb = max(8.5, hb * min(w, h) / 520)
     if pool is None and v < 0.15:
         sign(g, hb)
