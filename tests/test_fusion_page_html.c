@@ -307,6 +307,30 @@ static void buttons_do_what_their_words_say(void **state)
     }
 }
 
+/* What a form ends with stands in its part of the script: without the part, one line of it would stop all buttons of the page. */
+static void a_button_without_a_form_brings_no_part_of_one(void **state)
+{
+    (void)state;
+    static const char *const pages[] = {"button: Search",
+                                        "button: New",
+                                        "text: a\nbutton: Find\nbutton: Show answer",
+                                        "item: a\nbutton: Add",
+                                        "button: Filter\nrow\ncol\nbutton: New\n/row",
+                                        "button: Add\nbutton: Sign up",
+                                        "input: Search\nbutton: Go",
+                                        "input: Item\nbutton: Add"};
+    for (size_t i = 0; i < sizeof pages / sizeof pages[0]; i++) {
+        char *html = html_of(pages[i], SENSES_STYLE_PLAIN, NULL);
+        const char *first = strstr(html, "then."), *made = strstr(html, "const then = ");
+        if (first != NULL && (made == NULL || first < made)) fail_msg("%s: the script has no `then`", pages[i]);
+        free(html);
+    }
+    char *html = html_of("button: Search\nbutton: New", SENSES_STYLE_PLAIN, NULL);
+    has(html, "data-do=\"say\">Search</button>");
+    has(html, "data-do=\"say\">New</button>");
+    free(html);
+}
+
 static void what_nobody_drew_is_not_on_the_page_until_asked_for(void **state)
 {
     (void)state;
@@ -428,6 +452,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(names_are_unique_and_point_to_something),
     cmocka_unit_test(fields_are_of_the_kind_that_their_words_say),
     cmocka_unit_test(buttons_do_what_their_words_say),
+    cmocka_unit_test(a_button_without_a_form_brings_no_part_of_one),
     cmocka_unit_test(what_nobody_drew_is_not_on_the_page_until_asked_for),
     cmocka_unit_test(links_lead_to_the_part_that_is_meant),
     cmocka_unit_test(columns_are_siblings_of_one_kind),

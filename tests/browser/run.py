@@ -243,6 +243,15 @@ def shop(b):
         same(b.js("return document.querySelector(location.hash).tagName"), tag)
 
 
+def lone(b):
+    b.press("Search")
+    same(b.text(".done", 1), "“Search” was pressed.")
+    b.press("New")
+    same(b.text(".done", 2), "“New” was pressed.")
+    b.press("Show answer")
+    want(b.visible(".answer"), "the answer is not shown")
+
+
 def hostile(b):
     same(b.js("return document.title"), "</title><script>alert(1)</script>")
     same(b.js("return document.querySelectorAll('script').length"), 1)
@@ -271,7 +280,7 @@ def the_policy_holds(b):
 
 
 CASES = [(jokes, "jokes"), (jokes_by_keyboard, "jokes"), (answers, "answers"), (login, "login"), (cafe, "cafe"), (gallery, "gallery"),
-         (todo, "todo"), (shop, "shop"), (hostile, "hostile"), (the_policy_holds, "jokes")]
+         (todo, "todo"), (shop, "shop"), (lone, "lone"), (hostile, "hostile"), (the_policy_holds, "jokes")]
 
 
 def write_pages(folder):
