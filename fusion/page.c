@@ -87,7 +87,7 @@ sn_status fus_page_finish(fus_page_build *b, senses_page *out, sn_err *err)
     char *text = memcpy((char *)items + items_bytes, b->text.p, b->text.n);
     for (size_t i = 0; i < b->n; i++)
         items[i] = (senses_page_item){.tag = b->items[i].tag, .text = text + b->items[i].text, .wave = b->items[i].wave};
-    *out = (senses_page){items, b->n};
+    *out = (senses_page){.items = items, .n = b->n};
     fus_page_build_free(b);
     return SN_OK;
 }

@@ -195,6 +195,7 @@ typedef struct {
 typedef struct {
     senses_page_item *items; /* well-formed as said above; none: there is no page to see */
     size_t n;
+    bool cut; /* only the beginning of the page was read: it is longer than a description may be */
 } senses_page;
 void senses_page_free(senses_page *p);
 

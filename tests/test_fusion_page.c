@@ -266,7 +266,7 @@ static void the_written_form_is_held_to_the_grammar(void **state)
 static void texts_are_one_line_of_data(void **state)
 {
     senses_page_item items[] = {{SENSES_PAGE_BUTTON, "a\nend\x1b[2J", false}, {SENSES_PAGE_TEXT, "", true}, {SENSES_PAGE_IMAGE, "", false}};
-    const senses_page p = {items, 3};
+    const senses_page p = {.items = items, .n = 3};
     const unsigned blanks[] = {FUS_PAGE_BUTTON, ' ', 'a', ' ', ' ', 'b', ' ', FUS_PAGE_H1, ' ', 'c'};
     senses_page made;
     char *text = NULL;
@@ -367,9 +367,10 @@ static void greedy_tokens_equal_pytorch(void **state)
         rig r;
         senses_error err = {0};
         txt_ids ids = {0};
+        bool cut;
         if (!rig_open(&r, DIR "sketch.gguf", DIR "sketch-mmproj.gguf", ISAS[i])) continue;
         senses_reader *page = reader(&r);
-        if (fus_reader_tokens(page, r.image, shape[0] + 40, &none, &ids, &err) != SN_OK) fail_msg("%s", err.msg);
+        if (fus_reader_tokens(page, r.image, shape[0] + 40, &none, &ids, &cut, &err) != SN_OK) fail_msg("%s", err.msg);
         assert_true(ids.n >= shape[0]);
         for (size_t k = 0; k < shape[0]; k++)
             if (ids.ids[k] != (txt_id)want[k]) fail_msg("%s: token %zu is %d, want %g", ISAS[i], k, ids.ids[k], want[k]);
@@ -398,7 +399,9 @@ static void a_page_is_well_formed_at_every_limit(void **state)
     for (size_t most = 1; most < 70; most++) { /* the model's own way is longer */
         txt_ids ids = {0};
         fus_page_state s = {0};
-        assert_int_equal(fus_reader_tokens(page, r.image, most, &(fus_page_progress){0}, &ids, &err), SN_OK);
+        bool cut = false;
+        assert_int_equal(fus_reader_tokens(page, r.image, most, &(fus_page_progress){0}, &ids, &cut, &err), SN_OK);
+        assert_true(cut);
         assert_true(ids.n <= (most < 2 ? 2 : most));
         for (size_t i = 0; i < ids.n; i++) {
             assert_true(fus_page_takes(s, (unsigned)ids.ids[i]));
@@ -416,6 +419,31 @@ static void a_page_is_well_formed_at_every_limit(void **state)
     assert_null(p.items);
     senses_reader_close(page);
     rig_close(&r);
+}
+
+/* Whoever reads half a page is told so. */
+static void a_page_that_is_cut_says_so(void **state)
+{
+    static const struct {
+        const char *text, *mmproj;
+    } pairs[] = {{DIR "sketch.gguf", DIR "sketch-mmproj.gguf"},
+                 {"tests/golden/fusion/smolvlm_text.gguf", "tests/golden/fusion/smolvlm_mmproj.gguf"}};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++) {
+        rig r;
+        senses_page p = {0};
+        senses_error err = {0};
+        assert_true(rig_open(&r, pairs[i].text, pairs[i].mmproj, NULL));
+        senses_reader *page = reader(&r);
+        if (fus_reader_page(page, r.image, 20, &(fus_page_progress){0}, &p, &err) != SN_OK) fail_msg("%s", err.msg);
+        check_well_formed(&p);
+        if (!p.cut) fail_msg("pair %zu: 20 tokens are the whole page", i);
+        senses_page_free(&p);
+        assert_false(p.cut);
+        senses_reader_close(page);
+        rig_close(&r);
+    }
 }
 
 /* The encoder with another threshold. */
@@ -446,7 +474,7 @@ static const char *with_keep(float keep)
 static void where_nothing_is_kept_there_is_no_page(void **state)
 {
     rig r;
-    senses_page p = {NULL, 7};
+    senses_page p = {.n = 7};
     senses_error err = {0};
 
     (void)state;
@@ -454,6 +482,7 @@ static void where_nothing_is_kept_there_is_no_page(void **state)
     senses_reader *page = reader(&r);
     assert_int_equal(senses_reader_read(page, r.image, NULL, NULL, &p, &err), SN_OK);
     assert_int_equal(p.n, 0);
+    assert_false(p.cut);
     senses_page_free(&p);
     senses_reader_close(page);
     rig_close(&r);
@@ -532,6 +561,7 @@ static void the_best_acceptable_token_is_chosen(void **state)
     }
     assert_int_equal(fus_page_close(&w), SN_OK);
     assert_int_equal(fus_page_choose(&w, logits, n_vocab), TXT_NO_ID);
+    assert_true(w.ended); /* by its own word */
     assert_int_equal(fus_page_finish(&w.page, &p, NULL), SN_OK);
     check_well_formed(&p);
     assert_int_equal(p.n, 2);
@@ -552,6 +582,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(what_people_count_is_numbered_where_there_are_several),
     cmocka_unit_test(greedy_tokens_equal_pytorch),
     cmocka_unit_test(a_page_is_well_formed_at_every_limit),
+    cmocka_unit_test(a_page_that_is_cut_says_so),
     cmocka_unit_test(where_nothing_is_kept_there_is_no_page),
     cmocka_unit_test(what_is_no_pair_is_refused_naming_both),
     cmocka_unit_test(any_other_pair_is_held_to_the_grammar),

@@ -430,11 +430,11 @@ static void no_elements_are_no_page(void **state)
     (void)state;
     senses_error err = {0};
     char *html = NULL;
-    senses_page none = {NULL, 0};
+    senses_page none = {.n = 0};
     assert_int_equal(senses_page_html(&none, NULL, &html, &err), SN_EUSAGE);
     assert_null(html);
     senses_page_item item = {SENSES_PAGE_TEXT, "x", false};
-    senses_page one = {&item, 1};
+    senses_page one = {.items = &item, .n = 1};
     senses_page_html_params odd = {.style = (senses_page_style)7};
     assert_int_equal(senses_page_html(&one, &odd, &html, &err), SN_EUSAGE);
     assert_int_equal(senses_page_html(&one, NULL, &html, NULL), SN_OK);

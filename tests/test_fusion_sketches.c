@@ -117,9 +117,11 @@ static comparison reads_as(eyes *e, char *line)
 {
     senses_error err = {0};
     txt_ids ids = {0};
+    bool cut;
     char *rest = NULL, *name = strtok_r(line, " \n", &rest);
     senses_image *img = sketch(name);
-    if (fus_reader_tokens(e->reader, img, FUS_PAGE_MOST, &(fus_page_progress){0}, &ids, &err) != SN_OK) fail_msg("%s", err.msg);
+    if (fus_reader_tokens(e->reader, img, FUS_PAGE_MOST, &(fus_page_progress){0}, &ids, &cut, &err) != SN_OK) fail_msg("%s", err.msg);
+    if (cut) fail_msg("%s: is cut", name);
     const comparison c = compare(&ids, &rest);
     if (c != SAME) print_message("%s: reads otherwise than PyTorch%s\n", name, c == TIED ? ", from a tie on" : "");
     txt_ids_free(&ids);

@@ -63,6 +63,7 @@ static void do_clear(chat *c)
 {
     senses_session_clear(c->session);
     media_clear(&c->pending);
+    c->rt.partial = false;
     c->transcript.n = 0;
     diag_note(c->rt.o, "the conversation was forgotten");
 }
@@ -111,10 +112,12 @@ static void do_question(chat *c, const char *line)
         if (c->rt.o->json) {
             cJSON *j = answer_json(NULL, NULL, "chat", senses_text_path(c->rt.text));
             json_add_text(j, "text", a.text.data, a.text.n);
+            if (c->rt.partial) must(cJSON_AddTrueToObject(j, "partial"));
             json_add_number(j, "tokens", (double)a.n_ids);
             json_add_decimal(j, "seconds", a.seconds, 3);
             out_json(j);
         }
+        c->rt.partial = false;
     } else {
         diag_note(c->rt.o, "the conversation may have grown too long; /clear begins a new one");
         c->failed = true;

@@ -53,6 +53,7 @@ static int describe_image(cli_runtime *rt, const char *path)
 {
     description d = {.model = NULL};
     double start_s = clock_s();
+    rt->partial = false;
     if (!rt->o->json && rt->o->n_operands > 1) out_line("==> %s <==", input_name(path));
     int status = reader_is_enough(rt->o) ? read_words(&d, rt, path) : ask_model(&d, rt, path);
     if (rt->o->json) {
@@ -61,6 +62,7 @@ static int describe_image(cli_runtime *rt, const char *path)
             json_add_text(j, "text", d.answer.text.data, d.answer.text.n);
         else
             json_add_string(j, "error", rt->last.msg);
+        if (rt->partial) must(cJSON_AddTrueToObject(j, "partial"));
         json_add_number(j, "tokens", (double)d.answer.n_ids);
         json_add_decimal(j, "seconds", clock_s() - start_s, 3);
         out_json(j);

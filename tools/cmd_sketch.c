@@ -106,6 +106,7 @@ static void print_json(cli_runtime *rt, const char *path, const senses_page *pag
     } else {
         json_add_string(j, "error", rt->last.msg);
     }
+    if (rt->partial) must(cJSON_AddTrueToObject(j, "partial"));
     json_add_decimal(j, "seconds", seconds, 3);
     out_json(j);
 }

@@ -43,6 +43,9 @@ bool page_read(cli_runtime *rt, const char *path, const senses_image *img, sense
         runtime_say(rt, &err);
     else if (page->n == 0)
         say_no_page(rt, path);
+    else if (page->cut)
+        diag_note(rt->o, "%s: only the beginning of the page was read", input_name(path));
+    rt->partial = rt->partial || (status == SN_OK && page->cut);
     return status == SN_OK && page->n > 0;
 }
 

@@ -60,6 +60,26 @@ claim_the_reader_is_listed_and_described() {
     run models; is 0; [ "$(grep -c 'default for pages' out)" -eq 2 ] || wrong "the pair is not marked: $(cat out)"; out_has "writer of pages"; out_has "image encoder"
     run info sketch; is 0; out_has "kind: writer of pages"; out_lacks chat_template; run info sketch-mmproj; is 0; out_has "adapter: senses_page"
 }
+short_reader() { # the tiny reader with a context that is too small for what it would write about PAGE
+    tiny_reader
+    local f=home/models/sketch.gguf key=llama.context_length at
+    at=$(LC_ALL=C grep -abo $key $f | head -n 1 | cut -d: -f1)
+    printf '\0\001\0\0' | dd of=$f bs=1 seek=$((at + ${#key} + 4)) conv=notrunc status=none
+    run info sketch; out_has "context: 256"
+}
+claim_who_gets_the_beginning_of_a_page_is_told() {
+    local cut="$PAGE: only the beginning of the page was read"
+    needs "$TINY"; short_reader
+    run describe --json "$PAGE" "$PAGE"; is 0; json_lines out file text partial; [ "$(grep -c -F "$cut" err)" -eq 2 ] || wrong "not said of each picture"
+    run sketch --json "$PAGE"; is 0; json_lines out text partial; err_has "$cut"
+    run sketch -q -o page.html "$PAGE"; is 0; err_empty
+    run ask -m "$TINY" --image "$PAGE" -n 4 --json "what?"; is 0; json_lines out text partial; err_has "$cut"
+    printf '/image %s\nwhat\nwhat\n' "$PAGE" >talk; stdin=talk
+    run chat -m "$TINY" -n 4 --json; is 0; [ "$(grep -c '"partial":true' out)" -eq 1 ] || wrong "not the first answer alone is about half a page"; err_has "$cut"
+    stdin=/dev/null
+    needs "$READER" "$READER_MMPROJ"
+    SENSES_HOME=/nonexistent run sketch --json "$SAMPLES/sketch-cafe.jpg"; is 0; err_empty; out_lacks partial
+}
 claim_the_trained_reader_describes_and_answers() {
     needs "$READER" "$READER_MMPROJ"; needs_model smollm2-135m-instruct-q4_1.gguf
     run describe "$SAMPLES/sketch-jokes.jpg"; is 0; err_has "$NOTE"; out_has "SHOW PUNCHLINE"
