@@ -60,6 +60,16 @@ claim_the_reader_is_listed_and_described() {
     run models; is 0; [ "$(grep -c 'default for pages' out)" -eq 2 ] || wrong "the pair is not marked: $(cat out)"; out_has "writer of pages"; out_has "image encoder"
     run info sketch; is 0; out_has "kind: writer of pages"; out_lacks chat_template; run info sketch-mmproj; is 0; out_has "adapter: senses_page"
 }
+claim_both_files_of_the_pair_come_from_one_folder() {
+    mkdir -p bin share/senses home/models; cp "$SENSES" bin/senses; cp -r "$GOLDEN/page" share/senses/models; SENSES=$PWD/bin/senses
+    export SENSES_HOME=$PWD/home
+    cp "$GOLDEN/vision/internvl.gguf" home/models/sketch-mmproj.gguf # what is left of another pair
+    run describe -v "$PAGE"; is 0; err_has "share/senses/models/sketch.gguf"; err_has "share/senses/models/sketch-mmproj.gguf"
+    cp share/senses/models/sketch*.gguf home/models; rm share/senses/models/sketch.gguf
+    run describe -v "$PAGE"; is 0; err_has "home/models/sketch.gguf"; err_has "home/models/sketch-mmproj.gguf"
+    rm home/models/sketch-mmproj.gguf
+    run describe "$PAGE"; failed_with_one_line; err_has "make models"
+}
 short_reader() { # the tiny reader with a context that is too small for what it would write about PAGE
     tiny_reader
     local f=home/models/sketch.gguf key=llama.context_length at
