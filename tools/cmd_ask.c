@@ -67,7 +67,7 @@ static int run(const cli_options *o)
     char *from_stdin = NULL;
     int status = EXIT_FAILED;
     if (o->json && o->ids) return diag_usage("ask", "ask: --ids and --json exclude one another");
-    if (!runtime_stdin_once(o, "ask")) return EXIT_USAGE;
+    if (!runtime_stdin_once(o, "ask") || !runtime_fit_fits(o, "ask")) return EXIT_USAGE;
     if (strcmp(o->operands[0], "-") == 0) {
         size_t n;
         from_stdin = media_read_text("-", &n);

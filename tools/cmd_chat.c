@@ -174,6 +174,7 @@ static senses_session *open_session(cli_runtime *rt)
 static int run(const cli_options *o)
 {
     chat c = {.failed = true};
+    if (!runtime_fit_fits(o, "chat")) return EXIT_USAGE;
     runtime_init(&c.rt, o);
     for (size_t i = 0; i < o->n_media; i++)
         if (strcmp(o->media[i].path, "-") == 0) return diag_usage("chat", "chat: standard input is the conversation; name a file");

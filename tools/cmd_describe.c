@@ -83,7 +83,7 @@ static int run(const cli_options *o)
 {
     cli_runtime rt;
     int status = EXIT_DONE;
-    if (!runtime_stdin_once(o, "describe")) return EXIT_USAGE;
+    if (!runtime_stdin_once(o, "describe") || !runtime_fit_fits(o, "describe")) return EXIT_USAGE;
     runtime_init(&rt, o);
     if (!open_models(&rt)) {
         status = EXIT_FAILED;

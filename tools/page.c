@@ -65,6 +65,12 @@ char *page_words(cli_runtime *rt, const char *path, size_t *n_tokens)
     senses_error err = {0};
     senses_page page = {.items = NULL};
     char *words = NULL;
+    if (rt->o->image_fit != NULL) { /* an encoder was given, but one that hears */
+        snprintf(err.msg, sizeof err.msg, "%s: --image-fit needs an image encoder: the page reader sees pictures in their own shape",
+                 input_name(path));
+        runtime_say(rt, &err);
+        return NULL;
+    }
     senses_image *img = runtime_image(rt, path);
     if (img != NULL && page_read(rt, path, img, &page, n_tokens)) {
         note_eyes(rt);

@@ -179,6 +179,13 @@ senses_image_fit runtime_fit(const cli_options *o)
     return strcmp(o->image_fit, "pad") == 0 ? SENSES_FIT_PAD : strcmp(o->image_fit, "crop") == 0 ? SENSES_FIT_CROP : SENSES_FIT_STRETCH;
 }
 
+bool runtime_fit_fits(const cli_options *o, const char *command)
+{
+    if (o->image_fit == NULL || o->n_mmproj > 0) return true;
+    diag_usage(command, "%s: --image-fit needs an image encoder (--mmproj): the page reader sees pictures in their own shape", command);
+    return false;
+}
+
 senses_image *runtime_image(cli_runtime *rt, const char *path)
 {
     senses_error err = {0};

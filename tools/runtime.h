@@ -39,6 +39,8 @@ senses_reader *runtime_reader(cli_runtime *rt);
 const char *runtime_reader_path(const cli_runtime *rt);
 
 senses_image_fit runtime_fit(const cli_options *o);
+/* --image-fit is for an image encoder that was given; false, and said as wrong usage, where there is none. */
+bool runtime_fit_fits(const cli_options *o, const char *command);
 senses_image *runtime_image(cli_runtime *rt, const char *path);
 senses_session *runtime_session(cli_runtime *rt);
 
