@@ -53,6 +53,12 @@ claim_open_starts_the_browser_on_the_page() {
     PATH=$PWD/none run sketch --open -o page.html "$SAMPLES/sketch-jokes.jpg"; failed_with_one_line; err_has "xdg-open"
     [ -s page.html ] || wrong "the page that could not be shown is not there"
 }
+claim_a_browser_that_does_not_start_is_an_error_for_everybody() {
+    needs "$READER" "$READER_MMPROJ"
+    mkdir bin; printf '#!/bin/sh\n' >bin/open; chmod +x bin/open # what Linux calls so opens a virtual console
+    PATH=$PWD/bin run sketch --open -o page.html "$SAMPLES/sketch-jokes.jpg"; failed_with_one_line; err_has "xdg-open"
+    PATH=$PWD/bin "$SENSES" sketch --open -o page.html "$SAMPLES/sketch-jokes.jpg" <&- >&- 2>&-; status=$?; is 1
+}
 claim_the_reader_is_found_beside_the_program_and_where_it_is_installed() {
     needs "$READER" "$READER_MMPROJ"
     mkdir -p there/bin there/share/senses alone; cp "$SENSES" there/bin/senses; cp "$SENSES" alone/senses
