@@ -211,4 +211,4 @@ help:
 
 .PHONY: all libs-present deps deps-test models models-test demo test check house tests-built sanitize lint bench train-sketch install uninstall clean help
 .DELETE_ON_ERROR:
--include $(LIB_OBJ:.o=.d) $(TOOL_OBJ:.o=.d) $(TEST_SRC:%.c=$(BUILD)/%.d) $(BUILD)/tests/testing.d
+-include $(LIB_OBJ:.o=.d) $(TOOL_OBJ:.o=.d) $(TEST_SRC:%.c=$(BUILD)/%.d) $(BUILD)/tests/testing.d $(BUILD)/tests/page_lines.d $(BUILD)/tests/page_html_main.d

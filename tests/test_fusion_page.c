@@ -245,6 +245,18 @@ static void the_written_form_is_held_to_the_grammar(void **state)
         {"link: \xC0\x80", false, false},
         {"link: \xC2\x85", false, false}, /* a control character of Latin-1 */
         {"link: \xED\xA0\x80", false, false},
+        {"link: \xE2\x80\xA8", false, false}, /* U+2028, 2029: other ends of a line */
+        {"link: \xE2\x80\xA9", false, false},
+        {"link: \xE2\x80\xAA", false, false}, /* U+202A to 202E, 2066 to 2069: what follows would stand in another order */
+        {"link: \xE2\x80\xAE", false, false},
+        {"link: \xE2\x81\xA6", false, false},
+        {"link: a\xE2\x81\xA9", false, false},
+        {"link: \xE2\x80\xA7\n", true, true}, /* their neighbours */
+        {"link: \xE2\x80\xAF\n", true, true},
+        {"link: \xE2\x81\xA5\n", true, true},
+        {"link: \xE2\x81\xAA\n", true, true},
+        {"link: \xE3\x80\xAE\n", true, true},
+        {"link: \xE2\x82\xAA\n", true, true},
         {"link: \xF4\x90\x80\x80", false, false},
         {"link: \xF0\x9F\x98\x80\n", true, true},
         {"link: a\x7F", false, false},
@@ -281,6 +293,22 @@ static void texts_are_one_line_of_data(void **state)
     assert_string_equal(made.items[1].text, "c");
     senses_page_free(&made);
     senses_page_free(&made); /* allowed */
+}
+
+static void an_element_of_no_kind_is_refused(void **state)
+{
+    static const int tags[] = {FUS_PAGE_N_NAME, 1000000, -1};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof tags / sizeof *tags; i++) {
+        senses_page_item items[] = {{SENSES_PAGE_BUTTON, "a", false}, {(senses_page_tag)tags[i], "b", false}};
+        const senses_page p = {.items = items, .n = 2};
+        senses_error err = {0};
+        char *text = NULL;
+        assert_int_equal(senses_page_text(&p, &text, &err), SN_EUSAGE);
+        assert_non_null(strstr(err.msg, "element 1"));
+        assert_null(text);
+    }
 }
 
 static void what_people_count_is_numbered_where_there_are_several(void **state)
@@ -561,7 +589,7 @@ static void the_best_acceptable_token_is_chosen(void **state)
     }
     assert_int_equal(fus_page_close(&w), SN_OK);
     assert_int_equal(fus_page_choose(&w, logits, n_vocab), TXT_NO_ID);
-    assert_true(w.ended); /* by its own word */
+    assert_false(w.ended); /* "end" was the words of a button */
     assert_int_equal(fus_page_finish(&w.page, &p, NULL), SN_OK);
     check_well_formed(&p);
     assert_int_equal(p.n, 2);
@@ -579,6 +607,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(what_is_written_is_read_back),
     cmocka_unit_test(the_written_form_is_held_to_the_grammar),
     cmocka_unit_test(texts_are_one_line_of_data),
+    cmocka_unit_test(an_element_of_no_kind_is_refused),
     cmocka_unit_test(what_people_count_is_numbered_where_there_are_several),
     cmocka_unit_test(greedy_tokens_equal_pytorch),
     cmocka_unit_test(a_page_is_well_formed_at_every_limit),
