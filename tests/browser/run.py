@@ -320,7 +320,7 @@ def main():
         required = os.environ.get("REQUIRE") == "1"
         print(f"{'FAIL' if required else 'SKIP'} browser\n    {problem}")
         return 1 if required else 0
-    good = True
+    good, n_tried = True, 0
     try:
         with tempfile.TemporaryDirectory() as folder:
             write_pages(folder)
@@ -330,9 +330,13 @@ def main():
                 for name, page, case in todo_list:
                     name = f"browser_{name}_{style}"
                     if pattern in name:
+                        n_tried += 1
                         good = attempt(b, name, os.path.join(folder, f"{page}-{style}.html"), case) and good
     finally:
         b.close()
+    if n_tried == 0:
+        print(f"FAIL browser\n    no case has '{pattern}' in its name")
+        good = False
     return 0 if good else 1
 
 
