@@ -24,7 +24,16 @@ static const char chat_help[] = "Type a question and press Enter. Lines that beg
                                 "  /clear        forget the conversation\n"
                                 "  /save FILE    write the conversation to a file\n"
                                 "  /help         show this\n"
-                                "  /quit         end (also Ctrl-D); Ctrl-C stops an answer\n";
+                                "  /quit         end (also Ctrl-D); Ctrl-C stops an answer, or the reading of a picture\n";
+
+/* A picture is read here, which Ctrl-C stops as it stops an answer. */
+static bool add_medium(chat *c, const cli_medium *medium)
+{
+    if (medium->kind == MEDIUM_IMAGE) interrupt_soft(true);
+    bool good = media_add(&c->pending, &c->rt, medium);
+    interrupt_soft(false);
+    return good;
+}
 
 static void do_medium(chat *c, cli_medium_kind kind, const char *path)
 {
@@ -35,7 +44,7 @@ static void do_medium(chat *c, cli_medium_kind kind, const char *path)
     } else if (strcmp(path, "-") == 0) {
         diag_error("standard input is the conversation; name a file");
         c->failed = true;
-    } else if (!media_add(&c->pending, &c->rt, &medium)) {
+    } else if (!add_medium(c, &medium)) {
         c->failed = true;
     }
 }
@@ -198,7 +207,8 @@ const cli_command cmd_chat = {
     .details = "Reads questions from standard input, a line each, and writes the answers. Media given as options go with the first "
                "question. Lines "
                "that begin with / are commands: /image FILE, /audio FILE and /text FILE add a medium to the next question, /clear forgets "
-               "the conversation, /save FILE writes it down, /help lists the commands, /quit ends. Ctrl-C stops an answer. Pictures and "
+               "the conversation, /save FILE writes it down, /help lists the commands, /quit ends. Ctrl-C stops an answer, or the reading "
+               "of a picture. Pictures and "
                "recordings reach the model as with ask: without encoders for them as the page that is read in them and as a transcript.",
     .examples = "senses chat\n"
                 "senses chat --system \"Answer in one sentence.\" --audio talk.mp3\n"

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "interrupt.h"
 #include "output.h"
 #include "progress.h"
 
@@ -16,7 +17,7 @@ static bool on_token(void *user, size_t n_tokens)
     reading *r = user;
     *r->n_tokens = n_tokens;
     progress_tokens(&r->progress, n_tokens);
-    return true;
+    return !interrupt_seen();
 }
 
 /* A vision model that was given needs no advice to bring one. */
@@ -39,7 +40,9 @@ bool page_read(cli_runtime *rt, const char *path, const senses_image *img, sense
     progress_start(&r.progress, rt->o, path_base(input_name(path)));
     senses_status status = senses_reader_read(reader, img, on_token, &r, page, &err);
     progress_clear(&r.progress);
-    if (status != SN_OK)
+    if (status == SN_ECANCELLED)
+        runtime_say_stopped(rt, path);
+    else if (status != SN_OK)
         runtime_say(rt, &err);
     else if (page->n == 0)
         say_no_page(rt, path);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "command.h"
+#include "interrupt.h"
 #include "models_path.h"
 #include "output.h"
 
@@ -186,14 +187,26 @@ bool runtime_fit_fits(const cli_options *o, const char *command)
     return false;
 }
 
+void runtime_say_stopped(cli_runtime *rt, const char *path)
+{
+    senses_error err = {.code = SN_ECANCELLED};
+    snprintf(err.msg, sizeof err.msg, "%s: reading it was stopped", input_name(path));
+    runtime_say(rt, &err);
+}
+
 senses_image *runtime_image(cli_runtime *rt, const char *path)
 {
     senses_error err = {0};
     senses_image *img = NULL;
     senses_image_params p = {.max_pixels = rt->o->max_pixels};
-    if (senses_image_load(&img, path, &p, &err) == SN_OK) return img;
-    runtime_say(rt, &err);
-    return NULL;
+    if (senses_image_load(&img, path, &p, &err) != SN_OK) {
+        runtime_say(rt, &err);
+    } else if (interrupt_seen()) {
+        runtime_say_stopped(rt, path);
+        senses_image_close(img);
+        img = NULL;
+    }
+    return img;
 }
 
 senses_session *runtime_session(cli_runtime *rt)

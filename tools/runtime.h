@@ -41,7 +41,9 @@ const char *runtime_reader_path(const cli_runtime *rt);
 senses_image_fit runtime_fit(const cli_options *o);
 /* --image-fit is for an image encoder that was given; false, and said as wrong usage, where there is none. */
 bool runtime_fit_fits(const cli_options *o, const char *command);
+/* NULL: said. Also where Ctrl-C was pressed meanwhile and is not to end the program (interrupt_soft). */
 senses_image *runtime_image(cli_runtime *rt, const char *path);
+void runtime_say_stopped(cli_runtime *rt, const char *path);
 senses_session *runtime_session(cli_runtime *rt);
 
 /* Says a library error, and keeps it in rt->last. Returns EXIT_FAILED. */

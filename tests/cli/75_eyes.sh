@@ -55,6 +55,17 @@ claim_chat_reads_pages() {
     [ "$(grep -c -F "$NOTE" err)" -eq 1 ] || wrong "the note is said $(grep -c -F "$NOTE" err) times"; err_has "$NO_PAGE: no page to see"
     echo what >talk; run chat -q -m "$TINY" --image "$PAGE" -n 4 --json; is 0; err_empty; json_lines out text
 }
+claim_an_interruption_in_chat_ends_only_the_reading() {
+    needs "$TINY"; tiny_reader
+    mkfifo pipe; printf '/image pipe\nwhat\n' >talk
+    "$SENSES" chat -m "$TINY" -n 4 --json <talk >out 2>err &
+    local pid=$!
+    said="chat, interrupted"
+    exec 3>pipe # as soon as it reads there
+    kill -INT $pid; cat "$PAGE" >&3 2>/dev/null; exec 3>&-
+    wait $pid; status=$?
+    is 1; err_has "pipe: reading it was stopped"; [ "$(wc -l <out)" -eq 1 ] || wrong "$(wc -l <out) answers"; json_lines out text
+}
 claim_the_reader_is_listed_and_described() {
     tiny_reader
     run models; is 0; [ "$(grep -c 'default for pages' out)" -eq 2 ] || wrong "the pair is not marked: $(cat out)"; out_has "writer of pages"; out_has "image encoder"
