@@ -193,7 +193,8 @@ uninstall:
 	rm -f $(DESTDIR)$(PREFIX)/bin/senses $(DESTDIR)$(PREFIX)/include/senses.h $(DESTDIR)$(PREFIX)/lib/libsenses.a \
 	  $(DESTDIR)$(PREFIX)/lib/libsenses.so $(DESTDIR)$(PREFIX)/lib/$(SONAME) $(DESTDIR)$(PREFIX)/lib/libsenses.so.$(VERSION) \
 	  $(DESTDIR)$(PREFIX)/lib/pkgconfig/senses.pc $(MAN)/senses.1 $(BASH)/senses $(ZSH)/_senses $(FISH)/senses.fish
-	rm -rf $(DOC) $(OURS)
+	rm -f $(DOC)/LICENSE $(DOC)/licences.md $(addprefix $(OURS)/,$(notdir $(KEPT)))
+	for d in $(DOC) $(OURS) $(dir $(OURS)); do [ ! -d $$d ] || rmdir --ignore-fail-on-non-empty $$d; done
 
 clean:
 	rm -rf build senses
@@ -210,4 +211,4 @@ help:
 
 .PHONY: all libs-present deps deps-test models models-test demo test check house tests-built sanitize lint bench train-sketch install uninstall clean help
 .DELETE_ON_ERROR:
--include $(LIB_OBJ:.o=.d) $(TOOL_OBJ:.o=.d) $(TEST_SRC:%.c=$(BUILD)/%.d) $(BUILD)/tests/testing.d
+-include $(LIB_OBJ:.o=.d) $(TOOL_OBJ:.o=.d) $(TEST_SRC:%.c=$(BUILD)/%.d) $(BUILD)/tests/testing.d $(BUILD)/tests/page_lines.d $(BUILD)/tests/page_html_main.d

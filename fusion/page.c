@@ -87,7 +87,7 @@ sn_status fus_page_finish(fus_page_build *b, senses_page *out, sn_err *err)
     char *text = memcpy((char *)items + items_bytes, b->text.p, b->text.n);
     for (size_t i = 0; i < b->n; i++)
         items[i] = (senses_page_item){.tag = b->items[i].tag, .text = text + b->items[i].text, .wave = b->items[i].wave};
-    *out = (senses_page){items, b->n};
+    *out = (senses_page){.items = items, .n = b->n};
     fus_page_build_free(b);
     return SN_OK;
 }
@@ -135,7 +135,11 @@ senses_status senses_page_text(const senses_page *p, char **text, senses_error *
     size_t n_of[FUS_PAGE_N_NAME] = {0}, seen[FUS_PAGE_N_NAME] = {0};
     fus_text t = {0};
     sn_status st = SN_OK;
-    for (size_t i = 0; i < p->n; i++) n_of[p->items[i].tag]++;
+    for (size_t i = 0; i < p->n; i++) {
+        const unsigned tag = (unsigned)p->items[i].tag;
+        if (tag >= FUS_PAGE_N_NAME) return sn_fail(err, SN_EUSAGE, "element %zu of the page: there is no kind %u", i, tag);
+        n_of[tag]++;
+    }
     for (size_t i = 0; i < p->n && st == SN_OK; i++) {
         const senses_page_tag tag = p->items[i].tag;
         const size_t nth = ++seen[tag];

@@ -209,7 +209,9 @@ static void write_row(html_page *w, size_t i, size_t end)
         size_t from = is_column(items[k].tag) ? k + 1 : k, to = from;
         while (to < end && !is_column(items[to].tag)) to++;
         html_add(&w->out, card ? "<div class=\"col\"><div class=\"card\">\n" : "<div class=\"col\">\n");
+        w->in_row = true;
         html_write_flow(w, from, to);
+        w->in_row = false;
         html_add(&w->out, card ? "</div></div>\n" : "</div>\n");
         k = to;
     }
@@ -279,9 +281,15 @@ static size_t write_fields(html_page *w, size_t i, size_t end)
     return i + 1;
 }
 
+static bool is_container(senses_page_tag tag)
+{
+    return tag == SENSES_PAGE_NAV || tag == SENSES_PAGE_ROW || tag == SENSES_PAGE_TABLE;
+}
+
 size_t html_write_block(html_page *w, size_t i, size_t end)
 {
     const senses_page_item *item = &w->page->items[i];
+    if (w->in_row && is_container(item->tag)) return i + 1; /* no reader writes it: what stands in it goes into the column */
     size_t form_end = w->form == w->page->n ? html_form_end(w, i, end) : i;
     if (form_end > i) {
         html_write_form(w, i, form_end);

@@ -11,12 +11,14 @@ static bool works_in_form(html_behaviour b)
            b == BEHAVIOUR_PLAY || b == BEHAVIOUR_DICE || b == BEHAVIOUR_REMOVE || b == BEHAVIOUR_TOP;
 }
 
+/* Searching and adding are what a form is for: a button without one has no words to search for and no line to add. */
 static html_behaviour behaviour_at(const html_page *w, size_t i, size_t *part)
 {
     html_behaviour b = html_behaviour_of(w->page->items[i].text);
     *part = w->page->n;
     if (b == BEHAVIOUR_SAY || b == BEHAVIOUR_ASK || b == BEHAVIOUR_MORE) *part = html_find_part(w, w->page->items[i].text, i, 0.6);
-    return *part < w->page->n ? BEHAVIOUR_JUMP : b;
+    if (*part < w->page->n) return BEHAVIOUR_JUMP;
+    return b == BEHAVIOUR_SEARCH || b == BEHAVIOUR_ADD ? BEHAVIOUR_SAY : b;
 }
 
 /* How many of the items behind a button that reveals are what it reveals: one that is drawn, or none. A line between two jokes
@@ -84,8 +86,7 @@ static void write_button(html_page *w, size_t i)
         [BEHAVIOUR_SAY] = "say",     [BEHAVIOUR_REVEAL] = "reveal", [BEHAVIOUR_MORE] = "reveal",   [BEHAVIOUR_RESET] = "reset",
         [BEHAVIOUR_PRINT] = "print", [BEHAVIOUR_TOP] = "top",       [BEHAVIOUR_UPLOAD] = "upload", [BEHAVIOUR_CART] = "cart",
         [BEHAVIOUR_COUNT] = "count", [BEHAVIOUR_PLAY] = "play",     [BEHAVIOUR_DICE] = "dice",     [BEHAVIOUR_REMOVE] = "remove",
-        [BEHAVIOUR_ADD] = "say",     [BEHAVIOUR_SEARCH] = "say",    [BEHAVIOUR_NEXT] = "next",     [BEHAVIOUR_BACK] = "back",
-        [BEHAVIOUR_ASK] = "ask",     [BEHAVIOUR_JUMP] = "jump",
+        [BEHAVIOUR_NEXT] = "next",   [BEHAVIOUR_BACK] = "back",     [BEHAVIOUR_ASK] = "ask",       [BEHAVIOUR_JUMP] = "jump",
     };
     size_t part;
     const char *words = w->page->items[i].text;

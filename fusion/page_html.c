@@ -53,7 +53,7 @@ static void write_policy(html_page *w, html_text *out, const html_text *script, 
 static const char *document_title(const html_page *w, const char *asked)
 {
     const senses_page *p = w->page;
-    if (asked != NULL) return asked;
+    if (asked != NULL && asked[0] != '\0') return asked;
     if (w->title < p->n && p->items[w->title].text[0] != '\0') return p->items[w->title].text;
     for (size_t i = 0; i < p->n; i++)
         if (p->items[i].tag == SENSES_PAGE_HEADING && p->items[i].text[0] != '\0') return p->items[i].text;

@@ -44,6 +44,7 @@ typedef struct {
     size_t heading; /* the heading written last; page->n: none */
     size_t form;    /* the first item of the form that is being written; page->n: none */
     size_t n_navs, n_images;
+    bool in_row;  /* a row is being written: rows do not nest */
     bool starred; /* fields with a star are drawn: only these must be filled in */
 } html_page;
 

@@ -125,10 +125,10 @@ static sn_status progressed(const fus_page_progress *p, size_t n_tokens, sn_err 
 }
 
 /* Writes behind what kv holds; its next token is <bos>. */
-static sn_status write_tokens(txt_session *kv, size_t most, const fus_page_progress *p, txt_ids *out, sn_err *err)
+static sn_status write_tokens(txt_session *kv, size_t most, const fus_page_progress *p, txt_ids *out, bool *cut, sn_err *err)
 {
     float logits[FUS_PAGE_N_TOKEN];
-    bool allowed[FUS_PAGE_N_TOKEN];
+    bool allowed[FUS_PAGE_N_TOKEN], in_grammar[FUS_PAGE_N_TOKEN];
     fus_page_state state = {0};
     txt_id next = FUS_PAGE_BOS;
     sn_status st = SN_OK;
@@ -136,7 +136,9 @@ static sn_status write_tokens(txt_session *kv, size_t most, const fus_page_progr
         st = txt_session_eval_ids(kv, &next, 1, logits, false, err);
         if (st != SN_OK) break;
         fus_page_allowed(state, most - out->n, allowed);
+        fus_page_allowed(state, SIZE_MAX, in_grammar);
         next = best_allowed(logits, allowed); /* there is one: as long as there is room, some ending fits */
+        *cut = *cut || next != best_allowed(logits, in_grammar);
         state = fus_page_accept(state, (unsigned)next);
         st = txt_ids_push(out, next, err);
         if (st == SN_OK) st = progressed(p, out->n, err);
@@ -145,7 +147,7 @@ static sn_status write_tokens(txt_session *kv, size_t most, const fus_page_progr
 }
 
 /* rows [n, d]: the page as the decoder sees it. */
-static sn_status write_page(senses_reader *r, const float *rows, size_t n, size_t most, const fus_page_progress *p, txt_ids *out,
+static sn_status write_page(senses_reader *r, const float *rows, size_t n, size_t most, const fus_page_progress *p, txt_ids *out, bool *cut,
                             sn_err *err)
 {
     const size_t n_ctx = senses_text_n_ctx_train(r->text), least = fus_page_cost((fus_page_state){0});
@@ -156,36 +158,41 @@ static sn_status write_page(senses_reader *r, const float *rows, size_t n, size_
     if (most < least) most = least;
     sn_status st = txt_session_open(&kv, r->text->model, n + 1 + most, err);
     if (st == SN_OK) st = txt_session_eval_embd(kv, rows, n, NULL, false, err);
-    if (st == SN_OK) st = write_tokens(kv, most, p, out, err);
+    if (st == SN_OK) st = write_tokens(kv, most, p, out, cut, err);
     txt_session_close(kv);
     return st;
 }
 
-sn_status fus_reader_tokens(senses_reader *r, const senses_image *img, size_t most, const fus_page_progress *p, txt_ids *out, sn_err *err)
+sn_status fus_reader_tokens(senses_reader *r, const senses_image *img, size_t most, const fus_page_progress *p, txt_ids *out, bool *cut,
+                            sn_err *err)
 {
     vis_model *m = r->encoder->vision;
     const size_t d = vis_model_n_embd(m);
     vis_prepared input = {0};
     float *rows = NULL; /* [n_tok, d] */
     size_t n_value;
+    *cut = false;
     sn_status st = vis_model_prepare(m, &img->pixels, VIS_FIT_DEFAULT, &input, err);
     if (st != SN_OK) return st;
     rows = sn_mul_ok(input.n_tok, d, &n_value) ? sn_alloc(n_value, sizeof *rows) : NULL;
     st = rows ? vis_model_encode(m, &input, rows, err) : sn_fail(err, SN_ENOMEM, "out of memory for a page of %zu rows", input.n_tok);
     const size_t n = st == SN_OK ? drop_empty_rows(rows, input.n_tok, d) : 0;
-    if (n > 0) st = write_page(r, rows, n, most, p, out, err);
+    if (n > 0) st = write_page(r, rows, n, most, p, out, cut, err);
     sn_free(rows);
     vis_prepared_free(&input);
     return st;
 }
 
-static sn_status read_trained(senses_reader *r, const senses_image *img, const fus_page_progress *p, senses_page *out, sn_err *err)
+static sn_status read_trained(senses_reader *r, const senses_image *img, size_t most, const fus_page_progress *p, senses_page *out,
+                              sn_err *err)
 {
     txt_ids ids = {0};
     fus_page_build page = {0};
-    sn_status st = fus_reader_tokens(r, img, FUS_PAGE_MOST, p, &ids, err);
+    bool cut;
+    sn_status st = fus_reader_tokens(r, img, most, p, &ids, &cut, err);
     for (size_t i = 0; i < ids.n && st == SN_OK; i++) st = fus_page_put(&page, (unsigned)ids.ids[i], err);
     if (st == SN_OK) st = fus_page_finish(&page, out, err);
+    if (st == SN_OK) out->cut = cut;
     fus_page_build_free(&page);
     txt_ids_free(&ids);
     return st;
@@ -223,8 +230,10 @@ txt_id fus_page_choose(void *user, const float *logits, size_t n)
         most = logits[i];
         best = (txt_id)i;
     }
-    if (best == TXT_NO_ID || txt_vocab_is_end(w->vocab, best)) return TXT_NO_ID;
+    w->ended = best != TXT_NO_ID && txt_vocab_is_end(w->vocab, best);
+    if (best == TXT_NO_ID || w->ended) return TXT_NO_ID;
     write_piece(w, best);
+    w->ended = w->written.page.at == FUS_AT_END;
     return best;
 }
 
@@ -239,16 +248,17 @@ sn_status fus_page_close(fus_page_writer *w)
     return w->st;
 }
 
-static sn_status read_asked(senses_reader *r, const senses_image *img, const fus_page_progress *p, senses_page *out, sn_err *err)
+static sn_status read_asked(senses_reader *r, const senses_image *img, size_t most, const fus_page_progress *p, senses_page *out,
+                            sn_err *err)
 {
     fus_page_writer w = {.vocab = txt_model_vocab(r->text->model), .err = err};
     senses_session *s = NULL;
     const senses_medium medium = {.image = img};
     bool end = false;
     sn_status st = open_session(&s, r->text, r->encoder, err);
-    if (st == SN_OK) st = senses_session_prompt(s, QUESTION, &medium, 1, FUS_PAGE_MOST, err);
+    if (st == SN_OK) st = senses_session_prompt(s, QUESTION, &medium, 1, most, err);
     if (st == SN_OK) fus_session_set_choice(s, fus_page_choose, &w);
-    for (size_t n = 0; st == SN_OK && !end && n < FUS_PAGE_MOST; n++) {
+    for (size_t n = 0; st == SN_OK && !end && n < most; n++) {
         int32_t id;
         st = senses_session_next(s, &id, &end, err);
         if (st == SN_OK) st = w.st;
@@ -256,14 +266,20 @@ static sn_status read_asked(senses_reader *r, const senses_image *img, const fus
     }
     if (st == SN_OK) st = fus_page_close(&w);
     if (st == SN_OK) st = fus_page_finish(&w.page, out, err);
+    if (st == SN_OK) out->cut = !w.ended;
     fus_page_build_free(&w.page);
     senses_session_close(s);
     return st;
+}
+
+sn_status fus_reader_page(senses_reader *r, const senses_image *img, size_t most, const fus_page_progress *p, senses_page *out, sn_err *err)
+{
+    return r->trained ? read_trained(r, img, most, p, out, err) : read_asked(r, img, most, p, out, err);
 }
 
 senses_status senses_reader_read(senses_reader *r, const senses_image *img, bool (*progress)(void *user, size_t n_tokens), void *user,
                                  senses_page *out, senses_error *err)
 {
     const fus_page_progress p = {progress, user};
-    return r->trained ? read_trained(r, img, &p, out, err) : read_asked(r, img, &p, out, err);
+    return fus_reader_page(r, img, r->trained ? FUS_PAGE_MOST : FUS_PAGE_MOST_ASKED, &p, out, err);
 }

@@ -5,21 +5,30 @@
 #include "page.h"
 #include "page_written.h"
 
-#define FUS_PAGE_MOST ((size_t)600) /* tokens of a description: more than twice the longest trained, and an end to repetition */
+/* Tokens of a description: an end to repetition. The trained pair takes what its context leaves behind the picture, in seconds; a larger
+ * model writes whole words with a token, and slowly. */
+#define FUS_PAGE_MOST ((size_t)2048)
+#define FUS_PAGE_MOST_ASKED ((size_t)600)
 
 typedef struct {
     bool (*fn)(void *user, size_t n_tokens); /* NULL: none */
     void *user;
 } fus_page_progress;
 
-/* The description as tokens, <eos> included and `most` at most; none where there is nothing on the page. r: a pair trained for pages. */
-sn_status fus_reader_tokens(senses_reader *r, const senses_image *img, size_t most, const fus_page_progress *p, txt_ids *out, sn_err *err);
+/* The description as tokens, <eos> included and `most` at most; none where there is nothing on the page. *cut: it would have gone on
+ * otherwise but for its length. r: a pair trained for pages. */
+sn_status fus_reader_tokens(senses_reader *r, const senses_image *img, size_t most, const fus_page_progress *p, txt_ids *out, bool *cut,
+                            sn_err *err);
+/* senses_reader_read with a limit of its own. */
+sn_status fus_reader_page(senses_reader *r, const senses_image *img, size_t most, const fus_page_progress *p, senses_page *out,
+                          sn_err *err);
 
 /* One description as text, being written by a model that chooses among tokens. Free `page` with fus_page_build_free. */
 typedef struct {
     const txt_vocab *vocab;
     fus_written written;
     fus_page_build page;
+    bool ended; /* the model itself chose the end */
     sn_status st;
     sn_err *err;
 } fus_page_writer;

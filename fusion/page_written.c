@@ -85,6 +85,14 @@ static bool second_is_good(unsigned char first, unsigned char c)
     return c >= least && c <= most;
 }
 
+/* The third byte, where a character would end the line (U+2028, U+2029) or turn the order of what follows (U+202A to U+202E, U+2066 to
+ * U+2069): a text is one line, and reads as it is written. */
+static bool third_is_good(const uint8_t character[4], unsigned char c)
+{
+    if (character[0] != 0xE2) return true;
+    return !(character[1] == 0x80 && c >= 0xA8 && c <= 0xAE) && !(character[1] == 0x81 && c >= 0xA6 && c <= 0xA9);
+}
+
 /* A byte beyond ASCII in a text: its character counts when it is whole. */
 static bool accept_utf8(fus_written *w, unsigned char c, fus_written_step *step)
 {
@@ -94,6 +102,7 @@ static bool accept_utf8(fus_written *w, unsigned char c, fus_written_step *step)
     } else if (w->n_character == 1 ? !second_is_good(w->character[0], c) : c < 0x80 || c > 0xBF) {
         return false;
     }
+    if (w->n_character == 2 && !third_is_good(w->character, c)) return false;
     w->in = IN_TEXT;
     w->character[w->n_character++] = c;
     if (w->n_character < w->want) return true;

@@ -195,6 +195,7 @@ typedef struct {
 typedef struct {
     senses_page_item *items; /* well-formed as said above; none: there is no page to see */
     size_t n;
+    bool cut; /* only the beginning of the page was read: it is longer than a description may be */
 } senses_page;
 void senses_page_free(senses_page *p);
 
@@ -213,7 +214,7 @@ senses_status senses_page_text(const senses_page *p, char **text, senses_error *
 typedef enum { SENSES_STYLE_PLAIN, SENSES_STYLE_SKETCHY, SENSES_STYLE_MODERN } senses_page_style;
 typedef struct {
     senses_page_style style;
-    const char *title; /* NULL: the page's own */
+    const char *title; /* NULL or "": the page's own */
 } senses_page_html_params;
 /* The page as one self-contained, accessible HTML document that works: no network, nothing from outside. Malloc'ed: free(). */
 senses_status senses_page_html(const senses_page *p, const senses_page_html_params *params /* NULL: plain */, char **html,

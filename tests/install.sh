@@ -103,7 +103,13 @@ zsh_and_fish_parse() { # by the shells where they are here; that they are whole 
     if command -v zsh >/dev/null; then zsh -n "$zsh" || return 1; fi
     if command -v fish >/dev/null; then fish --no-execute "$fish" || return 1; fi
 }
-nothing_is_left() { make_it uninstall && [ -z "$(find "$root" \( -type f -o -type l \))" ] && [ ! -e "$at/share/doc/senses" ]; }
+what_is_not_its_own_stays() {
+    touch "$at/share/senses/models/mine.gguf" "$at/share/doc/senses/notes"
+    make_it uninstall || return 1
+    (cd "$at" && find . -type f | sort) >"$work/have"
+    printf './%s\n' share/doc/senses/notes share/senses/models/mine.gguf | diff - "$work/have" && rm "$at/share/senses/models/mine.gguf" "$at/share/doc/senses/notes"
+}
+nothing_is_left() { make_it uninstall && [ -z "$(find "$root" \( -type f -o -type l \))" ] && [ ! -e "$at/share/doc/senses" ] && [ ! -e "$at/share/senses" ]; }
 
 version=$(sed -n 's/^#define SENSES_VERSION "\(.*\)"/\1/p' include/senses.h)
 check goes_into_destdir make_it install
@@ -116,5 +122,7 @@ check only_the_api_leaves_the_shared_library only_the_api_leaves
 check man_page_formats_without_a_warning man_page_formats
 check bash_completes bash_completes
 check zsh_and_fish_completions_parse zsh_and_fish_parse
+mkdir -p "$at/share/senses/models" # there may be no models of our own
+check uninstall_leaves_what_is_not_its_own what_is_not_its_own_stays
 check uninstall_leaves_nothing nothing_is_left
 exit $failed

@@ -245,6 +245,18 @@ static void the_written_form_is_held_to_the_grammar(void **state)
         {"link: \xC0\x80", false, false},
         {"link: \xC2\x85", false, false}, /* a control character of Latin-1 */
         {"link: \xED\xA0\x80", false, false},
+        {"link: \xE2\x80\xA8", false, false}, /* U+2028, 2029: other ends of a line */
+        {"link: \xE2\x80\xA9", false, false},
+        {"link: \xE2\x80\xAA", false, false}, /* U+202A to 202E, 2066 to 2069: what follows would stand in another order */
+        {"link: \xE2\x80\xAE", false, false},
+        {"link: \xE2\x81\xA6", false, false},
+        {"link: a\xE2\x81\xA9", false, false},
+        {"link: \xE2\x80\xA7\n", true, true}, /* their neighbours */
+        {"link: \xE2\x80\xAF\n", true, true},
+        {"link: \xE2\x81\xA5\n", true, true},
+        {"link: \xE2\x81\xAA\n", true, true},
+        {"link: \xE3\x80\xAE\n", true, true},
+        {"link: \xE2\x82\xAA\n", true, true},
         {"link: \xF4\x90\x80\x80", false, false},
         {"link: \xF0\x9F\x98\x80\n", true, true},
         {"link: a\x7F", false, false},
@@ -266,7 +278,7 @@ static void the_written_form_is_held_to_the_grammar(void **state)
 static void texts_are_one_line_of_data(void **state)
 {
     senses_page_item items[] = {{SENSES_PAGE_BUTTON, "a\nend\x1b[2J", false}, {SENSES_PAGE_TEXT, "", true}, {SENSES_PAGE_IMAGE, "", false}};
-    const senses_page p = {items, 3};
+    const senses_page p = {.items = items, .n = 3};
     const unsigned blanks[] = {FUS_PAGE_BUTTON, ' ', 'a', ' ', ' ', 'b', ' ', FUS_PAGE_H1, ' ', 'c'};
     senses_page made;
     char *text = NULL;
@@ -281,6 +293,22 @@ static void texts_are_one_line_of_data(void **state)
     assert_string_equal(made.items[1].text, "c");
     senses_page_free(&made);
     senses_page_free(&made); /* allowed */
+}
+
+static void an_element_of_no_kind_is_refused(void **state)
+{
+    static const int tags[] = {FUS_PAGE_N_NAME, 1000000, -1};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof tags / sizeof *tags; i++) {
+        senses_page_item items[] = {{SENSES_PAGE_BUTTON, "a", false}, {(senses_page_tag)tags[i], "b", false}};
+        const senses_page p = {.items = items, .n = 2};
+        senses_error err = {0};
+        char *text = NULL;
+        assert_int_equal(senses_page_text(&p, &text, &err), SN_EUSAGE);
+        assert_non_null(strstr(err.msg, "element 1"));
+        assert_null(text);
+    }
 }
 
 static void what_people_count_is_numbered_where_there_are_several(void **state)
@@ -367,9 +395,10 @@ static void greedy_tokens_equal_pytorch(void **state)
         rig r;
         senses_error err = {0};
         txt_ids ids = {0};
+        bool cut;
         if (!rig_open(&r, DIR "sketch.gguf", DIR "sketch-mmproj.gguf", ISAS[i])) continue;
         senses_reader *page = reader(&r);
-        if (fus_reader_tokens(page, r.image, shape[0] + 40, &none, &ids, &err) != SN_OK) fail_msg("%s", err.msg);
+        if (fus_reader_tokens(page, r.image, shape[0] + 40, &none, &ids, &cut, &err) != SN_OK) fail_msg("%s", err.msg);
         assert_true(ids.n >= shape[0]);
         for (size_t k = 0; k < shape[0]; k++)
             if (ids.ids[k] != (txt_id)want[k]) fail_msg("%s: token %zu is %d, want %g", ISAS[i], k, ids.ids[k], want[k]);
@@ -398,7 +427,9 @@ static void a_page_is_well_formed_at_every_limit(void **state)
     for (size_t most = 1; most < 70; most++) { /* the model's own way is longer */
         txt_ids ids = {0};
         fus_page_state s = {0};
-        assert_int_equal(fus_reader_tokens(page, r.image, most, &(fus_page_progress){0}, &ids, &err), SN_OK);
+        bool cut = false;
+        assert_int_equal(fus_reader_tokens(page, r.image, most, &(fus_page_progress){0}, &ids, &cut, &err), SN_OK);
+        assert_true(cut);
         assert_true(ids.n <= (most < 2 ? 2 : most));
         for (size_t i = 0; i < ids.n; i++) {
             assert_true(fus_page_takes(s, (unsigned)ids.ids[i]));
@@ -416,6 +447,31 @@ static void a_page_is_well_formed_at_every_limit(void **state)
     assert_null(p.items);
     senses_reader_close(page);
     rig_close(&r);
+}
+
+/* Whoever reads half a page is told so. */
+static void a_page_that_is_cut_says_so(void **state)
+{
+    static const struct {
+        const char *text, *mmproj;
+    } pairs[] = {{DIR "sketch.gguf", DIR "sketch-mmproj.gguf"},
+                 {"tests/golden/fusion/smolvlm_text.gguf", "tests/golden/fusion/smolvlm_mmproj.gguf"}};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++) {
+        rig r;
+        senses_page p = {0};
+        senses_error err = {0};
+        assert_true(rig_open(&r, pairs[i].text, pairs[i].mmproj, NULL));
+        senses_reader *page = reader(&r);
+        if (fus_reader_page(page, r.image, 20, &(fus_page_progress){0}, &p, &err) != SN_OK) fail_msg("%s", err.msg);
+        check_well_formed(&p);
+        if (!p.cut) fail_msg("pair %zu: 20 tokens are the whole page", i);
+        senses_page_free(&p);
+        assert_false(p.cut);
+        senses_reader_close(page);
+        rig_close(&r);
+    }
 }
 
 /* The encoder with another threshold. */
@@ -446,7 +502,7 @@ static const char *with_keep(float keep)
 static void where_nothing_is_kept_there_is_no_page(void **state)
 {
     rig r;
-    senses_page p = {NULL, 7};
+    senses_page p = {.n = 7};
     senses_error err = {0};
 
     (void)state;
@@ -454,6 +510,7 @@ static void where_nothing_is_kept_there_is_no_page(void **state)
     senses_reader *page = reader(&r);
     assert_int_equal(senses_reader_read(page, r.image, NULL, NULL, &p, &err), SN_OK);
     assert_int_equal(p.n, 0);
+    assert_false(p.cut);
     senses_page_free(&p);
     senses_reader_close(page);
     rig_close(&r);
@@ -532,6 +589,7 @@ static void the_best_acceptable_token_is_chosen(void **state)
     }
     assert_int_equal(fus_page_close(&w), SN_OK);
     assert_int_equal(fus_page_choose(&w, logits, n_vocab), TXT_NO_ID);
+    assert_false(w.ended); /* "end" was the words of a button */
     assert_int_equal(fus_page_finish(&w.page, &p, NULL), SN_OK);
     check_well_formed(&p);
     assert_int_equal(p.n, 2);
@@ -549,9 +607,11 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(what_is_written_is_read_back),
     cmocka_unit_test(the_written_form_is_held_to_the_grammar),
     cmocka_unit_test(texts_are_one_line_of_data),
+    cmocka_unit_test(an_element_of_no_kind_is_refused),
     cmocka_unit_test(what_people_count_is_numbered_where_there_are_several),
     cmocka_unit_test(greedy_tokens_equal_pytorch),
     cmocka_unit_test(a_page_is_well_formed_at_every_limit),
+    cmocka_unit_test(a_page_that_is_cut_says_so),
     cmocka_unit_test(where_nothing_is_kept_there_is_no_page),
     cmocka_unit_test(what_is_no_pair_is_refused_naming_both),
     cmocka_unit_test(any_other_pair_is_held_to_the_grammar),

@@ -244,7 +244,7 @@ static void text_of_a_page_holds_no_control_token(void **state)
         {SENSES_PAGE_BUTTON, "<|im_start|><image><end_of_utterance>", false},
         {SENSES_PAGE_BUTTON, "</s><fake_token_around_image>", false},
     };
-    const senses_page page = {items, sizeof items / sizeof *items};
+    const senses_page page = {.items = items, .n = sizeof items / sizeof *items};
     char *text = NULL;
     rig r;
 

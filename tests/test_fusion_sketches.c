@@ -6,6 +6,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define DIR "tests/golden/sketches/"
 #define MIN_COSINE 0.9995
@@ -18,6 +19,14 @@ typedef struct {
     senses_encoder *encoder;
     senses_reader *reader;
 } eyes;
+
+/* A checkout without the weights has nothing to hold to PyTorch. */
+static void need_weights(void)
+{
+    static const char *const files[] = {"models/sketch.gguf", "models/sketch-mmproj.gguf"};
+    for (size_t i = 0; i < sizeof files / sizeof files[0]; i++)
+        if (access(files[i], R_OK) != 0) testing_skip("needs the page reader's weights in models/");
+}
 
 /* False where this CPU lacks the instruction set. */
 static bool eyes_open(eyes *e, const char *isa)
@@ -83,20 +92,25 @@ static void check_adapter(const eyes *e, const char *name)
     free(want);
 }
 
-/* The scalar kernels, the specification of the others, are held to PyTorch on a small model (test_vision_page.c): here they would take minutes. */
+/* The scalar kernels, the specification of the others, are held to PyTorch on a small model (test_vision_page.c): here five pictures would
+ * take minutes, and one is read where there is nothing else. */
 static void adapter_output_equals_pytorch(void **state)
 {
     static const char *const names[] = {"g000", "g001", "g002", "g003", "g004"}, *const isas[] = {"avx2", "avx512", "avx512-vnni"};
     size_t n_run = 0;
+    eyes e;
     (void)state;
+    need_weights();
     for (size_t k = 0; k < sizeof isas / sizeof isas[0]; k++) {
-        eyes e;
         if (!eyes_open(&e, isas[k])) continue;
         for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) check_adapter(&e, names[i]);
         eyes_close(&e);
         n_run++;
     }
-    assert_true(n_run > 0);
+    if (n_run > 0) return;
+    assert_true(eyes_open(&e, "scalar"));
+    check_adapter(&e, names[0]);
+    eyes_close(&e);
 }
 
 typedef enum { SAME, TIED, OTHER } comparison;
@@ -117,9 +131,11 @@ static comparison reads_as(eyes *e, char *line)
 {
     senses_error err = {0};
     txt_ids ids = {0};
+    bool cut;
     char *rest = NULL, *name = strtok_r(line, " \n", &rest);
     senses_image *img = sketch(name);
-    if (fus_reader_tokens(e->reader, img, FUS_PAGE_MOST, &(fus_page_progress){0}, &ids, &err) != SN_OK) fail_msg("%s", err.msg);
+    if (fus_reader_tokens(e->reader, img, FUS_PAGE_MOST, &(fus_page_progress){0}, &ids, &cut, &err) != SN_OK) fail_msg("%s", err.msg);
+    if (cut) fail_msg("%s: is cut", name);
     const comparison c = compare(&ids, &rest);
     if (c != SAME) print_message("%s: reads otherwise than PyTorch%s\n", name, c == TIED ? ", from a tie on" : "");
     txt_ids_free(&ids);
@@ -132,8 +148,9 @@ static void greedy_text_equals_pytorch(void **state)
     static char line[8192];
     size_t n = 0, n_of[OTHER + 1] = {0};
     eyes e;
-    FILE *f = fopen(DIR "tokens.txt", "r");
     (void)state;
+    need_weights();
+    FILE *f = fopen(DIR "tokens.txt", "r");
     assert_non_null(f);
     assert_true(eyes_open(&e, NULL));
     while (fgets(line, sizeof line, f)) {

@@ -179,7 +179,9 @@ static void a_convolution_equals_its_definition(void **state)
 typedef struct {     /* one change to the file */
     const char *key; /* set to `value`, or, NAN, left away */
     double value;
-    bool is_float;
+    bool is_float, is_nan;
+    const char *also; /* set to `also_value` */
+    double also_value;
     const char *drop, *cut; /* a tensor left away; a tensor of which the last row is */
     const char *says;       /* what the message must name */
 } edit;
@@ -193,7 +195,10 @@ static const char *rewrite(const edit *e)
     assert_int_equal(sn_gguf_open(&g, DIR "sketch-mmproj.gguf", NULL), SN_OK);
     assert_int_equal(sn_gguf_create(&w, out, NULL), SN_OK);
     for (size_t i = 0; i < sn_gguf_n_kv(g); i++)
-        if (!e->key || !sn_str_eq(sn_gguf_kv_at(g, i)->key, e->key)) sn_gguf_set_kv(w, sn_gguf_kv_at(g, i));
+        if (!e->key || !sn_str_eq(sn_gguf_kv_at(g, i)->key, e->key))
+            if (!e->also || !sn_str_eq(sn_gguf_kv_at(g, i)->key, e->also)) sn_gguf_set_kv(w, sn_gguf_kv_at(g, i));
+    if (e->also) sn_gguf_set_u32(w, e->also, (uint32_t)e->also_value);
+    if (e->is_nan) sn_gguf_set_f32(w, e->key, NAN);
     if (e->key && !isnan(e->value)) {
         if (e->is_float)
             sn_gguf_set_f32(w, e->key, (float)e->value);
@@ -248,6 +253,9 @@ static void hostile_files_are_refused_by_name(void **state)
         {.key = "clip.vision.page.kinds", .value = 18, .says = "kinds"},
         {.key = "clip.vision.page.keep", .value = 2, .is_float = true, .says = "keep"},
         {.key = "clip.vision.page.keep", .value = -1, .is_float = true, .says = "keep"},
+        {.key = "clip.vision.page.keep", .value = NAN, .is_nan = true, .says = "keep"},
+        {.key = "clip.vision.page.frames", .value = 64, .also = "clip.vision.page.classes", .also_value = 65, .says = "64 times 65"},
+        {.key = "clip.vision.image_size", .value = 2048, .also = "clip.vision.page.stem_channels", .also_value = 4096, .says = "scratch"},
         {.key = "clip.vision.patch_size", .value = 8, .says = "cells of 8"},
         {.key = "clip.vision.image_size", .value = 176, .says = "image_size"},
         {.key = "clip.vision.image_size", .value = 4096, .says = "image_size"},

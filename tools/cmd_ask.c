@@ -50,6 +50,7 @@ static int ask(cli_runtime *rt, const char *question)
     if (status == EXIT_DONE && o->json) {
         cJSON *j = result(o, senses_text_path(rt->text));
         json_add_text(j, "text", a.text.data, a.text.n);
+        if (rt->partial) must(cJSON_AddTrueToObject(j, "partial"));
         json_add_number(j, "tokens", (double)a.n_ids);
         json_add_decimal(j, "seconds", clock_s() - start_s, 3);
         out_json(j);
@@ -66,7 +67,7 @@ static int run(const cli_options *o)
     char *from_stdin = NULL;
     int status = EXIT_FAILED;
     if (o->json && o->ids) return diag_usage("ask", "ask: --ids and --json exclude one another");
-    if (!runtime_stdin_once(o, "ask")) return EXIT_USAGE;
+    if (!runtime_stdin_once(o, "ask") || !runtime_fit_fits(o, "ask")) return EXIT_USAGE;
     if (strcmp(o->operands[0], "-") == 0) {
         size_t n;
         from_stdin = media_read_text("-", &n);

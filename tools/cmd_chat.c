@@ -24,7 +24,16 @@ static const char chat_help[] = "Type a question and press Enter. Lines that beg
                                 "  /clear        forget the conversation\n"
                                 "  /save FILE    write the conversation to a file\n"
                                 "  /help         show this\n"
-                                "  /quit         end (also Ctrl-D); Ctrl-C stops an answer\n";
+                                "  /quit         end (also Ctrl-D); Ctrl-C stops an answer, or the reading of a picture\n";
+
+/* A picture is read here, which Ctrl-C stops as it stops an answer. */
+static bool add_medium(chat *c, const cli_medium *medium)
+{
+    if (medium->kind == MEDIUM_IMAGE) interrupt_soft(true);
+    bool good = media_add(&c->pending, &c->rt, medium);
+    interrupt_soft(false);
+    return good;
+}
 
 static void do_medium(chat *c, cli_medium_kind kind, const char *path)
 {
@@ -35,7 +44,7 @@ static void do_medium(chat *c, cli_medium_kind kind, const char *path)
     } else if (strcmp(path, "-") == 0) {
         diag_error("standard input is the conversation; name a file");
         c->failed = true;
-    } else if (!media_add(&c->pending, &c->rt, &medium)) {
+    } else if (!add_medium(c, &medium)) {
         c->failed = true;
     }
 }
@@ -63,6 +72,7 @@ static void do_clear(chat *c)
 {
     senses_session_clear(c->session);
     media_clear(&c->pending);
+    c->rt.partial = false;
     c->transcript.n = 0;
     diag_note(c->rt.o, "the conversation was forgotten");
 }
@@ -111,10 +121,12 @@ static void do_question(chat *c, const char *line)
         if (c->rt.o->json) {
             cJSON *j = answer_json(NULL, NULL, "chat", senses_text_path(c->rt.text));
             json_add_text(j, "text", a.text.data, a.text.n);
+            if (c->rt.partial) must(cJSON_AddTrueToObject(j, "partial"));
             json_add_number(j, "tokens", (double)a.n_ids);
             json_add_decimal(j, "seconds", a.seconds, 3);
             out_json(j);
         }
+        c->rt.partial = false;
     } else {
         diag_note(c->rt.o, "the conversation may have grown too long; /clear begins a new one");
         c->failed = true;
@@ -171,6 +183,7 @@ static senses_session *open_session(cli_runtime *rt)
 static int run(const cli_options *o)
 {
     chat c = {.failed = true};
+    if (!runtime_fit_fits(o, "chat")) return EXIT_USAGE;
     runtime_init(&c.rt, o);
     for (size_t i = 0; i < o->n_media; i++)
         if (strcmp(o->media[i].path, "-") == 0) return diag_usage("chat", "chat: standard input is the conversation; name a file");
@@ -194,7 +207,8 @@ const cli_command cmd_chat = {
     .details = "Reads questions from standard input, a line each, and writes the answers. Media given as options go with the first "
                "question. Lines "
                "that begin with / are commands: /image FILE, /audio FILE and /text FILE add a medium to the next question, /clear forgets "
-               "the conversation, /save FILE writes it down, /help lists the commands, /quit ends. Ctrl-C stops an answer. Pictures and "
+               "the conversation, /save FILE writes it down, /help lists the commands, /quit ends. Ctrl-C stops an answer, or the reading "
+               "of a picture. Pictures and "
                "recordings reach the model as with ask: without encoders for them as the page that is read in them and as a transcript.",
     .examples = "senses chat\n"
                 "senses chat --system \"Answer in one sentence.\" --audio talk.mp3\n"

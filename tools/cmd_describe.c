@@ -53,6 +53,7 @@ static int describe_image(cli_runtime *rt, const char *path)
 {
     description d = {.model = NULL};
     double start_s = clock_s();
+    rt->partial = false;
     if (!rt->o->json && rt->o->n_operands > 1) out_line("==> %s <==", input_name(path));
     int status = reader_is_enough(rt->o) ? read_words(&d, rt, path) : ask_model(&d, rt, path);
     if (rt->o->json) {
@@ -61,6 +62,7 @@ static int describe_image(cli_runtime *rt, const char *path)
             json_add_text(j, "text", d.answer.text.data, d.answer.text.n);
         else
             json_add_string(j, "error", rt->last.msg);
+        if (rt->partial) must(cJSON_AddTrueToObject(j, "partial"));
         json_add_number(j, "tokens", (double)d.answer.n_ids);
         json_add_decimal(j, "seconds", clock_s() - start_s, 3);
         out_json(j);
@@ -81,7 +83,7 @@ static int run(const cli_options *o)
 {
     cli_runtime rt;
     int status = EXIT_DONE;
-    if (!runtime_stdin_once(o, "describe")) return EXIT_USAGE;
+    if (!runtime_stdin_once(o, "describe") || !runtime_fit_fits(o, "describe")) return EXIT_USAGE;
     runtime_init(&rt, o);
     if (!open_models(&rt)) {
         status = EXIT_FAILED;

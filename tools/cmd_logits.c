@@ -32,7 +32,7 @@ static int run(const cli_options *o)
     char *from_stdin = NULL;
     int status = EXIT_FAILED;
     if (o->output == NULL) return diag_usage("logits", "logits: no output file was given: -o OUT.npy");
-    if (!runtime_stdin_once(o, "logits")) return EXIT_USAGE;
+    if (!runtime_stdin_once(o, "logits") || !runtime_fit_fits(o, "logits")) return EXIT_USAGE;
     if (strcmp(o->operands[0], "-") == 0) {
         size_t n;
         from_stdin = media_read_text("-", &n);

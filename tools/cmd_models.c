@@ -38,6 +38,15 @@ static char *file_kind(const cli_options *o, const char *path)
     return answer;
 }
 
+static bool is_there(const char *folder, const char *file)
+{
+    struct stat st;
+    char *path = text_format("%s/%s", folder, file);
+    const bool there = stat(path, &st) == 0;
+    free(path);
+    return there;
+}
+
 static void show(const cli_options *o, const char *folder, const char *file)
 {
     char *path = text_format("%s/%s", folder, file);
@@ -47,7 +56,7 @@ static void show(const cli_options *o, const char *folder, const char *file)
         return;
     }
     char *kind = file_kind(o, path);
-    const char *mark = models_default_mark(file);
+    const char *mark = models_default_mark(folder, file);
     if (o->json) {
         cJSON *j = json_object();
         json_add_string(j, "name", file);
@@ -66,28 +75,48 @@ static void show(const cli_options *o, const char *folder, const char *file)
     free(path);
 }
 
-static int run(const cli_options *o)
+/* Whether nothing reaches the file: its name means one of a folder before this one, and without a name another is taken. */
+static bool is_hidden(char *const folders[], size_t at, const char *file)
 {
-    char *folder = models_folder();
+    for (size_t i = 0; i < at; i++)
+        if (is_there(folders[i], file)) return models_default_mark(folders[at], file) == NULL;
+    return false;
+}
+
+/* Folder `at` of the list. *n_found grows by what is in it. False: said. */
+static bool list_folder(const cli_options *o, char *const folders[], size_t at, size_t *n_found)
+{
     struct dirent **entries = NULL;
-    if (folder == NULL) {
-        diag_error("there is no folder of models: none of SENSES_HOME, XDG_DATA_HOME and HOME is set");
-        return EXIT_FAILED;
-    }
-    int n = scandir(folder, &entries, is_model, alphasort);
-    int status = EXIT_DONE;
-    if (n < 0 && errno != ENOENT) {
-        diag_error("%s: %s", folder, strerror(errno));
-        status = EXIT_FAILED;
-    } else if (n <= 0) {
-        diag_note(o, "%s: no models yet; bring the default ones with: make models", folder);
+    int n = scandir(folders[at], &entries, is_model, alphasort);
+    if (n < 0 && errno != ENOENT && errno != ENOTDIR) {
+        diag_error("%s: %s", folders[at], strerror(errno));
+        return false;
     }
     for (int i = 0; i < n; i++) {
-        show(o, folder, entries[i]->d_name);
+        if (!is_hidden(folders, at, entries[i]->d_name)) show(o, folders[at], entries[i]->d_name);
         free(entries[i]);
     }
+    *n_found += n > 0 ? (size_t)n : 0;
     free(entries);
-    free(folder);
+    return true;
+}
+
+static int run(const cli_options *o)
+{
+    char *folders[MODELS_N_FOLDERS + 1], *own = models_folder();
+    size_t n_found = 0;
+    int status = EXIT_DONE;
+    models_list_folders(folders);
+    for (size_t i = 0; folders[i] != NULL; i++)
+        if (!list_folder(o, folders, i, &n_found)) status = EXIT_FAILED;
+    if (n_found == 0 && own == NULL) {
+        diag_error("there is no folder of models: none of SENSES_HOME, XDG_DATA_HOME and HOME is set");
+        status = EXIT_FAILED;
+    } else if (n_found == 0 && status == EXIT_DONE) {
+        diag_note(o, "%s: no models yet; bring the default ones with: make models", own);
+    }
+    models_free_folders(folders);
+    free(own);
     return status;
 }
 
@@ -95,9 +124,9 @@ const cli_command cmd_models = {
     .name = "models",
     .operands = "",
     .summary = "list the models at hand",
-    .details = "Lists the models in $SENSES_HOME/models (default: $XDG_DATA_HOME/senses/models, or ~/.local/share/senses/models): name, "
-               "size, kind, and "
-               "which are used when none is named: for text, for speech, and the pair for pages in pictures. A model of this list can be "
+    .details = "Lists the models in $SENSES_HOME/models (default: $XDG_DATA_HOME/senses/models, or ~/.local/share/senses/models), then "
+               "those that come with the program, in ../share/senses/models and models from where it lies: name, size, kind, and which are "
+               "used when none is named: for text, for speech, and the pair for pages in pictures. A model of this list can be "
                "given by its name, with or without .gguf.",
     .examples = "senses models\n"
                 "senses models --json",

@@ -7,6 +7,8 @@
 #include "progress.h"
 #include "runtime.h"
 
+#include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -36,40 +38,60 @@ static char *make_page(cli_runtime *rt, const char *path, senses_page *page)
 
 /* ---- where it goes ---- */
 
-static bool write_file(const char *path, const char *html)
+/* False: said, and in short in rt->last. */
+static bool write_file(cli_runtime *rt, const char *path, const char *html)
 {
     cli_outfile out;
-    if (!outfile_open(&out, path)) return false;
-    fwrite(html, 1, strlen(html), out.f);
-    return outfile_commit(&out);
+    bool good = outfile_open(&out, path);
+    if (good) {
+        fwrite(html, 1, strlen(html), out.f);
+        good = outfile_commit(&out);
+    }
+    if (!good) snprintf(rt->last.msg, sizeof rt->last.msg, "%s: the page could not be written there", path);
+    return good;
 }
 
-/* A file of its own for --open without -o. It stays: the browser reads it after this program has ended. malloc'ed. */
-static char *temporary_page(void)
+/* A file of its own for --open without -o. It stays: the browser reads it after this program has ended. malloc'ed; NULL: said, and kept
+ * in rt->last. */
+static char *temporary_page(cli_runtime *rt)
 {
+    senses_error err = {.code = SN_EIO};
     const char *folder = getenv("TMPDIR");
     char *inside = text_format("%s/senses-XXXXXX", folder != NULL && folder[0] != '\0' ? folder : "/tmp");
     char *path = NULL;
-    if (mkdtemp(inside) != NULL)
+    if (mkdtemp(inside) != NULL) {
         path = text_format("%s/page.html", inside);
-    else
-        diag_error("%s: no folder for the page can be made there", inside);
+    } else {
+        snprintf(err.msg, sizeof err.msg, "%s: no folder for the page can be made there: %s", inside, strerror(errno));
+        runtime_say(rt, &err);
+    }
     free(inside);
     return path;
 }
 
-static bool deliver(const cli_options *o, const char *html)
+/* The folder of a temporary page that was not written. */
+static void remove_folder(char *page)
 {
-    char *temporary = o->open && o->output == NULL ? temporary_page() : NULL;
+    *strrchr(page, '/') = '\0';
+    rmdir(page);
+}
+
+/* *written: the page is where it was asked to be. Returns whether it is also shown, where that was asked for. */
+static bool deliver(cli_runtime *rt, const char *html, bool *written)
+{
+    const cli_options *o = rt->o;
+    char *temporary = o->open && o->output == NULL ? temporary_page(rt) : NULL;
     const char *path = temporary != NULL ? temporary : o->output;
     bool good = true;
     if (o->open && path == NULL)
         good = false; /* no temporary file: said */
     else if (path != NULL)
-        good = write_file(path, html);
+        good = write_file(rt, path, html);
     else if (!o->json)
         good = out_text(html, strlen(html));
+    *written = good;
     if (good && temporary != NULL) diag_note(o, "the page is %s", path);
+    if (!good && temporary != NULL) remove_folder(temporary);
     good = good && (!o->open || browser_show(path));
     free(temporary);
     return good;
@@ -106,6 +128,7 @@ static void print_json(cli_runtime *rt, const char *path, const senses_page *pag
     } else {
         json_add_string(j, "error", rt->last.msg);
     }
+    if (rt->partial) must(cJSON_AddTrueToObject(j, "partial"));
     json_add_decimal(j, "seconds", seconds, 3);
     out_json(j);
 }
@@ -119,11 +142,14 @@ static int run(const cli_options *o)
         return diag_usage("sketch", "sketch: -m and --mmproj are one pair: give both, or neither for the reader that comes with senses");
     if (o->open && o->output != NULL && strcmp(o->output, "-") == 0)
         return diag_usage("sketch", "sketch: --open needs a file to show: -o FILE, or no -o");
+    if (o->json && o->output != NULL && strcmp(o->output, "-") == 0)
+        return diag_usage("sketch", "sketch: --json writes to standard output, and so does -o -: give one, or -o FILE");
     runtime_init(&rt, o);
     char *html = make_page(&rt, o->operands[0], &page);
-    bool good = html != NULL && deliver(o, html);
+    bool written = false, good = html != NULL && deliver(&rt, html, &written);
     if (html != NULL) diag_explain(o, "%s: %zu elements, %.1f s", input_name(o->operands[0]), page.n, clock_s() - start_s);
-    if (o->json && (html != NULL || rt.last.msg[0] != '\0')) print_json(&rt, o->operands[0], &page, html, clock_s() - start_s);
+    if (o->json && (html != NULL || rt.last.msg[0] != '\0'))
+        print_json(&rt, o->operands[0], &page, written ? html : NULL, clock_s() - start_s);
     free(html);
     senses_page_free(&page);
     runtime_close(&rt);

@@ -41,8 +41,7 @@ char *models_folder(void)
 
 /* The folders to look in, the first one first; NULL ends the list. What comes with the program lies beside it, so that a copy of
  * either works wherever it is put. */
-enum { N_FOLDERS = 3 };
-static void list_folders(char *folders[N_FOLDERS + 1])
+void models_list_folders(char *folders[MODELS_N_FOLDERS + 1])
 {
     char program[4096];
     size_t n = 0;
@@ -59,16 +58,9 @@ static void list_folders(char *folders[N_FOLDERS + 1])
     folders[n] = NULL;
 }
 
-static void free_folders(char *folders[N_FOLDERS + 1])
+void models_free_folders(char *folders[MODELS_N_FOLDERS + 1])
 {
     for (size_t i = 0; folders[i] != NULL; i++) free(folders[i]);
-}
-
-const char *models_default_mark(const char *file)
-{
-    for (size_t i = 0; i < N_BUNDLE; i++)
-        if (strcmp(bundle[i].file, file) == 0) return bundle[i].mark;
-    return NULL;
 }
 
 static bool exists(const char *path)
@@ -97,12 +89,44 @@ static char *find_named(const char *folder, const char *name)
     return path;
 }
 
+static bool is_of_pair(model_role role)
+{
+    return role == MODEL_PAGE_MMPROJ || role == MODEL_PAGE_TEXT;
+}
+
+/* Whether the pair for pages is whole here: halves of two pairs are none, whatever their names. */
+static bool has_pair(const char *folder)
+{
+    bool whole = true;
+    for (size_t i = 0; i < N_BUNDLE && whole; i++) {
+        char *path = is_of_pair(bundle[i].role) ? try_file(folder, "", bundle[i].file, "") : NULL;
+        whole = path != NULL || !is_of_pair(bundle[i].role);
+        free(path);
+    }
+    return whole;
+}
+
 static char *find_default(const char *folder, model_role role)
 {
     char *path = NULL;
+    if (is_of_pair(role) && !has_pair(folder)) return NULL;
     for (size_t i = 0; i < N_BUNDLE && path == NULL; i++)
         if (bundle[i].role == role) path = try_file(folder, "", bundle[i].file, "");
     return path;
+}
+
+const char *models_default_mark(const char *folder, const char *file)
+{
+    char *folders[MODELS_N_FOLDERS + 1], *chosen = NULL, *mine = text_format("%s/%s", folder, file);
+    size_t k = 0;
+    while (k < N_BUNDLE && strcmp(bundle[k].file, file) != 0) k++;
+    models_list_folders(folders);
+    for (size_t i = 0; k < N_BUNDLE && folders[i] != NULL && chosen == NULL; i++) chosen = find_default(folders[i], bundle[k].role);
+    const bool is_chosen = chosen != NULL && strcmp(chosen, mine) == 0;
+    models_free_folders(folders);
+    free(chosen);
+    free(mine);
+    return is_chosen ? bundle[k].mark : NULL;
 }
 
 static void say_no_default(const char *folder, model_role role)
@@ -118,8 +142,8 @@ static void say_no_default(const char *folder, model_role role)
 char *models_resolve(const char *value, model_role role)
 {
     if (value != NULL && (strchr(value, '/') != NULL || exists(value))) return must(strdup(value));
-    char *folders[N_FOLDERS + 1], *path = NULL;
-    list_folders(folders);
+    char *folders[MODELS_N_FOLDERS + 1], *path = NULL;
+    models_list_folders(folders);
     for (size_t i = 0; folders[i] != NULL && path == NULL; i++)
         path = value != NULL ? find_named(folders[i], value) : find_default(folders[i], role);
     char *folder = models_folder();
@@ -131,6 +155,6 @@ char *models_resolve(const char *value, model_role role)
     else if (path == NULL)
         diag_error("%s: no such file, and no model of that name in %s ('senses models' lists them)", value, folder);
     free(folder);
-    free_folders(folders);
+    models_free_folders(folders);
     return path;
 }

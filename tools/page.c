@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "interrupt.h"
 #include "output.h"
 #include "progress.h"
 
@@ -16,7 +17,7 @@ static bool on_token(void *user, size_t n_tokens)
     reading *r = user;
     *r->n_tokens = n_tokens;
     progress_tokens(&r->progress, n_tokens);
-    return true;
+    return !interrupt_seen();
 }
 
 /* A vision model that was given needs no advice to bring one. */
@@ -39,10 +40,15 @@ bool page_read(cli_runtime *rt, const char *path, const senses_image *img, sense
     progress_start(&r.progress, rt->o, path_base(input_name(path)));
     senses_status status = senses_reader_read(reader, img, on_token, &r, page, &err);
     progress_clear(&r.progress);
-    if (status != SN_OK)
+    if (status == SN_ECANCELLED)
+        runtime_say_stopped(rt, path);
+    else if (status != SN_OK)
         runtime_say(rt, &err);
     else if (page->n == 0)
         say_no_page(rt, path);
+    else if (page->cut)
+        diag_note(rt->o, "%s: only the beginning of the page was read", input_name(path));
+    rt->partial = rt->partial || (status == SN_OK && page->cut);
     return status == SN_OK && page->n > 0;
 }
 
@@ -62,6 +68,12 @@ char *page_words(cli_runtime *rt, const char *path, size_t *n_tokens)
     senses_error err = {0};
     senses_page page = {.items = NULL};
     char *words = NULL;
+    if (rt->o->image_fit != NULL) { /* an encoder was given, but one that hears */
+        snprintf(err.msg, sizeof err.msg, "%s: --image-fit needs an image encoder: the page reader sees pictures in their own shape",
+                 input_name(path));
+        runtime_say(rt, &err);
+        return NULL;
+    }
     senses_image *img = runtime_image(rt, path);
     if (img != NULL && page_read(rt, path, img, &page, n_tokens)) {
         note_eyes(rt);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "command.h"
+#include "interrupt.h"
 #include "models_path.h"
 #include "output.h"
 
@@ -179,14 +180,33 @@ senses_image_fit runtime_fit(const cli_options *o)
     return strcmp(o->image_fit, "pad") == 0 ? SENSES_FIT_PAD : strcmp(o->image_fit, "crop") == 0 ? SENSES_FIT_CROP : SENSES_FIT_STRETCH;
 }
 
+bool runtime_fit_fits(const cli_options *o, const char *command)
+{
+    if (o->image_fit == NULL || o->n_mmproj > 0) return true;
+    diag_usage(command, "%s: --image-fit needs an image encoder (--mmproj): the page reader sees pictures in their own shape", command);
+    return false;
+}
+
+void runtime_say_stopped(cli_runtime *rt, const char *path)
+{
+    senses_error err = {.code = SN_ECANCELLED};
+    snprintf(err.msg, sizeof err.msg, "%s: reading it was stopped", input_name(path));
+    runtime_say(rt, &err);
+}
+
 senses_image *runtime_image(cli_runtime *rt, const char *path)
 {
     senses_error err = {0};
     senses_image *img = NULL;
     senses_image_params p = {.max_pixels = rt->o->max_pixels};
-    if (senses_image_load(&img, path, &p, &err) == SN_OK) return img;
-    runtime_say(rt, &err);
-    return NULL;
+    if (senses_image_load(&img, path, &p, &err) != SN_OK) {
+        runtime_say(rt, &err);
+    } else if (interrupt_seen()) {
+        runtime_say_stopped(rt, path);
+        senses_image_close(img);
+        img = NULL;
+    }
+    return img;
 }
 
 senses_session *runtime_session(cli_runtime *rt)

@@ -15,6 +15,7 @@ typedef struct {
     senses_encoder *page_encoder; /* the default pair that reads pages */
     senses_text *page_text;
     senses_reader *reader;
+    bool partial;      /* of a page only the beginning was read: said, and put into results; who asks for another result clears it */
     bool reader_noted; /* it was said what the default pair can see */
     senses_error last; /* what runtime_say said last: the error of a JSON result */
 } cli_runtime;
@@ -38,7 +39,11 @@ senses_reader *runtime_reader(cli_runtime *rt);
 const char *runtime_reader_path(const cli_runtime *rt);
 
 senses_image_fit runtime_fit(const cli_options *o);
+/* --image-fit is for an image encoder that was given; false, and said as wrong usage, where there is none. */
+bool runtime_fit_fits(const cli_options *o, const char *command);
+/* NULL: said. Also where Ctrl-C was pressed meanwhile and is not to end the program (interrupt_soft). */
 senses_image *runtime_image(cli_runtime *rt, const char *path);
+void runtime_say_stopped(cli_runtime *rt, const char *path);
 senses_session *runtime_session(cli_runtime *rt);
 
 /* Says a library error, and keeps it in rt->last. Returns EXIT_FAILED. */

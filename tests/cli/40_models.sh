@@ -23,6 +23,7 @@ claim_the_default_bundle_is_used_when_it_is_there() {
 }
 claim_models_lists_what_is_there() {
     needs "$TINY" "$TINY_MMPROJ"; tiny_whisper
+    mkdir alone; cp "$SENSES" alone/senses; SENSES=$PWD/alone/senses
     SENSES_HOME=$PWD/none run models; is 0; out_empty; err_has "make models"
     SENSES_HOME=$PWD/none run models -q; is 0; out_empty; err_empty
     mkdir -p home/models; cp "$TINY" home/models/smollm2-135m-instruct-q4_1.gguf; cp "$TINY_MMPROJ" home/models/eyes.gguf
@@ -30,6 +31,16 @@ claim_models_lists_what_is_there() {
     export SENSES_HOME=$PWD/home
     run models; is 0; err_empty; [ "$(wc -l <out)" -eq 4 ] || wrong "$(wc -l <out) lines"; out_has "default for text"; out_has "unreadable"; out_lacks notes
     run models --json; is 0; json_lines out name file bytes kind default; grep -q '"default":true' out || wrong "no default is marked"
+}
+claim_models_lists_what_comes_with_the_program_too() {
+    mkdir -p there/bin there/models there/share/senses; cp "$SENSES" there/bin/senses; cp -r "$GOLDEN/page" there/share/senses/models
+    SENSES=$PWD/there/bin/senses; export SENSES_HOME=$PWD/there
+    run models; is 0; err_empty; [ "$(grep -c 'default for pages' out)" -eq 2 ] || wrong "the pair is not listed: $(cat out)"
+    cp "$GOLDEN/page/sketch.gguf" there/models
+    run models; is 0; grep -v 'default for pages' out >half; [ "$(grep -c '^sketch' half)" -eq 1 ] || wrong "half a pair is a default: $(cat out)"
+    [ "$(grep -c 'default for pages' out)" -eq 2 ] || wrong "the pair that is used is not listed: $(cat out)"
+    cp "$GOLDEN"/page/sketch*.gguf there/models
+    run models --json; is 0; [ "$(grep -c '"name":"sketch' out)" -eq 2 ] || wrong "what nothing reaches is listed"; grep -q there/models/sketch out || wrong "not the first pair"
 }
 claim_info_says_what_is_in_a_file() {
     needs "$TINY" "$TINY_MMPROJ"

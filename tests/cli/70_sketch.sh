@@ -18,6 +18,19 @@ claim_json_has_the_page_and_its_elements() {
     out_has '"task":"sketch"'; out_has '"type":"title"'
     run sketch --json -o page.html "$SAMPLES/sketch-cafe.jpg"; is 0; json_lines out file text; [ -s page.html ] || wrong "no file"
 }
+claim_a_page_that_cannot_be_written_is_an_error() {
+    needs "$READER" "$READER_MMPROJ"
+    run sketch --json -o none/page.html "$SAMPLES/sketch-jokes.jpg"; failed_with_one_line; json_lines out file error seconds; out_lacks '"text"'; out_has "none/page.html"
+    TMPDIR=$PWD/none run sketch --json --open "$SAMPLES/sketch-jokes.jpg"; failed_with_one_line; json_lines out error; err_has "No such file or directory"
+    # no room for the page in a folder that can be made: the folder goes again
+    mkdir tmp; (ulimit -f 0; trap '' XFSZ; TMPDIR=$PWD/tmp "$SENSES" sketch -q --open "$SAMPLES/sketch-jokes.jpg") >said 2>&1
+    [ -z "$(ls tmp)" ] || wrong "left: $(ls -R tmp)"
+}
+claim_json_and_the_page_do_not_share_standard_output() { run sketch --json -o - "$SAMPLES/sign.png"; wrong_usage; err_has "-o FILE"; }
+claim_a_title_of_nothing_is_the_pages_own() {
+    needs "$READER" "$READER_MMPROJ"
+    run sketch --title "" "$SAMPLES/sketch-jokes.jpg"; is 0; out_lacks "<title></title>"
+}
 claim_a_picture_without_a_page_fails_and_writes_nothing() {
     needs "$READER" "$READER_MMPROJ"
     run sketch -o page.html "$SAMPLES/rocket.jpg"; failed_with_one_line; err_has "no page to see in this picture"; out_empty
@@ -39,6 +52,12 @@ claim_open_starts_the_browser_on_the_page() {
     mkdir none
     PATH=$PWD/none run sketch --open -o page.html "$SAMPLES/sketch-jokes.jpg"; failed_with_one_line; err_has "xdg-open"
     [ -s page.html ] || wrong "the page that could not be shown is not there"
+}
+claim_a_browser_that_does_not_start_is_an_error_for_everybody() {
+    needs "$READER" "$READER_MMPROJ"
+    mkdir bin; printf '#!/bin/sh\n' >bin/open; chmod +x bin/open # what Linux calls so opens a virtual console
+    PATH=$PWD/bin run sketch --open -o page.html "$SAMPLES/sketch-jokes.jpg"; failed_with_one_line; err_has "xdg-open"
+    PATH=$PWD/bin "$SENSES" sketch --open -o page.html "$SAMPLES/sketch-jokes.jpg" <&- >&- 2>&-; status=$?; is 1
 }
 claim_the_reader_is_found_beside_the_program_and_where_it_is_installed() {
     needs "$READER" "$READER_MMPROJ"

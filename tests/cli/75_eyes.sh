@@ -55,10 +55,58 @@ claim_chat_reads_pages() {
     [ "$(grep -c -F "$NOTE" err)" -eq 1 ] || wrong "the note is said $(grep -c -F "$NOTE" err) times"; err_has "$NO_PAGE: no page to see"
     echo what >talk; run chat -q -m "$TINY" --image "$PAGE" -n 4 --json; is 0; err_empty; json_lines out text
 }
+claim_an_interruption_in_chat_ends_only_the_reading() {
+    needs "$TINY"; tiny_reader
+    mkfifo pipe; printf '/image pipe\nwhat\n' >talk
+    "$SENSES" chat -m "$TINY" -n 4 --json <talk >out 2>err &
+    local pid=$!
+    said="chat, interrupted"
+    exec 3>pipe # as soon as it reads there
+    kill -INT $pid; cat "$PAGE" >&3 2>/dev/null; exec 3>&-
+    wait $pid; status=$?
+    is 1; err_has "pipe: reading it was stopped"; [ "$(wc -l <out)" -eq 1 ] || wrong "$(wc -l <out) answers"; json_lines out text
+}
 claim_the_reader_is_listed_and_described() {
     tiny_reader
     run models; is 0; [ "$(grep -c 'default for pages' out)" -eq 2 ] || wrong "the pair is not marked: $(cat out)"; out_has "writer of pages"; out_has "image encoder"
     run info sketch; is 0; out_has "kind: writer of pages"; out_lacks chat_template; run info sketch-mmproj; is 0; out_has "adapter: senses_page"
+}
+claim_the_page_reader_takes_no_image_fit() {
+    needs "$TINY" "$TINY_AUDIO"; tiny_reader
+    run describe --image-fit pad "$PAGE"; wrong_usage; err_has "--image-fit"
+    run ask -m "$TINY" --image-fit crop --image "$PAGE" "what?"; wrong_usage; run logits -m "$TINY" --image-fit crop --image "$PAGE" -o x.npy "what?"; wrong_usage
+    run ask -m "$TINY" --mmproj "$TINY_AUDIO" --image-fit crop --image "$PAGE" "what?"; failed_with_one_line; err_has "--image-fit"
+    run chat -m "$TINY" --image-fit stretch; wrong_usage; err_has "--mmproj"
+}
+claim_both_files_of_the_pair_come_from_one_folder() {
+    mkdir -p bin share/senses home/models; cp "$SENSES" bin/senses; cp -r "$GOLDEN/page" share/senses/models; SENSES=$PWD/bin/senses
+    export SENSES_HOME=$PWD/home
+    cp "$GOLDEN/vision/internvl.gguf" home/models/sketch-mmproj.gguf # what is left of another pair
+    run describe -v "$PAGE"; is 0; err_has "share/senses/models/sketch.gguf"; err_has "share/senses/models/sketch-mmproj.gguf"
+    cp share/senses/models/sketch*.gguf home/models; rm share/senses/models/sketch.gguf
+    run describe -v "$PAGE"; is 0; err_has "home/models/sketch.gguf"; err_has "home/models/sketch-mmproj.gguf"
+    rm home/models/sketch-mmproj.gguf
+    run describe "$PAGE"; failed_with_one_line; err_has "make models"
+}
+short_reader() { # the tiny reader with a context that is too small for what it would write about PAGE
+    tiny_reader
+    local f=home/models/sketch.gguf key=llama.context_length at
+    at=$(LC_ALL=C grep -abo $key $f | head -n 1 | cut -d: -f1)
+    printf '\0\001\0\0' | dd of=$f bs=1 seek=$((at + ${#key} + 4)) conv=notrunc status=none
+    run info sketch; out_has "context: 256"
+}
+claim_who_gets_the_beginning_of_a_page_is_told() {
+    local cut="$PAGE: only the beginning of the page was read"
+    needs "$TINY"; short_reader
+    run describe --json "$PAGE" "$PAGE"; is 0; json_lines out file text partial; [ "$(grep -c -F "$cut" err)" -eq 2 ] || wrong "not said of each picture"
+    run sketch --json "$PAGE"; is 0; json_lines out text partial; err_has "$cut"
+    run sketch -q -o page.html "$PAGE"; is 0; err_empty
+    run ask -m "$TINY" --image "$PAGE" -n 4 --json "what?"; is 0; json_lines out text partial; err_has "$cut"
+    printf '/image %s\nwhat\nwhat\n' "$PAGE" >talk; stdin=talk
+    run chat -m "$TINY" -n 4 --json; is 0; [ "$(grep -c '"partial":true' out)" -eq 1 ] || wrong "not the first answer alone is about half a page"; err_has "$cut"
+    stdin=/dev/null
+    needs "$READER" "$READER_MMPROJ"
+    SENSES_HOME=/nonexistent run sketch --json "$SAMPLES/sketch-cafe.jpg"; is 0; err_empty; out_lacks partial
 }
 claim_the_trained_reader_describes_and_answers() {
     needs "$READER" "$READER_MMPROJ"; needs_model smollm2-135m-instruct-q4_1.gguf

@@ -133,7 +133,7 @@ whisper_base() {
 pages() {
     local f
     for f in sketch-mmproj.gguf sketch.gguf; do
-        [ -e "models/$f" ] || continue
+        [ -e "models/$f" ] || die "models/$f: is not there, though it belongs to this repository (git checkout -- models)"
         cmp -s "models/$f" "$models/$f" && continue
         cp -f "models/$f" "$cache/$f.tmp"
         mv -f "$cache/$f.tmp" "$models/$f"

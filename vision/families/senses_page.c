@@ -24,6 +24,8 @@
 #define MAX_STEM_BLOCKS 64
 #define MAX_FRAMES 64
 #define MAX_CLASSES 4096
+#define MAX_CHARS 4096                      /* of frames times classes */
+#define MAX_SCRATCH_BYTES ((size_t)1 << 30) /* for the largest picture; the trained one takes some 40 MB */
 #define MAX_KINDS 1024
 #define MAX_HIDDEN 65536
 
@@ -63,7 +65,10 @@ static sn_status read_page_hparams(page_hparams *hp, const sn_gguf *g, sn_err *e
     if ((st = sn_gguf_u32(g, "clip.vision.page.frames", 1, MAX_FRAMES, &frames, err)) != SN_OK) return st;
     if ((st = sn_gguf_u32(g, "clip.vision.page.classes", 2, MAX_CLASSES, &classes, err)) != SN_OK) return st;
     if ((st = sn_gguf_f32_or(g, "clip.vision.page.keep", 0, &hp->keep, err)) != SN_OK) return st;
-    if (hp->keep < 0 || hp->keep > 1)
+    if (frames * classes > MAX_CHARS)
+        return sn_fail(err, SN_EFORMAT, "%s: clip.vision.page.frames times classes: want up to %d, file has %u times %u", sn_gguf_path(g),
+                       MAX_CHARS, frames, classes);
+    if (!(hp->keep >= 0 && hp->keep <= 1)) /* NaN is none */
         return sn_fail(err, SN_EFORMAT, "%s: clip.vision.page.keep: want a probability, file has %g", sn_gguf_path(g), (double)hp->keep);
     if (!kinds || kinds->type != SN_KV_ARRAY || kinds->elem != SN_KV_STRING || kinds->n < 1 || kinds->n > MAX_KINDS)
         return sn_fail(err, SN_EFORMAT, "%s: clip.vision.page.kinds: want an array of 1 to %d strings", sn_gguf_path(g), MAX_KINDS);
@@ -86,6 +91,19 @@ static sn_status check_sizes(const vit_hparams *hp, const sn_gguf *g, sn_err *er
         return sn_fail(err, SN_EFORMAT, "%s: clip.vision.image_size: want a multiple of %d up to %d, file has %zu", sn_gguf_path(g),
                        2 * CELL_PX, MAX_SIDE_PX, hp->image_px);
     return SN_OK;
+}
+
+/* What the largest picture takes beside the products' own scratch, as if nothing were used twice. No product overflows: all are bounded. */
+static sn_status check_scratch(const vit_hparams *hp, const page_hparams *a, size_t n_embd, const sn_gguf *g, sn_err *err)
+{
+    const size_t side = hp->image_px / CELL_PX, n = side * side; /* cells, which have 4 places at stride 8, 16 at 4, 64 at 2 */
+    const size_t stem = 64 * STEM_0 + 16 * STEM_1 + 2 * 4 * a->n_channel;
+    const size_t blocks = 6 * hp->n_embd + hp->n_ff;
+    const size_t heads = a->n_frame * a->n_class + a->n_kind + hp->n_embd + (a->n_hidden + n_embd) / 2;
+    const size_t bytes = n * (stem + blocks + heads) * sizeof(float);
+    if (bytes <= MAX_SCRATCH_BYTES) return SN_OK;
+    return sn_fail(err, SN_ELIMIT, "%s: a page of %zux%zu pixels takes %zu MB of scratch: more than the limit of %zu", sn_gguf_path(g),
+                   hp->image_px, hp->image_px, bytes >> 20, MAX_SCRATCH_BYTES >> 20);
 }
 
 static void bind_stem(page_adapter *a, size_t d, sn_bind *b)
@@ -134,6 +152,7 @@ static sn_status page_open(vis_model *m, sn_err *err)
     if ((st = check_sizes(&hp, g, err)) != SN_OK) return st;
     if ((st = read_page_hparams(&a->hp, g, err)) != SN_OK) return st;
     if ((st = vis_tensor_rows(&m->n_embd, g, "mm.2.weight", err)) != SN_OK) return st;
+    if ((st = check_scratch(&hp, &a->hp, m->n_embd, g, err)) != SN_OK) return st;
     if (!(a->res = sn_calloc(2 * a->hp.n_block, sizeof *a->res))) return sn_fail(err, SN_ENOMEM, "%s: out of memory", sn_gguf_path(g));
     m->vit = (vit){.hp = hp, .n_run = hp.n_layer, .opt = {.act = SN_ACT_GELU_ERF, .post_ln = true, .no_patches = true}};
     if ((st = sn_bind_init(&b, g, m->compute, err)) != SN_OK) return st;
