@@ -39,7 +39,8 @@ sn_status sn_gguf_open(sn_gguf **out, const char *path, sn_err *err);
 void sn_gguf_close(sn_gguf *g);
 const char *sn_gguf_path(const sn_gguf *g);
 size_t sn_gguf_bytes(const sn_gguf *g);
-void sn_gguf_forget(const sn_gguf *g, const sn_tensor *t); /* its data leaves memory until it is touched again */
+void sn_gguf_forget(const sn_gguf *g, const sn_tensor *t);                    /* its data leaves memory until it is touched again */
+void sn_gguf_forget_part(const sn_gguf *g, const void *data, size_t n_bytes); /* the same for a part of a tensor's */
 uint32_t sn_gguf_version(const sn_gguf *g);
 
 size_t sn_gguf_n_kv(const sn_gguf *g);
@@ -80,6 +81,8 @@ void sn_gguf_set_kv(sn_gguf_writer *w, const sn_kv *kv);
 void sn_gguf_add_tensor(sn_gguf_writer *w, const char *name, sn_type type, const size_t *shape, size_t n_dims);
 /* Bytes of the next declared tensor(s): may be called many times for one tensor. */
 void sn_gguf_write_data(sn_gguf_writer *w, const void *data, size_t n_bytes);
+/* False: a call above has failed, and more data would be lost; sn_gguf_finish says why. */
+bool sn_gguf_writable(const sn_gguf_writer *w);
 /* The first problem of any call above (they are sticky), or SN_OK and the file stands under its name. Frees w. */
 sn_status sn_gguf_finish(sn_gguf_writer *w, sn_err *err);
 void sn_gguf_abandon(sn_gguf_writer *w);

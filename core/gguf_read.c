@@ -457,6 +457,11 @@ void sn_gguf_forget(const sn_gguf *g, const sn_tensor *t)
     sn_map_forget(&g->map, t->data, t->n_bytes);
 }
 
+void sn_gguf_forget_part(const sn_gguf *g, const void *data, size_t n_bytes)
+{
+    sn_map_forget(&g->map, data, n_bytes);
+}
+
 uint32_t sn_gguf_version(const sn_gguf *g)
 {
     return g->version;

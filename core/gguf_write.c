@@ -282,6 +282,11 @@ void sn_gguf_write_data(sn_gguf_writer *w, const void *data, size_t n_bytes)
     }
 }
 
+bool sn_gguf_writable(const sn_gguf_writer *w)
+{
+    return fine(w);
+}
+
 static void release(sn_gguf_writer *w)
 {
     sn_free(w->keys.p);

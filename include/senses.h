@@ -253,6 +253,26 @@ senses_status senses_describe_file(const char *path, bool json, char **text, sen
 /* A CTranslate2 Whisper folder as GGUF. */
 senses_status senses_convert(const char *dir, const char *out_path, senses_error *err);
 
+/* A GGUF model (text, encoder or speech) with its weights in smaller types. */
+typedef struct {
+    bool allow_requantize; /* weights that are quantised already may lose some more; without it they are refused */
+    bool (*progress)(void *user, size_t done_bytes, size_t total_bytes); /* may be NULL; false stops: SN_ECANCELLED */
+    void *user;
+} senses_quantize_params;
+typedef struct {
+    size_t bytes_in, bytes_out;  /* of the weights */
+    size_t n_tensors, n_changed; /* n_changed: stored in another type than before */
+    size_t n_fallback;           /* tensors whose rows the wanted type does not divide: a larger type was taken */
+    size_t n_requantized;        /* of n_changed: that were quantised before */
+} senses_quantize_result;
+/* type: one that senses_quantize_type names, in upper or lower case ("Q4_K_M": most matrices Q4_K, the ones that matter most Q6_K).
+ * out_path appears when it is complete, and may not be in_path. p and result may be NULL; *result is also set on failure:
+ * SN_EUSAGE with n_requantized > 0 wants allow_requantize. */
+senses_status senses_quantize(senses_engine *e, const char *in_path, const char *out_path, const char *type,
+                              const senses_quantize_params *p, senses_quantize_result *result, senses_error *err);
+/* The names of the types, largest first; NULL behind the last. */
+const char *senses_quantize_type(size_t i);
+
 /* ---- measuring: used by `senses bench` ---- */
 senses_status senses_bench_encoder_input(senses_encoder *c, senses_image **img, senses_sound **snd,
                                          senses_error *err);                                       /* a synthetic medium */

@@ -1,6 +1,7 @@
 /* Memory that runs out at the first, second, third ... allocation: each time an error comes back, and nothing leaks. */
 #include "../core/bind.h"
 #include "../core/gguf.h"
+#include "../core/quantize.h"
 
 #include "testing.h"
 
@@ -99,9 +100,29 @@ static void binding_reports_that_memory_is_out(void **state)
     sn_gguf_close(gguf);
 }
 
+static sn_compute *threads;
+
+static sn_status quantize_file(sn_err *err)
+{
+    senses_quantize_result r;
+    return sn_requantize(threads, "tests/golden/text/llama_linear.gguf", out_path, sn_mix_find("Q8_0"),
+                         &(sn_requantize_params){.again = true}, &r, err);
+}
+
+static void quantizing_reports_that_memory_is_out(void **state)
+{
+    (void)state;
+    sn_err err;
+    out_path = testing_temp("", 0);
+    assert_int_equal(sn_compute_open(&threads, 2, SN_ISA_BEST, &err), SN_OK);
+    until_enough(quantize_file, 8);
+    sn_compute_close(threads);
+}
+
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(opening_reports_that_memory_is_out),
     cmocka_unit_test(writing_reports_that_memory_is_out),
     cmocka_unit_test(binding_reports_that_memory_is_out),
+    cmocka_unit_test(quantizing_reports_that_memory_is_out),
 };
 TESTING_MAIN("core_oom", tests)
