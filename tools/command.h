@@ -19,8 +19,8 @@ typedef struct {
     int (*run)(const cli_options *o);
 } cli_command;
 
-extern const cli_command cmd_describe, cmd_transcribe, cmd_ask, cmd_chat, cmd_sketch, cmd_info, cmd_models, cmd_convert, cmd_tokenize,
-    cmd_encode, cmd_logits, cmd_bench;
+extern const cli_command cmd_describe, cmd_transcribe, cmd_ask, cmd_chat, cmd_sketch, cmd_info, cmd_models, cmd_convert, cmd_quantize,
+    cmd_tokenize, cmd_encode, cmd_logits, cmd_bench;
 
 /* All commands in the order of the help; NULL ends the list. */
 extern const cli_command *const commands[];

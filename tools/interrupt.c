@@ -8,10 +8,12 @@
 static char guarded_file[4096];
 static volatile sig_atomic_t file_guarded, line_guarded, soft_mode, seen;
 
+enum { AT_ONCE, SOFT_INT, SOFT_ALL };
+
 static void on_signal(int sig)
 {
-    if (sig == SIGINT && soft_mode && !seen) {
-        seen = 1;
+    if (!seen && (soft_mode == SOFT_ALL || (soft_mode == SOFT_INT && sig == SIGINT))) {
+        seen = sig;
         return;
     }
     if (file_guarded) unlink(guarded_file);
@@ -52,10 +54,21 @@ void interrupt_guard_line(bool unfinished)
 void interrupt_soft(bool soft)
 {
     seen = 0;
-    soft_mode = soft;
+    soft_mode = soft ? SOFT_INT : AT_ONCE;
 }
 
 bool interrupt_seen(void)
 {
     return seen != 0;
+}
+
+void interrupt_orderly(bool orderly)
+{
+    seen = 0;
+    soft_mode = orderly ? SOFT_ALL : AT_ONCE;
+}
+
+int interrupt_status(void)
+{
+    return seen != 0 ? 128 + seen : 0;
 }

@@ -1,5 +1,5 @@
 /* interrupt.h: Ctrl-C and termination. The program ends at once with 130 (143) and leaves no temporary file; only an answer in a
- * chat is stopped softly. */
+ * chat, and what the library writes, are stopped softly. */
 #ifndef TOOLS_INTERRUPT_H
 #define TOOLS_INTERRUPT_H
 
@@ -13,5 +13,9 @@ void interrupt_guard_line(bool unfinished);
 /* Soft: the first interruption is only noted (interrupt_seen), the second ends the program. Resets what was seen. */
 void interrupt_soft(bool soft);
 bool interrupt_seen(void);
+/* The same, and softly for every signal: for work that takes its own temporary file away when it is told to stop. */
+void interrupt_orderly(bool orderly);
+/* What the program ends with after the signal that was seen; 0: none was. */
+int interrupt_status(void);
 
 #endif

@@ -39,6 +39,7 @@ static const option table[] = {
     {SET_SKETCH, SECTION_COMMAND, 0, "style", OPTION_CHOICE, "STYLE", "plain, sketchy (as drawn by hand) or modern (default: plain)", FIELD(style), .choices = style_names},
     {SET_SKETCH, SECTION_COMMAND, 0, "title", OPTION_TEXT, "TEXT", "name of the document (default: the title on the drawing)", FIELD(title)},
     {SET_SKETCH, SECTION_COMMAND, 0, "open", OPTION_FLAG, NULL, "show the page in the browser; without -o it goes to a temporary file", FIELD(open)},
+    {SET_QUANTIZE, SECTION_COMMAND, 0, "allow-requantize", OPTION_FLAG, NULL, "take weights that are quantised already: what they lost stays lost, and more goes", FIELD(allow_requantize)},
     {SET_OUTPUT, SECTION_COMMAND, 'o', "output", OPTION_FILE, "FILE", "write to FILE, whole or not at all", FIELD(output)},
     {SET_JSON, SECTION_COMMAND, 0, "json", OPTION_FLAG, NULL, "one JSON object a result, each on one line", FIELD(json)},
 

@@ -30,7 +30,8 @@ enum {
     SET_ENCODE = 1u << 20,
     SET_LOGITS = 1u << 21,
     SET_BENCH = 1u << 22,
-    SET_SKETCH = 1u << 23
+    SET_SKETCH = 1u << 23,
+    SET_QUANTIZE = 1u << 24
 };
 
 typedef enum { MEDIUM_IMAGE, MEDIUM_AUDIO, MEDIUM_TEXT } cli_medium_kind;
@@ -66,6 +67,7 @@ typedef struct {
     bool no_special;                    /* tokenize */
     bool mel;                           /* encode */
     bool all;                           /* logits */
+    bool allow_requantize;              /* quantize */
     size_t bench_prompt, bench_repeats; /* bench */
     const char *style, *title;          /* sketch */
     bool open;                          /* sketch */

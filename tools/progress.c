@@ -34,8 +34,11 @@ static void draw(const cli_progress *p, double done_s, double total_s, double no
         char bar[WIDTH + 1];
         for (int i = 0; i < WIDTH; i++) bar[i] = i < (int)(share * WIDTH) ? '#' : '.';
         bar[WIDTH] = '\0';
-        fprintf(stderr, "\r\033[K[%s] %3.0f %%  %.1f times as fast as it plays, %ld:%02ld left  %.30s", bar, share * 100, rate, left_s / 60,
-                left_s % 60, name);
+        if (p->plain)
+            fprintf(stderr, "\r\033[K[%s] %3.0f %%  %ld:%02ld left  %.30s", bar, share * 100, left_s / 60, left_s % 60, name);
+        else
+            fprintf(stderr, "\r\033[K[%s] %3.0f %%  %.1f times as fast as it plays, %ld:%02ld left  %.30s", bar, share * 100, rate,
+                    left_s / 60, left_s % 60, name);
     } else {
         fprintf(stderr, "\r\033[K%.0f s done, %.1f times as fast as it plays  %.30s", done_s, rate, name);
     }

@@ -6,6 +6,7 @@
 
 typedef struct {
     bool shown, on;
+    bool plain;       /* not seconds of media: no speed is shown */
     const char *what; /* borrowed: what is worked on */
     double start_s, last_s;
 } cli_progress;
