@@ -16,14 +16,6 @@ sn_status sn_bind_init(sn_bind *b, const sn_gguf *g, sn_compute *c, sn_err *err)
     return b->status;
 }
 
-/* "[1024, 768]" */
-static void shape_text(char *buf, size_t room, const size_t *shape, size_t n_dims)
-{
-    size_t at = (size_t)snprintf(buf, room, "[");
-    for (size_t i = 0; i < n_dims && at < room; i++) at += (size_t)snprintf(buf + at, room - at, "%s%zu", i > 0 ? ", " : "", shape[i]);
-    if (at < room) snprintf(buf + at, room - at, "]");
-}
-
 /* Takes the axes of 1 off both ends; they are how files write a bias as a row or a column. */
 static void trim(const size_t **shape, size_t *n_dims)
 {
@@ -49,13 +41,13 @@ static const sn_tensor *take(sn_bind *b, const char *name, const size_t *shape, 
     if (b->status != SN_OK) return NULL;
     const sn_tensor *t = sn_gguf_tensor(b->gguf, name);
     if (t == NULL && optional) return NULL;
-    shape_text(want, sizeof want, shape, n_dims);
+    sn_shape_text(want, sizeof want, shape, n_dims);
     if (t == NULL) {
         b->status = sn_fail(b->err, SN_ESHAPE, "%s: want %s, file has no such tensor", name, want);
         return NULL;
     }
     const sn_type_info *info = sn_type_get(t->type);
-    shape_text(have, sizeof have, t->shape, t->n_dims);
+    sn_shape_text(have, sizeof have, t->shape, t->n_dims);
     if (!same_shape(shape, n_dims, t->shape, t->n_dims)) {
         b->status = sn_fail(b->err, SN_ESHAPE, "%s: want %s, file has %s %s", name, want, info->name, have);
         return NULL;

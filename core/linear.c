@@ -134,6 +134,14 @@ size_t sn_linear_bytes(const sn_linear *w)
     return w->packed_bytes + (w->bias != NULL ? w->n_out * sizeof(float) : 0);
 }
 
+void sn_linear_attach(sn_linear *w, sn_low_rank *d)
+{
+    sn_low_rank **at = &w->added;
+    assert(d->a.n_in == w->n_in && d->b.n_out == w->n_out && d->a.n_out == d->b.n_in);
+    while (*at != NULL) at = &(*at)->next;
+    *at = d;
+}
+
 /* ---- the product ---- */
 
 typedef struct {
@@ -326,22 +334,53 @@ static void apply(sn_compute *c, product *p, sn_arena *tmp)
     sn_arena_reset(tmp, mark);
 }
 
+/* y += scale * B (A x) of each adapter, in their order. */
+static void apply_added(sn_compute *c, const product *p, sn_arena *tmp)
+{
+    for (const sn_low_rank *l = p->w->added; l != NULL; l = l->next) {
+        const size_t rank = l->a.n_out, mark = sn_arena_mark(tmp);
+        float *h = sn_arena_f32(tmp, p->n * rank); /* [n, rank] */
+        product down = {.w = &l->a, .y = h, .x = p->x, .ldy = rank, .ldx = p->ldx, .n = p->n};
+        product up = {.w = &l->b, .y = p->y, .x = h, .ldy = p->ldy, .ldx = rank, .n = p->n, .add = true};
+        apply(c, &down, tmp);
+        for (size_t i = 0; i < p->n * rank; i++) h[i] *= l->scale;
+        apply(c, &up, tmp);
+        sn_arena_reset(tmp, mark);
+    }
+}
+
 void sn_linear_apply(sn_compute *c, float *y, size_t ldy, const float *x, size_t ldx, const sn_linear *w, size_t n, sn_arena *tmp)
 {
     product p = {.w = w, .y = y, .x = x, .ldy = ldy, .ldx = ldx, .n = n};
     apply(c, &p, tmp);
+    apply_added(c, &p, tmp);
 }
 
 void sn_linear_add(sn_compute *c, float *y, size_t ldy, const float *x, size_t ldx, const sn_linear *w, size_t n, sn_arena *tmp)
 {
     product p = {.w = w, .y = y, .x = x, .ldy = ldy, .ldx = ldx, .n = n, .add = true};
     apply(c, &p, tmp);
+    apply_added(c, &p, tmp);
+}
+
+static size_t max_size(size_t a, size_t b)
+{
+    return a > b ? a : b;
+}
+
+static size_t product_bytes(const sn_compute *c, const sn_linear *w, size_t n)
+{
+    product p = {.k = sn_compute_ops(c), .w = w, .n = n};
+    return plan(&p, sn_compute_threads(c));
 }
 
 size_t sn_linear_scratch_bytes(const sn_compute *c, const sn_linear *w, size_t n)
 {
-    product p = {.k = sn_compute_ops(c), .w = w, .n = n};
-    return n == 0 ? 0 : plan(&p, sn_compute_threads(c));
+    if (n == 0) return 0;
+    size_t most = product_bytes(c, w, n);
+    for (const sn_low_rank *l = w->added; l != NULL; l = l->next)
+        most = max_size(most, sn_arena_cost_f32(n * l->a.n_out) + max_size(product_bytes(c, &l->a, n), product_bytes(c, &l->b, n)));
+    return most;
 }
 
 void sn_linear_row(float *dst, const sn_linear *w, size_t row)

@@ -29,6 +29,8 @@ typedef struct {
 const sn_type_info *sn_type_get(uint32_t id);
 
 #define SN_MAX_DIMS 4
+/* "[1024, 768]", for messages; cut where there is no room. */
+void sn_shape_text(char *buf, size_t room, const size_t *shape, size_t n_dims);
 #define SN_MAX_NAME 64
 
 typedef struct {

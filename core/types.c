@@ -1,6 +1,7 @@
 #include "quant.h"
 #include "tensor.h"
 
+#include <stdio.h>
 #include <string.h>
 
 _Static_assert(sizeof(float) == 4, "IEEE single precision");
@@ -141,4 +142,11 @@ static const sn_type_info types[SN_TYPE_MAX] = {
 const sn_type_info *sn_type_get(uint32_t id)
 {
     return id < SN_TYPE_MAX && types[id].name != NULL ? &types[id] : NULL;
+}
+
+void sn_shape_text(char *buf, size_t room, const size_t *shape, size_t n_dims)
+{
+    size_t at = (size_t)snprintf(buf, room, "[");
+    for (size_t i = 0; i < n_dims && at < room; i++) at += (size_t)snprintf(buf + at, room - at, "%s%zu", i > 0 ? ", " : "", shape[i]);
+    if (at < room) snprintf(buf + at, room - at, "]");
 }

@@ -95,6 +95,7 @@ static const char *kind_of(const sn_gguf *g, sn_str arch)
     bool image = false, audio = false;
     (void)sn_gguf_bool_or(g, "clip.has_vision_encoder", false, &image, NULL);
     (void)sn_gguf_bool_or(g, "clip.has_audio_encoder", false, &audio, NULL);
+    if (sn_gguf_find(g, "adapter.type") != NULL) return "adapter";
     if (image) return "image encoder";
     if (audio) return "audio encoder";
     if (sn_str_eq(arch, "whisper")) return "speech model";
@@ -116,6 +117,20 @@ static void add_text(cJSON *o, const sn_gguf *g, sn_str arch)
     const txt_chat_template *t = NULL;
     if (sn_gguf_find(g, "tokenizer.ggml.model") && !writes_pages(g) && txt_chat_template_get(&t, g, NULL, NULL) == SN_OK)
         cJSON_AddStringToObject(o, "chat_template", txt_chat_template_name(t));
+}
+
+/* Of an adapter for a text model. */
+static void add_adapter(cJSON *o, const sn_gguf *g)
+{
+    add_key(o, g, "adapter.type", "adapter");
+    add_key(o, g, "adapter.lora.alpha", "alpha");
+    for (size_t i = 0; i < sn_gguf_n_tensors(g); i++) {
+        const sn_tensor *t = sn_gguf_tensor_at(g, i);
+        const char *half = strstr(t->name, ".weight.lora_b"); /* [n_out, rank] */
+        if (half == NULL || t->n_dims > 2) continue;
+        cJSON_AddNumberToObject(o, "rank", (double)t->shape[t->n_dims - 1]);
+        return;
+    }
 }
 
 static void add_encoder(cJSON *o, const sn_gguf *g)
@@ -148,6 +163,7 @@ static sn_status describe_gguf(cJSON *o, const char *path, sn_err *err)
     add_key(o, g, "general.license", "licence");
     add_tensors(o, g);
     add_text(o, g, arch);
+    add_adapter(o, g);
     add_encoder(o, g);
     sn_gguf_close(g);
     return SN_OK;

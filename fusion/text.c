@@ -18,6 +18,11 @@ senses_status senses_text_open(senses_text **out, senses_engine *e, const char *
     return SN_OK;
 }
 
+senses_status senses_text_adapt(senses_text *t, const char *path, float scale, senses_error *err)
+{
+    return txt_model_adapt(t->model, path, scale, err);
+}
+
 void senses_text_close(senses_text *t)
 {
     if (t == NULL) return;

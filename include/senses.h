@@ -97,6 +97,9 @@ senses_status senses_encoder_mel(senses_encoder *c, const senses_sound *s, sense
 typedef struct senses_text senses_text;
 senses_status senses_text_open(senses_text **out, senses_engine *e, const char *path, senses_error *err);
 void senses_text_close(senses_text *t);
+/* Puts a LoRA adapter (a GGUF file of llama.cpp's kind) onto t, `scale` times as strong as it was trained; any number of them add
+ * up. The weights stay as they are. Before the first session on t. On failure t is as it was. */
+senses_status senses_text_adapt(senses_text *t, const char *path, float scale, senses_error *err);
 const char *senses_text_path(const senses_text *t);
 size_t senses_text_n_embd(const senses_text *t);
 size_t senses_text_n_vocab(const senses_text *t);
@@ -272,6 +275,26 @@ senses_status senses_quantize(senses_engine *e, const char *in_path, const char 
                               const senses_quantize_params *p, senses_quantize_result *result, senses_error *err);
 /* The names of the types, largest first; NULL behind the last. */
 const char *senses_quantize_type(size_t i);
+
+/* A GGUF model with LoRA adapters added to its weights, for good. */
+typedef struct {
+    const char *path;
+    float scale; /* 1: as it was trained */
+} senses_lora;
+typedef struct {
+    bool (*progress)(void *user, size_t done_bytes, size_t total_bytes); /* may be NULL; false stops: SN_ECANCELLED */
+    void *user;
+} senses_merge_params;
+typedef struct {
+    size_t bytes_out;            /* of the weights */
+    size_t n_tensors, n_changed; /* n_changed: that an adapter changes */
+    size_t n_widened;            /* of n_changed: that became F16, for nothing here can be stored in their type */
+} senses_merge_result;
+/* Keys, names and types stay; quantised weights are quantised again where they change. A token embedding that is the output as well,
+ * but for an adapter, is written as two tensors. out_path appears when it is complete, and may be none of the inputs. p and
+ * result may be NULL. */
+senses_status senses_merge(senses_engine *e, const char *base_path, const senses_lora *loras, size_t n, const char *out_path,
+                           const senses_merge_params *p, senses_merge_result *result, senses_error *err);
 
 /* ---- measuring: used by `senses bench` ---- */
 senses_status senses_bench_encoder_input(senses_encoder *c, senses_image **img, senses_sound **snd,

@@ -167,6 +167,75 @@ static void every_type_and_level_agrees_with_double_precision(void **state)
     }
 }
 
+/* n floats in [-1, 1). */
+static void random_floats(float *p, size_t n, uint32_t *state)
+{
+    for (size_t i = 0; i < n; i++) p[i] = random_float(state);
+}
+
+enum { ADD_OUT = 37, ADD_IN = 70, ADD_MOST = 40 }; /* no multiples of any panel or vector */
+
+/* Two of ranks r and r + 3 are added to a product of n rows: largest |y - reference| over the outputs. */
+static double check_added(sn_compute *c, size_t n, size_t r, bool add)
+{
+    static float w[ADD_OUT * ADD_IN], a[2][ADD_MOST * ADD_IN], b[2][ADD_OUT * ADD_MOST], x[ADD_MOST * ADD_IN], y[ADD_MOST * ADD_OUT];
+    uint32_t state = 99 + (uint32_t)(n * 41 + r);
+    sn_low_rank l[2] = {{.scale = 0.5f}, {.scale = -2}};
+    sn_linear base;
+    sn_arena tmp;
+    double worst = 0;
+    random_floats(w, ADD_OUT * ADD_IN, &state);
+    random_floats(x, n * ADD_IN, &state);
+    for (size_t i = 0; i < n * ADD_OUT; i++) y[i] = 7;
+    assert_int_equal(sn_linear_init(&base, c, SN_F32, ADD_OUT, ADD_IN, w, NULL, NULL), SN_OK);
+    for (size_t i = 0; i < 2; i++) {
+        const size_t rank = r + 3 * i;
+        random_floats(a[i], rank * ADD_IN, &state);
+        random_floats(b[i], ADD_OUT * rank, &state);
+        assert_int_equal(sn_linear_init(&l[i].a, c, SN_F32, rank, ADD_IN, a[i], NULL, NULL), SN_OK);
+        assert_int_equal(sn_linear_init(&l[i].b, c, SN_F32, ADD_OUT, rank, b[i], NULL, NULL), SN_OK);
+        sn_linear_attach(&base, &l[i]);
+    }
+    assert_int_equal(sn_arena_init(&tmp, sn_linear_scratch_bytes(c, &base, n), NULL), SN_OK);
+    (add ? sn_linear_add : sn_linear_apply)(c, y, ADD_OUT, x, ADD_IN, &base, n, &tmp);
+    assert_int_equal(tmp.used, 0);
+    for (size_t t = 0; t < n; t++) {
+        for (size_t o = 0; o < ADD_OUT; o++) {
+            double sum = add ? 7 : 0;
+            for (size_t k = 0; k < ADD_IN; k++) {
+                double weight = w[o * ADD_IN + k];
+                for (size_t i = 0; i < 2; i++)
+                    for (size_t j = 0; j < r + 3 * i; j++)
+                        weight += (double)l[i].scale * (double)b[i][o * (r + 3 * i) + j] * (double)a[i][j * ADD_IN + k];
+                sum += weight * (double)x[t * ADD_IN + k];
+            }
+            worst = fmax(worst, fabs((double)y[t * ADD_OUT + o] - sum));
+        }
+    }
+    sn_arena_free(&tmp);
+    sn_linear_free(&base);
+    for (size_t i = 0; i < 2; i++) sn_linear_free(&l[i].a), sn_linear_free(&l[i].b);
+    return worst;
+}
+
+static void what_adapters_add_agrees_with_double_precision(void **state)
+{
+    (void)state;
+    static const size_t toks[] = {1, 2, 7, 33}, ranks[] = {1, 2, 5, 16, 37};
+    for (int isa = 0; isa < SN_ISA_COUNT; isa++) {
+        sn_compute *c;
+        if (!sn_isa_usable((sn_isa)isa)) continue;
+        assert_int_equal(sn_compute_open(&c, 2, (sn_isa)isa, NULL), SN_OK);
+        for (size_t t = 0; t < 4; t++) {
+            for (size_t r = 0; r < 5; r++) {
+                const double worst = check_added(c, toks[t], ranks[r], (t + r) % 2 == 1);
+                if (!(worst < 1e-3)) fail_msg("%s, %zu rows, rank %zu: %g", sn_isa_name((sn_isa)isa), toks[t], ranks[r], worst);
+            }
+        }
+        sn_compute_close(c);
+    }
+}
+
 /* Enough panels and tokens that rows of panels, groups of panels and the grid of threads all come into play. */
 static void large_products_agree_with_double_precision(void **state)
 {
@@ -317,6 +386,7 @@ static void what_cannot_be_multiplied_is_refused(void **state)
 
 static const struct CMUnitTest cases[] = {
     cmocka_unit_test(every_type_and_level_agrees_with_double_precision),
+    cmocka_unit_test(what_adapters_add_agrees_with_double_precision),
     cmocka_unit_test(large_products_agree_with_double_precision),
     cmocka_unit_test(results_do_not_depend_on_the_threads),
     cmocka_unit_test(extreme_codes_do_not_saturate),

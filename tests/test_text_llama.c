@@ -71,26 +71,6 @@ static size_t id_row(txt_id *out, const float *ids, size_t width, size_t i)
     return n;
 }
 
-static double log_sum_exp(const float *x, size_t n)
-{
-    double max = (double)x[0], sum = 0;
-    for (size_t i = 1; i < n; i++) max = (double)x[i] > max ? (double)x[i] : max;
-    for (size_t i = 0; i < n; i++) sum += exp((double)x[i] - max);
-    return max + log(sum);
-}
-
-/* KL(softmax(want) || softmax(got)) */
-static double divergence(const float *want, const float *got, size_t n)
-{
-    const double lw = log_sum_exp(want, n), lg = log_sum_exp(got, n);
-    double sum = 0;
-    for (size_t i = 0; i < n; i++) {
-        const double p = (double)want[i] - lw, q = (double)got[i] - lg;
-        sum += exp(p) * (p - q);
-    }
-    return sum;
-}
-
 static txt_id best(const float *x, size_t n)
 {
     size_t at = 0;
@@ -129,7 +109,7 @@ static void logits_equal_transformers(void **state)
                 const size_t n = id_row(row, ids, shape[1], i);
                 txt_session_truncate(r.session, 0);
                 eval_ids(&r, row, n, got, false);
-                const double kl = divergence(want + i * r.n_vocab, got, r.n_vocab);
+                const double kl = testing_divergence(want + i * r.n_vocab, got, r.n_vocab);
                 if (!(kl < 1e-5)) fail_msg("%s, prompt %zu, %s: KL %g", families[f], i, sn_isa_name((sn_isa)isa), kl);
             }
             free(ids);
@@ -285,7 +265,7 @@ static void rows_with_media_equal_transformers(void **state)
         }
         for (size_t i = 0; i < wshape[0]; i++) { /* each fifth */
             if (f % 2 == 1 && i * 5 < runs[0].n) continue;
-            const double kl = divergence(want + i * r.n_vocab, got + i * 5 * r.n_vocab, r.n_vocab);
+            const double kl = testing_divergence(want + i * r.n_vocab, got + i * 5 * r.n_vocab, r.n_vocab);
             if (!(kl < 1e-5)) fail_msg("%s, row %zu, way %zu: KL %g", name, i * 5, f % 2, kl);
         }
         runs[1].map_w++;
@@ -442,7 +422,7 @@ static void smollm2_is_near_its_float32_run(void **state)
         double rest_p = 1, rest_q = 1, kl = 0;
         txt_session_truncate(r.session, 0);
         eval_ids(&r, row, id_row(row, ids, shape[1], i), logits, false);
-        const double lse = log_sum_exp(logits, r.n_vocab);
+        const double lse = testing_log_sum_exp(logits, r.n_vocab);
         for (size_t j = 0; j < tshape[1]; j++) {
             const float *t = top + (i * tshape[1] + j) * 2;
             const double p = (double)t[1], q = (double)logits[(size_t)t[0]] - lse;

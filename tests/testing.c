@@ -109,6 +109,25 @@ double testing_rms_rel(const float *a, const float *b, size_t n)
     return sqrt(dd / bb);
 }
 
+double testing_log_sum_exp(const float *x, size_t n)
+{
+    double max = (double)x[0], sum = 0;
+    for (size_t i = 1; i < n; i++) max = (double)x[i] > max ? (double)x[i] : max;
+    for (size_t i = 0; i < n; i++) sum += exp((double)x[i] - max);
+    return max + log(sum);
+}
+
+double testing_divergence(const float *want, const float *got, size_t n)
+{
+    const double lw = testing_log_sum_exp(want, n), lg = testing_log_sum_exp(got, n);
+    double sum = 0;
+    for (size_t i = 0; i < n; i++) {
+        const double p = (double)want[i] - lw, q = (double)got[i] - lg;
+        sum += exp(p) * (p - q);
+    }
+    return sum;
+}
+
 static char **temp_names;
 static size_t n_temp_names;
 

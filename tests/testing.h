@@ -25,6 +25,9 @@ float *testing_npy(const char *path, size_t *shape, size_t *n_dims);
 double testing_cosine(const float *a, const float *b, size_t n);
 double testing_max_abs(const float *a, const float *b, size_t n);
 double testing_rms_rel(const float *a, const float *b, size_t n);
+/* log of the sum of exp(x); KL(softmax(want) || softmax(got)) */
+double testing_log_sum_exp(const float *x, size_t n);
+double testing_divergence(const float *want, const float *got, size_t n);
 /* Writes n bytes to a new temporary file and returns its name (static until the next call but 7). Removed at exit. */
 const char *testing_temp(const void *bytes, size_t n);
 /* The directory of fetched models for tests that need real weights ($SENSES_HOME/models), NULL (and the case should call

@@ -7,6 +7,7 @@
 #define TEXT_DECODER_H
 
 #include "../core/bind.h"
+#include "../core/lora.h"
 #include "text.h"
 
 /* Numbers of the graph beyond txt_hparams. The scales of Granite are folded into them, so the graph has no branch for it. */
@@ -54,6 +55,15 @@ typedef struct {
     sn_norm attn_post_norm, ffn_post_norm; /* [n_embd] */
 } txt_layer;
 
+/* A LoRA on a model (adapter.c). */
+typedef struct txt_adapter {
+    sn_lora file;
+    sn_low_rank *pairs;       /* [file.n]; zeros for the embedding's, which is: */
+    const sn_lora_pair *embd; /* the pair of the token embedding, or NULL; its rows are read like the embedding's own */
+    float *embd_b;            /* [rank, n_embd] */
+    struct txt_adapter *next;
+} txt_adapter;
+
 struct txt_model {
     sn_gguf *gguf;
     sn_compute *compute; /* borrowed */
@@ -68,6 +78,7 @@ struct txt_model {
     sn_linear output;      /* [n_vocab, n_embd]; HF lm_head; of embd's tensor where the file ties the two */
     sn_norm out_norm;      /* [n_embd]; HF model.norm */
     txt_layer *layers;     /* [n_layer] */
+    txt_adapter *adapters; /* in the order of the command line, or NULL */
 };
 
 /* Keys and values of all positions so far, F16, [n_layer, n_head_kv, n_ctx, d_head]: what one head reads is one stretch. */
@@ -89,5 +100,10 @@ void txt_llama_forward(const txt_model *m, const txt_kv *kv, const txt_block *b,
 /* logits [n, n_vocab] of rows x [n, n_embd], which are overwritten. */
 void txt_llama_logits(const txt_model *m, float *logits, float *x, size_t n, sn_arena *tmp);
 size_t txt_llama_scratch_bytes(const txt_model *m, size_t n_tok);
+
+void txt_adapters_free(txt_model *m);
+size_t txt_adapters_bytes(const txt_model *m);
+/* row [n_embd] += what the adapters add to the embedding of a token. */
+void txt_adapters_embed(const txt_model *m, txt_id id, float *row);
 
 #endif

@@ -26,6 +26,8 @@ static sn_status find_family(txt_model *m, sn_err *err)
     sn_str arch;
     sn_status st = sn_gguf_str_or(m->gguf, "general.architecture", &arch, err);
     if (st != SN_OK) return st;
+    if (sn_gguf_find(m->gguf, "adapter.type") != NULL)
+        return sn_fail(err, SN_EUNSUPPORTED, "%s: is an adapter for a model (a LoRA), not a model", sn_gguf_path(m->gguf));
     if (arch.p == NULL)
         return sn_fail(err, SN_EFORMAT, "%s: no general.architecture: not a model file of a kind known here", sn_gguf_path(m->gguf));
     for (size_t i = 0; i < sizeof families / sizeof *families; i++)
@@ -274,6 +276,7 @@ void txt_model_close(txt_model *m)
     if (m == NULL) return;
     for (size_t il = 0; m->layers != NULL && il < m->hp.n_layer; il++) layer_free(&m->layers[il]);
     sn_free(m->layers);
+    txt_adapters_free(m);
     sn_linear_free(&m->output);
     sn_norm_free(&m->out_norm);
     sn_free(m->inv_freq);
@@ -308,7 +311,7 @@ size_t txt_model_bytes(const txt_model *m)
         for (size_t i = 0; i < sizeof all / sizeof *all; i++) n += sn_linear_bytes(all[i]);
         n += (L->attn_norm.n + L->ffn_norm.n + L->q_norm.n + L->k_norm.n + L->attn_post_norm.n + L->ffn_post_norm.n) * sizeof(float);
     }
-    return n;
+    return n + txt_adapters_bytes(m);
 }
 
 void txt_model_embed(const txt_model *m, const txt_id *ids, size_t n, float *out)
@@ -317,6 +320,7 @@ void txt_model_embed(const txt_model *m, const txt_id *ids, size_t n, float *out
     const size_t row_bytes = m->hp.n_embd / type->block * type->bytes;
     for (size_t i = 0; i < n; i++) {
         type->dequantize(out + i * m->hp.n_embd, (const char *)m->embd->data + (size_t)ids[i] * row_bytes, m->hp.n_embd);
+        txt_adapters_embed(m, ids[i], out + i * m->hp.n_embd);
         /* A touched row brings the 64 KB around it into the process: a prompt would keep the table resident beside its packed twin. */
         if (i % EMBED_FORGET == EMBED_FORGET - 1) sn_gguf_forget(m->gguf, m->embd);
     }

@@ -112,6 +112,9 @@ typedef struct {
 /* Opens a decoder GGUF: architecture "llama" (and what else the family table has). Every key and tensor is checked. */
 sn_status txt_model_open(txt_model **out, const char *path, sn_compute *c, sn_err *err);
 void txt_model_close(txt_model *m);
+/* Puts a LoRA adapter onto m; several add up. Before a session is opened on m. Everything is checked first: on failure m is as it was.
+ * scale 0 leaves m as it was too. */
+sn_status txt_model_adapt(txt_model *m, const char *path, float scale, sn_err *err);
 const txt_hparams *txt_model_hparams(const txt_model *m);
 const txt_vocab *txt_model_vocab(const txt_model *m);
 const sn_gguf *txt_model_gguf(const txt_model *m);
