@@ -206,7 +206,7 @@ static int run(const cli_options *o)
     bool others = o->n_mmproj > 0 || o->whisper != NULL;
     int status = EXIT_DONE;
     runtime_init(&rt, o);
-    if (o->model != NULL || !others) status = bench_text(&rt, n_gen);
+    if (o->model != NULL || o->n_lora > 0 || !others) status = bench_text(&rt, n_gen);
     if (status == EXIT_DONE && !runtime_encoders(&rt)) status = EXIT_FAILED;
     for (size_t i = 0; i < rt.n_encoders && status == EXIT_DONE; i++) status = bench_encoder(&rt, rt.encoders[i]);
     if (status == EXIT_DONE && o->whisper != NULL) status = bench_whisper(&rt, n_gen);
@@ -225,7 +225,7 @@ const cli_command cmd_bench = {
     .examples = "senses bench\n"
                 "senses bench -m model.gguf -p 512 -n 128 -r 5 --json\n"
                 "senses bench --whisper tiny.en",
-    .sets = SET_COMMON | SET_JSON | SET_ENGINE | SET_TEXT | SET_MMPROJ | SET_WHISPER | SET_BENCH,
+    .sets = SET_COMMON | SET_JSON | SET_ENGINE | SET_TEXT | SET_LORA | SET_MMPROJ | SET_WHISPER | SET_BENCH,
     .min_operands = 0,
     .max_operands = 0,
     .run = run,

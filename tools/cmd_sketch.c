@@ -140,6 +140,7 @@ static int run(const cli_options *o)
     double start_s = clock_s();
     if ((o->model == NULL) != (o->n_mmproj == 0))
         return diag_usage("sketch", "sketch: -m and --mmproj are one pair: give both, or neither for the reader that comes with senses");
+    if (o->n_lora > 0 && o->model == NULL) return diag_usage("sketch", "sketch: --lora goes onto the text model that -m names");
     if (o->open && o->output != NULL && strcmp(o->output, "-") == 0)
         return diag_usage("sketch", "sketch: --open needs a file to show: -o FILE, or no -o");
     if (o->json && o->output != NULL && strcmp(o->output, "-") == 0)
@@ -171,7 +172,7 @@ const cli_command cmd_sketch = {
     .examples = "senses sketch -o page.html drawing.jpg\n"
                 "senses sketch --style sketchy --open drawing.jpg\n"
                 "senses sketch --json drawing.jpg | jq '.elements'",
-    .sets = SET_COMMON | SET_JSON | SET_ENGINE | SET_OUTPUT | SET_SKETCH,
+    .sets = SET_COMMON | SET_JSON | SET_ENGINE | SET_OUTPUT | SET_LORA | SET_SKETCH,
     .min_operands = 1,
     .max_operands = 1,
     .operand_missing = "no image was given",

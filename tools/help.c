@@ -304,7 +304,7 @@ static void put_quoted(const char *s, bool zsh)
 
 static void zsh_option(const option *row)
 {
-    bool many = row->kind == OPTION_MEDIUM || row->kind == OPTION_MMPROJ;
+    bool many = row->kind == OPTION_MEDIUM || row->kind == OPTION_MMPROJ || row->kind == OPTION_LORA;
     char letter[] = {'-', row->letter, '\0'};
     put("      '");
     if (many) put("*");

@@ -18,6 +18,7 @@ const char *const option_section_names[SECTION_COUNT] = {"Options", "Models", "T
 
 #define FIELD(f) .field = offsetof(cli_options, f)
 #define COUNT_MAX 1e9
+#define LORA_MAX 1e6 /* the library's limit of a scale */
 
 /* clang-format off */
 static const option table[] = {
@@ -47,6 +48,7 @@ static const option table[] = {
     {SET_MMPROJ, SECTION_MODEL, 0, "mmproj", OPTION_MMPROJ, "FILE|NAME", "image or audio encoder with its adapter (GGUF); may be given once for each", FIELD(mmproj)},
     {SET_SKETCH, SECTION_MODEL, 'm', "model", OPTION_FILE, "FILE|NAME", "text decoder (GGUF), together with --mmproj (default: the reader of drawn pages)", FIELD(model)},
     {SET_SKETCH, SECTION_MODEL, 0, "mmproj", OPTION_MMPROJ, "FILE|NAME", "image encoder with its adapter (GGUF), together with -m", FIELD(mmproj)},
+    {SET_LORA, SECTION_MODEL, 0, "lora", OPTION_LORA, "FILE[:SCALE]", "LoRA adapter (GGUF) for the text decoder, SCALE times as strong as it was trained (default: 1); may be given many times: all add up", FIELD(lora)},
     {SET_WHISPER, SECTION_MODEL, 0, "whisper", OPTION_FILE, "FILE|NAME", "Whisper model (ggml-*.bin or GGUF) (default: whisper-tiny.en, else whisper-base)", FIELD(whisper)},
 
     {SET_SAMPLING, SECTION_ANSWER, 'n', "predict", OPTION_COUNT, "N", "most tokens of an answer; 0: until it ends (default: 512)", FIELD(n_predict), .min = 0, .max = COUNT_MAX},
@@ -88,6 +90,10 @@ void options_init(cli_options *o)
 void options_free(cli_options *o)
 {
     free(o->media);
+    for (size_t i = 0; i < o->n_lora; i++) free(o->lora[i].path);
+    free(o->lora);
+    o->lora = NULL;
+    o->n_lora = 0;
     free(o->operands);
     o->media = NULL;
     o->operands = NULL;
@@ -150,6 +156,26 @@ static bool add_mmproj(cli_options *o, const char *value, char **problem)
     return true;
 }
 
+/* "FILE" or "FILE:SCALE": what stands behind the last colon is a scale where it is a number. */
+static bool add_lora(cli_options *o, const option *row, const char *value, char **problem)
+{
+    const char *colon = strrchr(value, ':');
+    size_t n = strlen(value);
+    float scale = 1;
+    if (colon != NULL && colon[1] != '\0' && strchr("+-.0123456789", colon[1]) != NULL &&
+        colon[1 + strspn(colon + 1, "+-.0123456789eE")] == '\0') {
+        const option number = {.kind = OPTION_REAL, .name = row->name, .min = -LORA_MAX, .max = LORA_MAX};
+        if (!parse_number(&number, colon + 1, &scale, problem)) return false;
+        n = (size_t)(colon - value);
+    }
+    if (n == 0) {
+        *problem = text_format("--%s: the file name is empty", row->name);
+        return false;
+    }
+    o->lora[o->n_lora++] = (cli_lora){.path = text_format("%.*s", (int)n, value), .scale = scale};
+    return true;
+}
+
 static bool set_value(cli_options *o, const option *row, const char *value, char **problem)
 {
     void *field = (char *)o + row->field;
@@ -162,6 +188,7 @@ static bool set_value(cli_options *o, const option *row, const char *value, char
     case OPTION_SEED:
     case OPTION_REAL: return parse_number(row, value, field, problem);
     case OPTION_FILE:
+    case OPTION_LORA:
     case OPTION_MMPROJ:
     case OPTION_MEDIUM: break;
     }
@@ -169,6 +196,7 @@ static bool set_value(cli_options *o, const option *row, const char *value, char
         *problem = text_format("--%s: the file name is empty", row->name);
         return false;
     }
+    if (row->kind == OPTION_LORA) return add_lora(o, row, value, problem);
     if (row->kind == OPTION_MMPROJ) return add_mmproj(o, value, problem);
     if (row->kind == OPTION_MEDIUM)
         o->media[o->n_media++] = (cli_medium){row->medium, value};
@@ -260,6 +288,7 @@ bool options_parse(cli_options *o, uint32_t sets, int argc, char **argv, char **
 {
     bool open = true; /* until "--" */
     o->media = must(calloc((size_t)argc + 1, sizeof *o->media));
+    o->lora = must(calloc((size_t)argc + 1, sizeof *o->lora));
     o->operands = must(calloc((size_t)argc + 1, sizeof *o->operands));
     for (int i = 0; i < argc && !o->help; i++) {
         const char *word = argv[i];

@@ -22,6 +22,7 @@ enum {
     SET_SAMPLING = 1u << 10,  /* -n and how the next token is chosen */
     SET_RAW = 1u << 11,       /* --raw */
     SET_OUTPUT = 1u << 12,    /* -o */
+    SET_LORA = 1u << 13,      /* --lora */
     /* what one command alone takes */
     SET_DESCRIBE = 1u << 16,
     SET_TRANSCRIBE = 1u << 17,
@@ -40,6 +41,11 @@ typedef struct {
     const char *path;
 } cli_medium;
 
+typedef struct {
+    char *path; /* malloc'ed */
+    float scale;
+} cli_lora;
+
 #define CLI_UNSET ((size_t)-1) /* of a count: not given */
 enum { CLI_MAX_MMPROJ = 2 };   /* one for images, one for audio */
 
@@ -50,6 +56,8 @@ typedef struct {
     const char *model, *whisper;
     const char *mmproj[CLI_MAX_MMPROJ];
     size_t n_mmproj;
+    cli_lora *lora; /* in the order given */
+    size_t n_lora;
     size_t threads; /* 0: the library's choice */
     const char *isa;
     const char *image_fit;
@@ -84,6 +92,7 @@ typedef enum {
     OPTION_SEED,
     OPTION_REAL,
     OPTION_MMPROJ,
+    OPTION_LORA,
     OPTION_MEDIUM
 } option_kind;
 typedef enum { SECTION_COMMAND, SECTION_MODEL, SECTION_ANSWER, SECTION_RUN, SECTION_COUNT } option_section;

@@ -70,9 +70,28 @@ static bool open_text(cli_runtime *rt, senses_text **text, const char *value, mo
     return good;
 }
 
+static bool adapt_text(cli_runtime *rt)
+{
+    senses_error err = {0};
+    for (size_t i = 0; i < rt->o->n_lora; i++) {
+        const cli_lora *l = &rt->o->lora[i];
+        if (senses_text_adapt(rt->text, l->path, l->scale, &err) != SN_OK) {
+            runtime_say(rt, &err);
+            return false;
+        }
+        diag_explain(rt->o, "adapter: %s (scale %g)", l->path, (double)l->scale);
+    }
+    return true;
+}
+
 bool runtime_text(cli_runtime *rt)
 {
-    return open_text(rt, &rt->text, rt->o->model, MODEL_TEXT);
+    if (rt->text != NULL) return true;
+    if (!open_text(rt, &rt->text, rt->o->model, MODEL_TEXT)) return false;
+    if (adapt_text(rt)) return true;
+    senses_text_close(rt->text); /* without them it is another model */
+    rt->text = NULL;
+    return false;
 }
 
 static bool open_encoder(cli_runtime *rt, senses_encoder **encoder, const char *value, model_role role)

@@ -23,7 +23,7 @@ typedef struct {
 void runtime_init(cli_runtime *rt, const cli_options *o);
 void runtime_close(cli_runtime *rt);
 bool runtime_engine(cli_runtime *rt);
-bool runtime_text(cli_runtime *rt);
+bool runtime_text(cli_runtime *rt);     /* with its adapters */
 bool runtime_encoders(cli_runtime *rt); /* all of --mmproj, which may be none */
 bool runtime_whisper(cli_runtime *rt);
 

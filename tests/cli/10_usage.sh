@@ -1,5 +1,5 @@
 # What is wrong usage, and what is help.
-commands="describe transcribe ask chat sketch info models convert quantize tokenize encode logits bench"
+commands="describe transcribe ask chat sketch info models convert quantize merge tokenize encode logits bench"
 
 claim_no_command_is_wrong_usage() { run; wrong_usage; }
 claim_an_unknown_command_is_wrong_usage() {
@@ -37,7 +37,7 @@ claim_unknown_options_are_wrong_usage() {
     run ask --tmep 1 hi; wrong_usage; err_has "did you mean --temp?"
 }
 claim_options_that_do_not_exist_yet_are_not_accepted() {
-    for o in --lora --grammar --json-schema --video --word-timestamps --vad; do run ask "$o" x hi; wrong_usage; run transcribe "$o" x; wrong_usage; done
+    for o in --grammar --json-schema --video --word-timestamps --vad; do run ask "$o" x hi; wrong_usage; run transcribe "$o" x; wrong_usage; done
 }
 claim_an_option_of_another_command_is_wrong_usage() {
     run describe --ids x.png; wrong_usage; run transcribe --image-fit pad a.wav; wrong_usage; run info -m x y; wrong_usage
