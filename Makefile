@@ -50,6 +50,7 @@ AVX2     := -mavx2 -mfma -mf16c
 AVX512   := $(AVX2) -mavx512f -mavx512bw -mavx512vl -mavx512dq
 $(BUILD)/core/k_avx2.o:        EXTRA_C += $(AVX2)
 $(BUILD)/core/k_avx512.o:      EXTRA_C += $(AVX512)
+$(BUILD)/core/sha256_ni.o:     EXTRA_C += -msse4.1 -msha
 $(BUILD)/core/k_avx512vnni.o:  EXTRA_C += $(AVX512) -mavx512vnni
 
 $(BUILD)/%.o: %.c
