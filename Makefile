@@ -53,6 +53,11 @@ $(BUILD)/core/k_avx512.o:      EXTRA_C += $(AVX512)
 $(BUILD)/core/sha256_ni.o:     EXTRA_C += -msse4.1 -msha
 $(BUILD)/core/k_avx512vnni.o:  EXTRA_C += $(AVX512) -mavx512vnni
 
+# What an encoder makes of a medium, to the last bit, may change with any of this: the cache of encoded media keeps builds apart by it.
+ENCODING := $(sort $(foreach r,core vision audio,$(wildcard $(r)/*.[ch] $(r)/*.inc $(r)/*/*.[ch])))
+$(BUILD)/fusion/cache.o: EXTRA_C += -DENCODING_HASH='"$(shell { cat $(ENCODING); echo '$(subst ','\'',$(CC) $(CFLAGS))'; } | sha256sum | head -c 32)"'
+$(BUILD)/fusion/cache.o: $(ENCODING)
+
 $(BUILD)/%.o: %.c
 	@mkdir -p $(dir $@)
 	$(CC) $(ALL_C) -c -o $@ $<
