@@ -50,7 +50,13 @@ AVX2     := -mavx2 -mfma -mf16c
 AVX512   := $(AVX2) -mavx512f -mavx512bw -mavx512vl -mavx512dq
 $(BUILD)/core/k_avx2.o:        EXTRA_C += $(AVX2)
 $(BUILD)/core/k_avx512.o:      EXTRA_C += $(AVX512)
+$(BUILD)/core/sha256_ni.o:     EXTRA_C += -msse4.1 -msha
 $(BUILD)/core/k_avx512vnni.o:  EXTRA_C += $(AVX512) -mavx512vnni
+
+# What an encoder makes of a medium, to the last bit, may change with any of this: the cache of encoded media keeps builds apart by it.
+ENCODING := $(sort $(foreach r,core vision audio,$(wildcard $(r)/*.[ch] $(r)/*.inc $(r)/*/*.[ch])))
+$(BUILD)/fusion/cache.o: EXTRA_C += -DENCODING_HASH='"$(shell { cat $(ENCODING); echo '$(subst ','\'',$(CC) $(CFLAGS))'; } | sha256sum | head -c 32)"'
+$(BUILD)/fusion/cache.o: $(ENCODING)
 
 $(BUILD)/%.o: %.c
 	@mkdir -p $(dir $@)

@@ -21,10 +21,22 @@ struct senses_sound {
     size_t n;
 };
 
+/* Of a file: two that are equal in all of it are the same file with the same content. */
+typedef struct {
+    uint64_t bytes, inode;
+    int64_t modified_s, modified_ns, changed_s, changed_ns;
+} fus_file_state;
+
+#define FUS_NOTE_MAX 160
 struct senses_encoder { /* exactly one of vision and audio is set */
     char *path;
+    senses_engine *engine;
     vis_model *vision;
     aud_model *audio;
+    fus_file_state state;    /* when it was opened */
+    senses_cache *cache;     /* NULL: none */
+    char identity[65];       /* for the cache: of the file's content */
+    char note[FUS_NOTE_MAX]; /* what the cache did for the last medium */
 };
 
 struct senses_text {
@@ -41,6 +53,12 @@ struct senses_whisper {
 typedef txt_id (*fus_choose_fn)(void *user, const float *logits, size_t n);
 /* From now on fn chooses, and not the sampler and the vocabulary's end tokens. fn NULL: as before. */
 void fus_session_set_choice(senses_session *s, fus_choose_fn fn, void *user);
+
+/* False where the file cannot be looked at. */
+bool fus_file_state_get(fus_file_state *out, const char *path);
+/* The rows of a medium, out [rows, n_embd]: from the encoder's cache, where they are there; otherwise made, and kept there. `tiles` for
+ * an image encoder, `sound` for an audio encoder. */
+sn_status fus_encode(senses_encoder *c, const vis_prepared *tiles, const senses_sound *sound, float *out, sn_err *err);
 
 /* A copy of a file name that the handle owns. */
 sn_status fus_copy_path(char **out, const char *path, sn_err *err);

@@ -105,10 +105,11 @@ static sn_status push_rows(stretch *s, fus_chunk rows)
 static sn_status push_medium(stretch *s, const fus_medium *m, size_t index)
 {
     sn_status st = SN_OK;
-    if (m->audio) {
-        const char *before = aud_model_before(m->audio), *after = aud_model_after(m->audio);
+    if (m->sound) {
+        const aud_model *audio = m->encoder->audio;
+        const char *before = aud_model_before(audio), *after = aud_model_after(audio);
         st = stretch_push(s, before, strlen(before), true);
-        if (st == SN_OK) st = push_rows(s, (fus_chunk){.medium = index, .n_rows = aud_model_n_tok(m->audio, m->sound->n)});
+        if (st == SN_OK) st = push_rows(s, (fus_chunk){.medium = index, .n_rows = aud_model_n_tok(audio, m->sound->n)});
         if (st == SN_OK) st = stretch_push(s, after, strlen(after), true);
         return st;
     }
@@ -156,13 +157,14 @@ sn_status fus_prompt_build(fus_prompt *out, const txt_vocab *v, const txt_part *
 /* The rows of medium `m`: out [n_rows, n_embd]. */
 static sn_status encode_medium(fus_medium *m, float *out, sn_err *err)
 {
-    return m->audio ? aud_model_encode(m->audio, m->sound->samples, m->sound->n, out, err)
-                    : vis_model_encode(m->vision, &m->tiles, out, err);
+    sn_status st = fus_encode(m->encoder, m->sound ? NULL : &m->tiles, m->sound, out, err);
+    memcpy(m->cached, m->encoder->note, sizeof m->cached);
+    return st;
 }
 
 static size_t medium_rows(const fus_medium *m)
 {
-    return m->audio ? aud_model_n_tok(m->audio, m->sound->n) : m->tiles.n_tok;
+    return m->sound ? aud_model_n_tok(m->encoder->audio, m->sound->n) : m->tiles.n_tok;
 }
 
 void fus_prompt_runs(const fus_prompt *p, txt_run *runs)

@@ -6,12 +6,13 @@
 
 #include "internal.h"
 
-/* A medium made ready: cut and counted, not yet encoded. Exactly one of vision and sound is set. */
+/* A medium made ready: cut and counted, not yet encoded. A picture, `sound` NULL, in tiles; or a sound. */
 typedef struct {
-    vis_model *vision;
+    senses_encoder *encoder;
     vis_prepared tiles;
-    aud_model *audio;
     const senses_sound *sound;
+    size_t number;             /* in the prompt, from 1 */
+    char cached[FUS_NOTE_MAX]; /* what the encoder's cache did for it, "" where there is none; after fus_prompt_embed */
 } fus_medium;
 void fus_medium_free(fus_medium *m);
 

@@ -146,8 +146,9 @@ static sn_status ready_image(senses_session *s, const senses_image *img, fus_med
     if (s->vision == NULL)
         return sn_fail(err, SN_EUSAGE, "%s: reads text only: a picture needs the image encoder that was trained with it (--mmproj)",
                        s->text->path);
-    m->vision = s->vision->vision;
-    sn_status st = vis_model_prepare(m->vision, &img->pixels, (vis_fit)s->params.fit, &m->tiles, err);
+    m->encoder = s->vision;
+    m->number = number;
+    sn_status st = vis_model_prepare(s->vision->vision, &img->pixels, (vis_fit)s->params.fit, &m->tiles, err);
     if (st != SN_OK) return st;
     char line[160], tiles[64] = "";
     if (m->tiles.n_tiles > 1)
@@ -161,11 +162,26 @@ static sn_status ready_sound(senses_session *s, const senses_sound *snd, fus_med
     if (s->audio == NULL)
         return sn_fail(err, SN_EUSAGE, "%s: reads text only: a sound needs the audio encoder that was trained with it (--mmproj)",
                        s->text->path);
-    m->audio = s->audio->audio;
+    m->encoder = s->audio;
+    m->number = number;
     m->sound = snd;
     char line[160];
-    snprintf(line, sizeof line, "audio %zu: %.1f s -> %zu tokens", number, senses_sound_seconds(snd), aud_model_n_tok(m->audio, snd->n));
+    snprintf(line, sizeof line, "audio %zu: %.1f s -> %zu tokens", number, senses_sound_seconds(snd),
+             aud_model_n_tok(s->audio->audio, snd->n));
     return note(s, line, err);
+}
+
+/* Where the rows of the media came from, when there is a cache. */
+static sn_status note_cache(senses_session *s, const fus_medium *media, size_t n_media, sn_err *err)
+{
+    sn_status st = SN_OK;
+    for (size_t i = 0; i < n_media && st == SN_OK; i++) {
+        char line[FUS_NOTE_MAX + 40];
+        if (media[i].cached[0] == '\0') continue;
+        snprintf(line, sizeof line, "%s %zu: %s", media[i].sound ? "audio" : "image", media[i].number, media[i].cached);
+        st = note(s, line, err);
+    }
+    return st;
 }
 
 /* Cuts and counts the pictures and sounds of a prompt; text media are part of its words. */
@@ -272,6 +288,7 @@ static sn_status read_prompt(senses_session *s, const question *q, fus_medium *r
         if (logits == NULL) st = sn_fail(err, SN_ENOMEM, "out of memory for the logits of %zu positions", layout.n_pos);
     }
     if (st == SN_OK) st = evaluate(s, &layout, ready, n_ready, logits, q->all != NULL, err);
+    if (st == SN_OK) st = note_cache(s, ready, n_ready, err);
     if (st != SN_OK && s->kv) txt_session_truncate(s->kv, n_past);
     if (st != SN_OK && asked) fus_conversation_pop(&s->talk, n_read);
     for (size_t i = 0; i < n_ready; i++) fus_medium_free(&ready[i]);

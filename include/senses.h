@@ -3,6 +3,7 @@
  *   senses_engine   threads and instruction set; everything below borrows one
  *   senses_text     a text decoder (GGUF), immutable once open, shared by sessions
  *   senses_encoder  an image or audio encoder with its adapter into a decoder's embedding space (mmproj GGUF)
+ *   senses_cache    a folder of media encoded before; may be set on encoders
  *   senses_whisper  a speech recogniser (whisper.cpp ggml-*.bin or GGUF)
  *   senses_session  one conversation: a KV cache and a sampler on a senses_text
  *
@@ -93,6 +94,20 @@ senses_status senses_encode_sound(senses_encoder *c, const senses_sound *s, sens
 /* The log-mel that enters the encoder: [n_mel, frames]. */
 senses_status senses_encoder_mel(senses_encoder *c, const senses_sound *s, senses_matrix *out, senses_error *err);
 
+/* ---- cache of encoded media ---- */
+/* A folder that keeps what encoders made of media, by the content of both: the next time it is read from there, the same bit for bit.
+ * What cannot be kept or is damaged is encoded anew, and never an error. The folder is made where it is missing, for this user alone;
+ * any number of processes may share it. */
+typedef struct senses_cache senses_cache;
+/* max_bytes 0: 1 GiB. What was used least lately goes first. Refused: a folder that another user owns or may write to. */
+senses_status senses_cache_open(senses_cache **out, const char *dir, size_t max_bytes, senses_error *err);
+void senses_cache_close(senses_cache *k);
+/* From now on what c encodes, also for sessions, goes through k; NULL: no longer. Refused, and c without a cache: a file whose content
+ * cannot be told for certain, since it changed after c was opened or in the last two seconds. */
+senses_status senses_encoder_set_cache(senses_encoder *c, senses_cache *k, senses_error *err);
+/* What the cache did for the medium encoded last ("cache hit: not encoded again"), "" without one; for -v. */
+const char *senses_encoder_cache_note(const senses_encoder *c);
+
 /* ---- text decoder ---- */
 typedef struct senses_text senses_text;
 senses_status senses_text_open(senses_text **out, senses_engine *e, const char *path, senses_error *err);
@@ -159,7 +174,8 @@ size_t senses_session_n_past(const senses_session *s);
 /* Logits behind the prompt: [1, n_vocab], or with `all` one row for each of its positions (media positions included). */
 senses_status senses_session_logits(senses_session *s, const char *prompt, const senses_medium *media, size_t n_media, bool all,
                                     senses_matrix *out, senses_error *err);
-/* What the last prompt's media became, one line each ("2048x1536 -> 3x2 tiles + overview = 1152 tokens"); for -v. */
+/* What the last prompt's media became, one line each ("2048x1536 -> 3x2 tiles + overview = 1152 tokens"), and one more where an
+ * encoder has a cache ("image 1: cache hit: not encoded again"); for -v. */
 const char *senses_session_notes(const senses_session *s);
 
 /* ---- pages: what stands on a drawn, printed or shown page ---- */

@@ -18,13 +18,14 @@ static const struct {
 static void nist_vectors_hold(void **state)
 {
     (void)state;
-    for (size_t i = 0; i < sizeof vectors / sizeof vectors[0]; i++) {
+    for (size_t i = 0; i < 2 * sizeof vectors / sizeof vectors[0]; i++) {
         sn_sha256 s;
         char hex[65];
         sn_sha256_init(&s);
-        sn_sha256_add(&s, vectors[i].text, strlen(vectors[i].text));
+        s.fast = s.fast && i % 2 == 0;
+        sn_sha256_add(&s, vectors[i / 2].text, strlen(vectors[i / 2].text));
         sn_sha256_hex(&s, hex);
-        assert_string_equal(hex, vectors[i].digest);
+        assert_string_equal(hex, vectors[i / 2].digest);
     }
 }
 
@@ -37,6 +38,7 @@ static void a_million_letters_in_any_pieces_give_one_digest(void **state)
         sn_sha256 s;
         char hex[65];
         sn_sha256_init(&s);
+        s.fast = s.fast && step % 2 == 1; /* 1, 13 and 121, or 4, 40 and 364 at a time */
         for (size_t left = 1000000; left > 0;) {
             size_t n = step < left ? step : left;
             sn_sha256_add(&s, letters, n);

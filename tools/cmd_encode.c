@@ -39,8 +39,10 @@ static bool encode_one(cli_runtime *rt, const cli_medium *medium, senses_matrix 
     senses_image_close(img);
     senses_sound_close(sound);
     if (loaded && status != SN_OK) runtime_say(rt, &err);
-    if (loaded && status == SN_OK) diag_explain(rt->o, "%s: %zu x %zu", input_name(medium->path), rows->rows, rows->cols);
-    return loaded && status == SN_OK;
+    if (!loaded || status != SN_OK) return false;
+    const char *note = rt->o->mel ? "" : senses_encoder_cache_note(c);
+    diag_explain(rt->o, "%s: %zu x %zu%s%s", input_name(medium->path), rows->rows, rows->cols, note[0] != '\0' ? "; " : "", note);
+    return true;
 }
 
 /* Puts the rows behind those of *all. */
@@ -109,7 +111,7 @@ const cli_command cmd_encode = {
                "With -m the width is checked against that decoder.",
     .examples = "senses encode --mmproj mmproj.gguf --image photo.jpg -o photo.npy\n"
                 "senses encode --mmproj mmproj.gguf --audio talk.wav --mel -o mel.npy",
-    .sets = SET_COMMON | SET_ENGINE | SET_TEXT | SET_MMPROJ | SET_IMAGE | SET_MEDIA | SET_OUTPUT | SET_ENCODE,
+    .sets = SET_COMMON | SET_CACHE | SET_ENGINE | SET_TEXT | SET_MMPROJ | SET_IMAGE | SET_MEDIA | SET_OUTPUT | SET_ENCODE,
     .min_operands = 0,
     .max_operands = 0,
     .run = run,

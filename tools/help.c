@@ -215,6 +215,9 @@ void help_man(void)
         ".SH ENVIRONMENT\n.TP\n.B SENSES_HOME\nits folder \\fImodels\\fR holds the models that are given by name\n"
         ".TP\n.B XDG_DATA_HOME\nwithout SENSES_HOME, models are in \\fI$XDG_DATA_HOME/senses/models\\fR (default: "
         "\\fI$HOME/.local/share/senses/models\\fR)\n"
+        ".TP\n.B XDG_CACHE_HOME\nencoded pictures and sounds are kept in \\fI$XDG_CACHE_HOME/senses/media\\fR (default: "
+        "\\fI$HOME/.cache/senses/media\\fR), which may be deleted at any time\n"
+        ".TP\n.B SENSES_CACHE_SIZE\nhow much of them, in MiB, where \\fB\\-\\-cache\\-size\\fR is not given\n"
         ".TP\n.B SENSES_ISA\ninstruction set where \\fB\\-\\-isa\\fR is not given\n.TP\n.B NO_COLOR\nno colour when set\n");
 }
 

@@ -62,16 +62,24 @@ static int run_help(int argc, char **argv)
     return EXIT_DONE;
 }
 
-/* Command line first, then the environment. */
-static bool read_options(const cli_command *c, cli_options *o, int argc, char **argv, char **problem)
+/* An option's value from the environment, unless it was given or the command does not take it. */
+static bool read_variable(const cli_command *c, uint32_t set, const char *variable, const char *name, cli_options *o, char **problem)
 {
-    const char *isa = getenv("SENSES_ISA");
-    if (!options_parse(o, c->sets, argc, argv, problem)) return false;
-    if (o->help || (c->sets & SET_ENGINE) == 0 || isa == NULL || isa[0] == '\0' || options_default(o, "isa", isa, problem)) return true;
-    char *where = text_format("from the environment, SENSES_ISA: %s", *problem);
+    const char *value = getenv(variable);
+    if ((c->sets & set) == 0 || value == NULL || value[0] == '\0' || options_default(o, name, value, problem)) return true;
+    char *where = text_format("from the environment, %s: %s", variable, *problem);
     free(*problem);
     *problem = where;
     return false;
+}
+
+/* Command line first, then the environment. */
+static bool read_options(const cli_command *c, cli_options *o, int argc, char **argv, char **problem)
+{
+    if (!options_parse(o, c->sets, argc, argv, problem)) return false;
+    if ((c->sets & SET_CACHE) == 0) o->no_cache = true;
+    return o->help || (read_variable(c, SET_ENGINE, "SENSES_ISA", "isa", o, problem) &&
+                       read_variable(c, SET_CACHE, "SENSES_CACHE_SIZE", "cache-size", o, problem));
 }
 
 /* What the table cannot say by itself: operands, and options that exclude one another. */

@@ -23,6 +23,7 @@ enum {
     SET_RAW = 1u << 11,       /* --raw */
     SET_OUTPUT = 1u << 12,    /* -o */
     SET_LORA = 1u << 13,      /* --lora */
+    SET_CACHE = 1u << 14,     /* --no-cache --cache-size */
     /* what one command alone takes */
     SET_DESCRIBE = 1u << 16,
     SET_TRANSCRIBE = 1u << 17,
@@ -62,6 +63,8 @@ typedef struct {
     const char *isa;
     const char *image_fit;
     size_t max_pixels;
+    bool no_cache; /* also for commands without SET_CACHE */
+    size_t cache_mib;
     senses_session_params session; /* sampling, context size, template */
     size_t n_predict;              /* CLI_UNSET: not given */
     cli_medium *media;             /* in the order given */

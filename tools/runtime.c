@@ -20,6 +20,7 @@ void runtime_close(cli_runtime *rt)
     senses_encoder_close(rt->page_encoder);
     senses_whisper_close(rt->whisper);
     for (size_t i = 0; i < rt->n_encoders; i++) senses_encoder_close(rt->encoders[i]);
+    senses_cache_close(rt->cache);
     senses_text_close(rt->text);
     senses_engine_close(rt->engine);
     free(rt->whisper_path);
@@ -110,6 +111,32 @@ static bool open_encoder(cli_runtime *rt, senses_encoder **encoder, const char *
     return good;
 }
 
+/* Where encoded media are kept; NULL when the environment does not say. What is not absolute does not count, as the XDG specification
+ * says. */
+static char *cache_folder(void)
+{
+    const char *xdg = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
+    if (xdg != NULL && xdg[0] == '/') return text_format("%s/senses/media", xdg);
+    if (home != NULL && home[0] == '/') return text_format("%s/.cache/senses/media", home);
+    return NULL;
+}
+
+/* Without a cache everything works, only slower: what is in its way is said under -v alone. */
+static void set_cache(cli_runtime *rt, senses_encoder *c)
+{
+    senses_error err = {0};
+    if (rt->o->no_cache) return;
+    char *folder = rt->cache == NULL ? cache_folder() : NULL;
+    if (rt->cache == NULL && folder == NULL)
+        diag_explain(rt->o, "no cache: neither XDG_CACHE_HOME nor HOME names a folder");
+    else if (rt->cache == NULL && senses_cache_open(&rt->cache, folder, rt->o->cache_mib << 20, &err) != SN_OK)
+        diag_explain(rt->o, "no cache: %s", err.msg);
+    else if (folder != NULL)
+        diag_explain(rt->o, "cache: %s (at most %zu MiB)", folder, rt->o->cache_mib);
+    if (rt->cache != NULL && senses_encoder_set_cache(c, rt->cache, &err) != SN_OK) diag_explain(rt->o, "no cache: %s", err.msg);
+    free(folder);
+}
+
 static bool add_encoder(cli_runtime *rt, const char *value)
 {
     senses_encoder *c = NULL;
@@ -121,6 +148,7 @@ static bool add_encoder(cli_runtime *rt, const char *value)
         return false;
     }
     rt->encoders[rt->n_encoders++] = c;
+    set_cache(rt, c);
     return true;
 }
 

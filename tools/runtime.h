@@ -10,6 +10,7 @@ typedef struct {
     senses_text *text;
     senses_encoder *encoders[CLI_MAX_MMPROJ];
     size_t n_encoders;
+    senses_cache *cache; /* of these encoders */
     senses_whisper *whisper;
     char *whisper_path;
     senses_encoder *page_encoder; /* the default pair that reads pages */

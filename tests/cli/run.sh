@@ -11,7 +11,8 @@ export SENSES REQUIRE=${REQUIRE:-0} ROOT=$PWD
 [ -x "$SENSES" ] || { echo "FAIL cli: $SENSES is not there; run make"; exit 1; }
 home=${SENSES_HOME:-${XDG_DATA_HOME:-${HOME:-/nonexistent}/.local/share}/senses}
 export MODELS=$home/models
-unset SENSES_HOME SENSES_ISA XDG_DATA_HOME NO_COLOR
+unset SENSES_HOME SENSES_ISA SENSES_CACHE_SIZE XDG_DATA_HOME NO_COLOR
+export XDG_CACHE_HOME=/dev/null # no cache: every case computes what it checks, and nobody's own is written to
 export SENSES_HOME=/nonexistent # the cases say themselves when they need the real one
 
 TMP=$(mktemp -d)
