@@ -2,6 +2,7 @@
 #include "../core/mem.h"
 #include "../vision/conv.h"
 #include "../vision/family.h"
+#include "../vision/reading_order.h"
 #include "testing.h"
 
 #include <math.h>
@@ -60,7 +61,7 @@ static void the_picture_is_prepared_as_pillow_does(void **state)
     assert_true(run_open(&r, SN_ISA_SCALAR, 1));
     assert_int_equal(r.prepared.tile_w[0], 96);
     assert_int_equal(r.prepared.tile_h[0], 160);
-    assert_int_equal(r.prepared.n_tok, 30);
+    assert_int_equal(r.prepared.n_tok, 240);
     for (size_t i = 0; i < shape[1]; i++) {
         const float want = in[2 * shape[1] + i], got = r.prepared.pixels[0][(size_t)in[shape[1] + i]];
         if (fabsf(got - want) > 1e-4f) fail_msg("value %g is %g, want %g", in[shape[1] + i], got, want);
@@ -69,7 +70,7 @@ static void the_picture_is_prepared_as_pillow_does(void **state)
     run_close(&r);
 }
 
-static void rows_and_kept_pairs_equal_pytorch(void **state)
+static void rows_and_kept_frames_equal_pytorch(void **state)
 {
     size_t shape[4], n_dims;
     float *want = testing_npy(DIR "rows.npy", shape, &n_dims);
@@ -180,7 +181,7 @@ typedef struct {     /* one change to the file */
     const char *key; /* set to `value`, or, NAN, left away */
     double value;
     bool is_float, is_nan;
-    const char *also; /* set to `also_value` */
+    const char *also; /* set to `also_value`, or likewise left away */
     double also_value;
     const char *drop, *cut; /* a tensor left away; a tensor of which the last row is */
     const char *says;       /* what the message must name */
@@ -197,7 +198,7 @@ static const char *rewrite(const edit *e)
     for (size_t i = 0; i < sn_gguf_n_kv(g); i++)
         if (!e->key || !sn_str_eq(sn_gguf_kv_at(g, i)->key, e->key))
             if (!e->also || !sn_str_eq(sn_gguf_kv_at(g, i)->key, e->also)) sn_gguf_set_kv(w, sn_gguf_kv_at(g, i));
-    if (e->also) sn_gguf_set_u32(w, e->also, (uint32_t)e->also_value);
+    if (e->also && !isnan(e->also_value)) sn_gguf_set_u32(w, e->also, (uint32_t)e->also_value);
     if (e->is_nan) sn_gguf_set_f32(w, e->key, NAN);
     if (e->key && !isnan(e->value)) {
         if (e->is_float)
@@ -227,9 +228,12 @@ static void hostile_files_are_refused_by_name(void **state)
     static const edit edits[] = {
         {.drop = "v.stem.0.weight", .says = "v.stem.0.weight"},
         {.drop = "v.stem.res.0.1.bias", .says = "v.stem.res.0.1.bias"},
+        {.drop = "v.stem.fine.0.0.weight", .says = "v.stem.fine.0.0.weight"},
         {.drop = "v.blk.0.ln1.weight", .says = "v.blk.0.ln1"},
         {.drop = "v.position_embd.weight", .says = "v.position_embd"},
         {.drop = "mm.0.weight", .says = "mm.0.weight"},
+        {.drop = "v.stem.norm.bias", .says = "v.stem.norm"},
+        {.drop = "mm.stem_head.bias", .says = "mm.stem_head"},
         {.drop = "mm.2.weight", .says = "mm.2.weight"},
         {.drop = "mm.col_embd.weight", .says = "mm.col_embd"},
         {.cut = "v.stem.1.weight", .says = "v.stem.1.weight"},
@@ -244,16 +248,21 @@ static void hostile_files_are_refused_by_name(void **state)
         {.key = "clip.vision.page.stem_channels", .value = 4294967295.0, .says = "stem_channels"},
         {.key = "clip.vision.page.stem_channels", .value = 64, .says = "v.stem.2"},
         {.key = "clip.vision.page.stem_blocks", .value = 4000000000.0, .says = "stem_blocks"},
+        {.key = "clip.vision.page.stem_fine_blocks", .value = 2, .says = "v.stem.fine.1.0"},
+        {.key = "clip.vision.page.stem_fine_blocks", .value = 65, .says = "stem_fine_blocks"},
         {.key = "clip.vision.page.stem_blocks", .value = 2, .says = "v.stem.res.1.0"},
         {.key = "clip.vision.page.stem_blocks", .value = NAN, .says = "stem_blocks"},
         {.key = "clip.vision.page.frames", .value = 0, .says = "frames"},
-        {.key = "clip.vision.page.frames", .value = 5, .says = "mm.char_head"},
+        {.key = "clip.vision.page.frames", .value = 5, .says = "mm.stem_head"},
         {.key = "clip.vision.page.classes", .value = 1, .says = "classes"},
         {.key = "clip.vision.page.classes", .value = 4000000000.0, .says = "classes"},
         {.key = "clip.vision.page.kinds", .value = 18, .says = "kinds"},
         {.key = "clip.vision.page.keep", .value = 2, .is_float = true, .says = "keep"},
         {.key = "clip.vision.page.keep", .value = -1, .is_float = true, .says = "keep"},
         {.key = "clip.vision.page.keep", .value = NAN, .is_nan = true, .says = "keep"},
+        {.key = "clip.vision.page.sure", .value = 2, .is_float = true, .says = "sure"},
+        {.key = "clip.vision.page.gap", .value = 0, .says = "gap"},
+        {.key = "clip.vision.page.gap", .value = NAN, .says = "gap"},
         {.key = "clip.vision.page.frames", .value = 64, .also = "clip.vision.page.classes", .also_value = 65, .says = "64 times 65"},
         {.key = "clip.vision.image_size", .value = 2048, .also = "clip.vision.page.stem_channels", .also_value = 4096, .says = "scratch"},
         {.key = "clip.vision.patch_size", .value = 8, .says = "cells of 8"},
@@ -279,9 +288,9 @@ static void hostile_files_are_refused_by_name(void **state)
     sn_compute_close(c);
 }
 
-static void without_a_threshold_every_pair_is_kept(void **state)
+static void without_thresholds_every_frame_has_a_row(void **state)
 {
-    const edit none = {.key = "clip.vision.page.keep", .value = NAN};
+    const edit none = {.key = "clip.vision.page.keep", .value = NAN, .also = "clip.vision.page.sure", .also_value = NAN};
     vis_model *m;
     vis_image img;
     vis_prepared p;
@@ -303,10 +312,34 @@ static void without_a_threshold_every_pair_is_kept(void **state)
     sn_compute_close(c);
 }
 
+static void places_are_read_line_by_line(void **state)
+{
+    size_t shape[4], n_dims, n_cases = 0;
+    float *golden = testing_npy(DIR "order.npy", shape, &n_dims);
+    const float *cases = golden, *row = cases + shape[1], *frame = row + shape[1], *want = frame + shape[1];
+
+    (void)state;
+    for (size_t at = 0, n; at < shape[1]; at += n, n_cases++) {
+        vis_place places[1024];
+        size_t order[1024];
+        sn_arena tmp;
+        for (n = 0; at + n < shape[1] && cases[at + n] == cases[at]; n++)
+            places[n] = (vis_place){(size_t)row[at + n], (size_t)frame[at + n]};
+        assert_int_equal(sn_arena_init(&tmp, vis_reading_order_scratch_bytes(n), NULL), SN_OK);
+        vis_reading_order(order, places, n, 10, &tmp);
+        for (size_t i = 0; i < n; i++)
+            if (order[i] != (size_t)want[at + i]) fail_msg("case %g: number %zu is %zu, want %g", cases[at], i, order[i], want[at + i]);
+        assert_int_equal(tmp.peak, tmp.size);
+        sn_arena_free(&tmp);
+    }
+    assert_true(n_cases > 8);
+    free(golden);
+}
+
 static const struct CMUnitTest tests[] = {
-    cmocka_unit_test(the_picture_is_prepared_as_pillow_does), cmocka_unit_test(rows_and_kept_pairs_equal_pytorch),
-    cmocka_unit_test(threads_do_not_change_the_rows),         cmocka_unit_test(the_longer_side_is_fitted_and_both_are_pairs_of_cells),
-    cmocka_unit_test(a_convolution_equals_its_definition),    cmocka_unit_test(hostile_files_are_refused_by_name),
-    cmocka_unit_test(without_a_threshold_every_pair_is_kept),
+    cmocka_unit_test(the_picture_is_prepared_as_pillow_does),   cmocka_unit_test(rows_and_kept_frames_equal_pytorch),
+    cmocka_unit_test(threads_do_not_change_the_rows),           cmocka_unit_test(the_longer_side_is_fitted_and_both_are_pairs_of_cells),
+    cmocka_unit_test(a_convolution_equals_its_definition),      cmocka_unit_test(hostile_files_are_refused_by_name),
+    cmocka_unit_test(without_thresholds_every_frame_has_a_row), cmocka_unit_test(places_are_read_line_by_line),
 };
 TESTING_MAIN("vision_page", tests)

@@ -12,11 +12,12 @@ import torch
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.join(HERE, "..", "..")
 sys.path.insert(0, os.path.join(ROOT, "tools", "train"))
-import evaluate, export, language
+import evaluate, export, language, model
 from model import normalise
 
 OUT, N, N_ROWS = os.path.join(HERE, "sketches"), 50, 5
 TIE = 0.02                                                   # logits: less between the best two is no decision; "~" behind the token
+EDGE = 2e-4                                                  # probability: as near to a threshold, whether a frame is read is none; "~" behind the name
 evaluate.SEED += 10 ** 6                                     # pages of their own
 
 
@@ -31,6 +32,12 @@ def margins(m, seq, valid, ids):
     return out
 
 
+def edge(heads):
+    """How near the probabilities of frames and of starts come to what decides whether a frame is read"""
+    mass, start = 1 - heads[0].softmax(-1)[..., 0], heads[2].sigmoid()
+    return min(float((v - t).abs().min()) for v, t in ((mass, model.KEEP), (mass, model.SURE), (start, model.KEEP)))
+
+
 def main():
     os.makedirs(OUT, exist_ok=True)
     if "--expect" not in sys.argv:
@@ -40,9 +47,9 @@ def main():
     with open(os.path.join(OUT, "tokens.txt"), "w") as f, torch.no_grad():
         for i, name in enumerate(names):
             image = evaluate.prepare(os.path.join(OUT, name + ".png"))
-            seq, valid, _, out = m.see(normalise(torch.from_numpy(image[None])))
+            seq, valid, heads, out = m.see(normalise(torch.from_numpy(image[None])))
             ids = m.dec.write(seq, valid, 600, grammar=True)[0]
-            print(name, *(f"{k}{'~' * (d < TIE)}" for k, d in zip(ids, margins(m, seq, valid, ids))), file=f)
+            print(name + "~" * (edge(heads) < EDGE), *(f"{k}{'~' * (d < TIE)}" for k, d in zip(ids, margins(m, seq, valid, ids))), file=f)
             if i < N_ROWS:                                   # one row of the file: its number, then its values
                 rows = out[0].numpy()
                 at = np.flatnonzero((rows != 0).any(1))

@@ -67,7 +67,7 @@ def letters(m, n, vit):
         im = normalise(torch.from_numpy(np.stack([s.image for s in got])))
         y = torch.from_numpy(np.stack([train.cell_labels(s.chars, [], *s.cells.shape)[0] for s in got]))
         B, h, w, _ = y.shape
-        p = m.enc.char(m.enc(im, vit)).view(B, h, w * FRAMES, N_CLASS)
+        p = m.enc.letters(*m.enc(im, vit)).view(B, h, w * FRAMES, N_CLASS)
         y = y.view(B, h, w * FRAMES)
         rows.setdefault(kind, []).append((train.read_rate(p, y)[0], name))
         print(f"{kind:7} {name:34} {rows[kind][-1][0]:.3f}", flush=True)
@@ -120,7 +120,7 @@ def decoder(m, n, dev):
     for i in range(n):
         b = [torch.from_numpy(x).to(dev) for x in train.make_labels(1, SEED // 512 + i, None)[0]]
         got = m.dec.write(*train.label_tokens(m, b))[0]
-        ref = b[-2][0].tolist()
+        ref = b[6][0].tolist()
         rows.append(compare(got, ref))
         if i < 2:
             print("  got", language.show(got)[:200])

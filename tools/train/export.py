@@ -10,7 +10,8 @@ import numpy as np
 import torch
 import language, pages
 from evaluate import load
-from model import CELL, KEEP, Reader
+import model
+from model import CELL, Reader
 
 TYPES = {"q8_0": gguf.GGMLQuantizationType.Q8_0, "f16": gguf.GGMLQuantizationType.F16, "f32": gguf.GGMLQuantizationType.F32}
 
@@ -65,8 +66,9 @@ def halves(w, heads):
 
 def convolutions(stem):
     got = [("v.stem.0", stem.c1), ("v.stem.1", stem.c2), ("v.stem.2", stem.c3)]
-    for i, (x, y) in enumerate(stem.res):
-        got += [(f"v.stem.res.{i}.0", x), (f"v.stem.res.{i}.1", y)]
+    for name, pairs in (("fine", stem.fine), ("res", stem.res)):
+        for i, (x, y) in enumerate(pairs):
+            got += [(f"v.stem.{name}.{i}.0", x), (f"v.stem.{name}.{i}.1", y)]
     return got + [("v.stem.down", stem.down)]
 
 
@@ -75,7 +77,7 @@ def encoder_layers(m):
     e, a, got = m.enc, m.ada, []
     for i, b in enumerate(e.blocks):
         got += [(f"v.blk.{i}.{n}", x, True) for n, x in (("ln1", b.n1), ("attn_qkv", b.qkv), ("attn_out", b.o), ("ln2", b.n2), ("ffn_up", b.f1), ("ffn_down", b.f2))]
-    return got + [("v.post_ln", e.norm, True), ("mm.char_head", e.char, True), ("mm.kind_head", e.kind, False), ("mm.start_head", e.start, False),
+    return got + [("v.stem.norm", e.norm0, False), ("mm.stem_head", e.char0, True), ("v.post_ln", e.norm, True), ("mm.char_head", e.char, True), ("mm.kind_head", e.kind, False), ("mm.start_head", e.start, False),
                   ("mm.free", a.free, True), ("mm.0", a.f1, True), ("mm.2", a.f2, True)]
 
 
@@ -109,8 +111,11 @@ def write_encoder(m, path, kind):
     w.add_array("clip.vision.image_mean", [0.0] * 3)         # the picture's own mean and deviation are used
     w.add_array("clip.vision.image_std", [1.0] * 3)
     w.add_uint32("clip.vision.page.stem_channels", c["stem"])
+    w.add_uint32("clip.vision.page.stem_fine_blocks", c["fine"])
     w.add_uint32("clip.vision.page.stem_blocks", c["res"])
-    w.add_float32("clip.vision.page.keep", KEEP)
+    w.add_float32("clip.vision.page.keep", model.KEEP)
+    w.add_float32("clip.vision.page.sure", model.SURE)
+    w.add_uint32("clip.vision.page.gap", model.GAP)
     w.add_uint32("clip.vision.page.frames", 4)
     w.add_uint32("clip.vision.page.classes", 96)
     w.add_array("clip.vision.page.kinds", pages.TYPES)
@@ -167,7 +172,7 @@ def read(folder):
     has = {t.name: torch.from_numpy(np.array(gguf.quants.dequantize(t.data, t.tensor_type), np.float32).reshape([int(n) for n in reversed(t.shape)])) for f in files for t in f.tensors}
     enc, dec = ({k: f.fields[k].parts[-1][0] for k in f.fields} for f in files)
     number = lambda f, k: int(f[k])
-    m = Reader(dict(stem=number(enc, "clip.vision.page.stem_channels"), res=number(enc, "clip.vision.page.stem_blocks"), d=number(enc, "clip.vision.embedding_length"),
+    m = Reader(dict(stem=number(enc, "clip.vision.page.stem_channels"), fine=number(enc, "clip.vision.page.stem_fine_blocks"), res=number(enc, "clip.vision.page.stem_blocks"), d=number(enc, "clip.vision.embedding_length"),
                     blocks=number(enc, "clip.vision.block_count"), heads=number(enc, "clip.vision.attention.head_count"), hidden=has["mm.0.weight"].shape[0],
                     dec=number(enc, "clip.vision.projection_dim"), layers=number(dec, "llama.block_count"), dheads=number(dec, "llama.attention.head_count"),
                     kv=number(dec, "llama.attention.head_count_kv"), ff=number(dec, "llama.feed_forward_length")))

@@ -5,7 +5,7 @@
 
 A hand is a dict: char -> (advance, [points]) in units of the height of its capitals, baseline at y = 0, y downwards;
 "closed" tells outlines to fill from strokes to draw."""
-import glob, os, pickle, sys
+import glob, os, pickle, re, sys
 import numpy as np
 
 # name pattern -> how often it is drawn, in the hands of a page; families of handwriting and of informal letters
@@ -28,6 +28,9 @@ HELD_OUT = ["femkeklaver", "dkg.ttf", "dkgIt", "KleeOne-Regular", "SteveHand", "
 # only letters alike in both cases: small ones are written as capitals
 CAPITALS = ["Humor-Sans", "TomsonTalks", "Caliban"]
 STROKES = {"futural": 6, "rowmans": 5, "scripts": 1, "cursive": 2, "rowmand": 1, "timesr": 1, "futuram": 1, "timesi": 1, "rowmant": 1}
+# parts of words that nobody wants to see on a page
+RUDE = ("nigg|fuck|shit|cunt|fagg|whor|slut|rape|rapi|bitch|bastard|kike|spic|wetback|chink|gook|coon|dago|dyke|nazi|porn|penis|vagin|cock|dick|tits|pussy|piss|turd|wank|twat|prick|"
+        "masturb|orgas|dildo|boob|semen|sodom|negr|homo|queer|squaw|raci|incest|molest|murder|suicid|erot|genital|anus|clit|scrot|testic|sex|slave|hitler|lynch|retard|hooker")
 CHARS = [chr(c) for c in range(32, 127)]
 
 
@@ -160,7 +163,7 @@ def build(roots, to):
     for r in roots:
         d = os.path.join(r, "usr/share/dict/american-english")
         if os.path.exists(d) and not words:
-            words = [w for w in open(d, encoding="utf-8").read().split() if w.isascii() and w.isalpha() and 1 < len(w) < 11]
+            words = [w for w in open(d, encoding="utf-8").read().split() if w.isascii() and w.isalpha() and 1 < len(w) < 11 and not re.search(RUDE, w.lower())]
     if len(hands) < 20 or not words:
         sys.exit("fonts.py: fonts or words are missing under " + " ".join(roots) + "; run.sh fetches them")
     shots = photos(roots)

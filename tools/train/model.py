@@ -9,8 +9,10 @@ from pages import CELL, SIDE, TYPES
 N_CLASS = 96                  # 0 nothing, 1..95 the characters from ' ' on (' ' itself is never drawn)
 FRAMES = 4                    # frames of 4 pixels across a cell
 GRID = SIDE // CELL           # 40
-KEEP = 0.2                    # a pair of cells that shows less than this is no token
-CONFIG = dict(stem=128, res=5, d=256, blocks=4, heads=4, hidden=512, dec=256, layers=5, dheads=4, kv=2, ff=704)
+KEEP = 0.3                    # a frame that shows less than this is no token
+SURE = 0.5                    # one that shows as much is a token whatever stands beside it
+GAP = 10                      # frames from a token to the next of its line, at most
+CONFIG = dict(stem=128, fine=3, res=5, d=256, blocks=4, heads=4, hidden=512, dec=256, layers=5, dheads=4, kv=2, ff=704)
 
 
 class Conv(nn.Module):
@@ -26,18 +28,23 @@ class Conv(nn.Module):
 
 
 class Stem(nn.Module):
-    def __init__(self, c, d, res):
+    """fine: residual pairs where a pixel is 4 of the picture's, res: where it is 8"""
+
+    def __init__(self, c, d, fine, res):
         super().__init__()
         self.c1, self.c2, self.c3 = Conv(1, 32, 2), Conv(32, 64, 2), Conv(64, c, 2)
-        self.res = nn.ModuleList([nn.ModuleList([Conv(c, c), Conv(c, c)]) for _ in range(res)])
-        for a, b in self.res:
+        self.fine, self.res = (nn.ModuleList([nn.ModuleList([Conv(w, w), Conv(w, w)]) for _ in range(n)]) for w, n in ((64, fine), (c, res)))
+        for a, b in [*self.fine, *self.res]:
             nn.init.constant_(b.n.weight, 0.3)
         self.down = Conv(c, d, 2)
 
     def forward(self, im):
         """B x H x W, normalised -> B x d x H/16 x W/16"""
         x = im[:, None].contiguous(memory_format=torch.channels_last)
-        x = F.relu(self.c3(F.relu(self.c2(F.relu(self.c1(x))))))
+        x = F.relu(self.c2(F.relu(self.c1(x))))
+        for a, b in self.fine:
+            x = F.relu(x + b(F.relu(a(x))))
+        x = F.relu(self.c3(x))
         for a, b in self.res:
             x = F.relu(x + b(F.relu(a(x))))
         return F.relu(self.down(x))
@@ -69,74 +76,133 @@ def sines(d):
     return torch.cat([e[None].expand(GRID, -1, -1), e[:, None].expand(-1, GRID, -1)], 2).contiguous()
 
 
+def waves(n, d, slow, fast):
+    """Sines of n places."""
+    t = torch.arange(n).float()[:, None] * torch.logspace(math.log10(slow), math.log10(fast), d // 2)
+    return torch.cat([t.sin(), t.cos()], 1)
+
+
 class Encoder(nn.Module):
     def __init__(self, c):
         super().__init__()
         d = c["d"]
-        self.stem = Stem(c["stem"], d, c["res"])
+        self.stem = Stem(c["stem"], d, c["fine"], c["res"])
         self.pos = nn.Parameter(sines(d) * 0.3)              # rows x columns x d; smaller pictures use the top left of it
         self.blocks = nn.ModuleList([Block(d, c["heads"]) for _ in range(c["blocks"])])
+        self.norm0, self.char0 = nn.LayerNorm(d, eps=1e-6), nn.Linear(d, FRAMES * N_CLASS)
         self.norm = nn.LayerNorm(d, eps=1e-6)
         self.char, self.kind, self.start = nn.Linear(d, FRAMES * N_CLASS), nn.Linear(d, len(TYPES)), nn.Linear(d, 1)
+        nn.init.zeros_(self.char.weight)
+        nn.init.zeros_(self.char.bias)
 
     def forward(self, im, vit=True, at=(0, 0)):
-        """-> features B x gh*gw x d, in rows of cells. vit False: what the stem alone sees; at: the picture's place in the table of positions"""
+        """-> what the stem sees and what the ViT makes of it, both B x gh*gw x d, in rows of cells. vit False: the stem alone; at: the picture's place in the table of
+        positions"""
         x = self.stem(im).permute(0, 2, 3, 1)
         B, gh, gw, d = x.shape
+        seen = self.norm0(x.reshape(B, gh * gw, d))
         if not vit:
-            return self.norm(x.reshape(B, gh * gw, d))
+            return seen, None
         x = (x + self.pos[at[0]:at[0] + gh, at[1]:at[1] + gw]).reshape(B, gh * gw, d)
         for b in self.blocks:
             x = b(x)
-        return self.norm(x)
+        return seen, self.norm(x)
 
-    def heads(self, x):
-        return self.char(x).unflatten(-1, (FRAMES, N_CLASS)), self.kind(x), self.start(x)
+    def letters(self, seen, x):
+        """Logits of characters, B x gh*gw x 4 x 96: the stem's, and what their surroundings say"""
+        c = self.char0(seen)
+        return (c if x is None else c + self.char(x)).unflatten(-1, (FRAMES, N_CLASS))
+
+    def heads(self, seen, x):
+        return self.letters(seen, x), self.kind(x), self.start(x)
 
 
 class Adapter(nn.Module):
-    """What a cell says, as a vector: characters, element type, start of an element, place, and free features. Two cells side by side are one token."""
+    """What a frame says, as a vector: its characters and its neighbours', element type, start of an element, place, and free features. A frame that shows most among
+    its neighbours is one token: mostly, a character."""
 
     def __init__(self, c):
         super().__init__()
         d, D = c["d"], c["dec"]
-        self.char = nn.Linear(FRAMES * N_CLASS, d, bias=False)
+        self.char = nn.Linear(3 * N_CLASS, d, bias=False)
         self.kind = nn.Linear(len(TYPES) + 1, d, bias=False)
         self.free = nn.Linear(d, d)
-        self.row, self.col = nn.Parameter(torch.empty(GRID, d)), nn.Parameter(torch.empty(GRID, d))
-        self.f1, self.f2 = nn.Linear(2 * d, c["hidden"]), nn.Linear(c["hidden"], D)
+        self.f1, self.f2 = nn.Linear(d, c["hidden"]), nn.Linear(c["hidden"], D)
         nn.init.normal_(self.char.weight, 0, 0.5)
         nn.init.normal_(self.kind.weight, 0, 0.4)
-        s = sines(d)
-        self.row.data, self.col.data = torch.cat([s[:, 0, d // 2:], s[:, 0, d // 2:].flip(1)], 1) * 0.3, torch.cat([s[0, :, :d // 2], s[0, :, :d // 2].flip(1)], 1) * 0.3
+        self.row, self.col = nn.Parameter(waves(GRID, d, 0.06, 2.2) * 0.5), nn.Parameter(waves(GRID * FRAMES, d, 0.02, 2.2) * 0.5)
         nn.init.zeros_(self.free.weight)
         nn.init.zeros_(self.free.bias)
 
-    def cells(self, char, kind, row, pair, x=None):
-        """M pairs of cells. char: probabilities M x 2 x 384; kind: M x 2 x 19 (types, start); row, pair: M, where they stand; x: features M x 2 x d -> M x dec"""
+    def frames(self, char, kind, row, frame, x=None):
+        """M frames. char: probabilities M x 288 of the frame on the left, the frame, the one on the right; kind: M x 19 (types, start) and x: features M x d of its
+        cell; row, frame: M, where it stands -> M x dec"""
         s = self.char(char) + self.kind(kind)
         if x is not None:
             s = s + self.free(x)
-        s = s + self.row[row][:, None] + self.col.view(GRID // 2, 2, -1)[pair]
-        return self.f2(F.gelu(self.f1(s.flatten(1))))
+        return self.f2(F.gelu(self.f1(s + self.row[row] + self.col[frame])))
 
-    def forward(self, x, heads, gh, gw):
-        """-> tokens M x dec of the pairs that show something, and which they are: B x gh*gw/2"""
+    @staticmethod
+    def gather(x, heads, gh, gw):
+        """What is known of the frames that are tokens, picture by picture -> their pictures, and what frames() takes: characters, kinds, rows, frames, features"""
         c, k, s = heads
         B, N, d = x.shape
         c, s = c.float().softmax(-1), s.float().sigmoid()
-        keep = torch.maximum(1 - c[..., 0].amin(-1), s[..., 0]).view(B, N // 2, 2).amax(-1) >= KEEP
-        i = keep.nonzero()[:, 1]
-        two = lambda t: t.reshape(B, N // 2, 2, -1)[keep].to(x.dtype)
-        return self.cells(two(c.flatten(2)), two(torch.cat([k.float().softmax(-1), s], -1)), i // (gw // 2), i % (gw // 2), two(x)), keep
+        keep = chosen(1 - c[..., 0].reshape(B, gh, gw * FRAMES), s.view(B, gh, gw))
+        b, row, frame = places(keep)
+        cell = row * gw + frame // FRAMES
+        c = F.pad(c.reshape(B, gh, gw * FRAMES, N_CLASS), (0, 0, 1, 1))
+        char = torch.cat([c[b, row, frame + i] for i in range(3)], -1)
+        kind = torch.cat([k.float().softmax(-1), s], -1)[b, cell]
+        return b, (char.to(x.dtype), kind.to(x.dtype), row, frame, x[b, cell])
 
 
-def line_up(tokens, keep):
-    """Tokens M x dec of the kept pairs, as sequences that end together: B x L x dec, and where there is one: B x L"""
-    n = keep.sum(1)
+def chosen(mass, start):
+    """Which frames are tokens. mass: B x gh x gw*4, that there is a character; start: B x gh x gw, that an element begins. Every frame where one is likely; where it is
+    less so (the place of one character may be shared out among neighbours), one that shows more than all eight around it; and the first frame of a cell where an element
+    begins but no frame is at its peak."""
+    m = F.pad(mass, (1, 1, 1, 1))
+    side = torch.maximum(m[:, 1:-1, :-2], m[:, 1:-1, 2:])
+    wide = torch.maximum(torch.maximum(m[..., :-2], m[..., 2:]), m[..., 1:-1])
+    over = torch.maximum(wide[:, :-2], wide[:, 2:])
+    peak = (mass >= KEEP) & ((mass >= SURE) | (mass > side))
+    keep = peak & ((mass >= SURE) | (mass > over))
+    peak, keep = peak.unflatten(-1, (-1, FRAMES)), keep.unflatten(-1, (-1, FRAMES))
+    alone = (start >= KEEP) & ~peak.any(-1)
+    return torch.cat([(keep[..., :1] | alone[..., None]), keep[..., 1:]], -1).flatten(-2)
+
+
+def reading_order(row, frame):
+    """Tokens of one picture, as lists of rows and frames -> their numbers in the order they are read in: a token goes on with a line that ends up to GAP frames to its left,
+    in its own row or the next, the nearest one; lines follow each other by their mean rows, then by where they begin."""
+    lines, open_ = [], []
+    for k in sorted(range(len(row)), key=lambda k: (frame[k], row[k])):
+        y, f = row[k], frame[k]
+        open_ = [l for l in open_ if f - frame[l[-1]] <= GAP]
+        near = [(f - frame[l[-1]] + 6 * abs(y - row[l[-1]]), i) for i, l in enumerate(open_) if frame[l[-1]] < f and abs(y - row[l[-1]]) <= 1]
+        if near:
+            open_[min(near)[1]].append(k)
+        else:
+            lines.append([k])
+            open_.append(lines[-1])
+    lines.sort(key=lambda l: ((2 * sum(row[k] for k in l) + len(l)) // (2 * len(l)), frame[l[0]]))
+    return [k for l in lines for k in l]
+
+
+def places(keep):
+    """B x gh x gw*4 -> pictures, rows, frames of the tokens, picture by picture in reading order"""
+    out = []
+    for b, k in enumerate(keep.cpu()):
+        row, frame = (v.tolist() for v in k.nonzero(as_tuple=True))
+        out += [(b, row[i], frame[i]) for i in reading_order(row, frame)]
+    return torch.tensor(out, dtype=torch.long, device=keep.device).view(-1, 3).unbind(1)
+
+
+def line_up(tokens, n):
+    """Tokens M x dec, of which picture after picture has n, as sequences that end together: B x L x dec, and where there is one: B x L"""
     L = max(1, int(n.max()))
-    valid = torch.arange(L, device=keep.device)[None] >= L - n[:, None]
-    out = tokens.new_zeros(keep.shape[0], L, tokens.shape[-1])
+    valid = torch.arange(L, device=n.device)[None] >= L - n[:, None]
+    out = tokens.new_zeros(len(n), L, tokens.shape[-1])
     out[valid] = tokens
     return out, valid
 
@@ -261,13 +327,15 @@ class Reader(nn.Module):
         self.enc, self.ada, self.dec = Encoder(self.config), Adapter(self.config), Decoder(self.config)
 
     def see(self, im):
-        """Normalised pictures B x H x W -> what the decoder reads (of line_up), head logits, and the encoder's output: B x gh*gw/2 x dec, zero where nothing is"""
-        x = self.enc(im)
-        h = self.enc.heads(x)
-        t, keep = self.ada(x, h, im.shape[1] // CELL, im.shape[2] // CELL)
-        out = t.new_zeros(*keep.shape, t.shape[-1])
-        out[keep] = t
-        return *line_up(t, keep), h, out
+        """Normalised pictures B x H x W -> what the decoder reads (of line_up), head logits, and the encoder's output: B x gh*gw*4 x dec, the tokens, then zeros"""
+        seen, x = self.enc(im)
+        h = self.enc.heads(seen, x)
+        gh, gw = im.shape[1] // CELL, im.shape[2] // CELL
+        picture, known = self.ada.gather(x, h, gh, gw)
+        t, n = self.ada.frames(*known), picture.bincount(minlength=len(im))
+        out = t.new_zeros(len(n), gh * gw * FRAMES, t.shape[-1])
+        out[torch.arange(out.shape[1], device=n.device)[None] < n[:, None]] = t
+        return *line_up(t, n), h, out
 
 
 def normalise(u):

@@ -663,7 +663,7 @@ def soup(g, size):
     while y < size - 5:
         if r.random() < 0.55:
             g.hand = Writer(r, kinds, g.only)
-        h = r.choice([8, 9, 10, 11, 12, 13, 14, 16, 18, 22]) * r.uniform(0.9, 1.1)
+        h = r.choice([8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 22, 24, 27, 30, 34, 39, 45]) * r.uniform(0.9, 1.1)
         y, x = y + h * 1.1, r.uniform(-12, 10)
         under, boxed = r.random() < 0.12, r.random() < 0.15
         y += h * 0.4 if boxed else 0

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Trains the reader of drawn pages, stage after stage, from where the last run stopped.
 
-  train.py all                       stem, decoder, encoder, joint, each to its end
+  train.py all                       stem, decoder, encoder, adapt, each to its end
   train.py STAGE [--steps N]         one of them
   train.py plot                      learning curves of all stages as PNG
 
@@ -14,8 +14,8 @@ import numpy as np
 import torch
 import torch.multiprocessing as mp
 import torch.nn.functional as F
-import language, pages
-from model import FRAMES, GRID, KEEP, N_CLASS, Reader, line_up, normalise
+import language, muon, pages
+from model import FRAMES, GRID, N_CLASS, Reader, chosen, line_up, normalise, reading_order
 
 DIR = os.environ.get("SENSES_TRAIN_DIR") or os.path.expanduser("~/.cache/senses/train")
 GPU = torch.cuda.is_available()
@@ -23,9 +23,9 @@ GPU = torch.cuda.is_available()
 STAGES = {"stem": ((16, 192), (9000, 9000), (2e-3, 2e-3)),
           "decoder": ((48, 128), (8000, 16000), (1e-3, 1.2e-3)),
           "encoder": ((8, 96), (12000, 12000), (8e-4, 8e-4)),
-          "joint": ((8, 64), (12000, 16000), (4e-4, 5e-4))}
+          "adapt": ((48, 128), (8000, 12000), (1e-3, 1e-3))}
 CROP = 256                    # pixels of a side of the crops full of text
-SEED0 = {"stem": 10 ** 9, "decoder": 2 * 10 ** 9, "encoder": 3 * 10 ** 9, "joint": 4 * 10 ** 9}
+SEED0 = {"stem": 10 ** 9, "decoder": 2 * 10 ** 9, "encoder": 3 * 10 ** 9, "adapt": 4 * 10 ** 9}
 CONFUSED = ["il1I|!j/", "oO0QDa", "uvyn", "rnmhv", "ceoa", "s5S8", "z2Z7", "g9qyj", "b6h", "t+f", ".,'`", "A4R", "B8E3", "UVY", "PpF", "Wwv", "Kkx", "Cc(", "-_~", "Tt7"]
 MOST = 230                    # tokens a page may have in training
 N_KIND = len(pages.TYPES)
@@ -81,17 +81,17 @@ CONFUSIONS = confusions()
 
 
 def unsure(s, rs):
-    """What an encoder may see of a page whose truth is known: the pairs of cells that show something, with soft characters, types and starts.
-    -> pair numbers M, (entry's pair, entry's place in 2 x 4 x 96, its share), kinds M x 2 x K, starts M x 2"""
+    """What an encoder may see of a page whose truth is known: the frames that become tokens, with soft characters, types and starts.
+    -> their rows and frames, M; characters M x 288; types and start M x 19"""
     gh, gw = s.cells.shape
     ch = s.chars.copy()
     n, level = len(ch), rs.random() ** 2 * 0.5
-    ch[:, :2] += rs.normal(0, 1.0, (n, 2)) + rs.normal(0, 1.0, (1, 2))
+    ch[:, :2] += rs.normal(0, (1.0, 1.3), (n, 2)) + rs.normal(0, 1.0, (1, 2))
     ch[:, 0], ch[:, 1] = ch[:, 0].clip(0, gw * 16 - 1), ch[:, 1].clip(0, gh * 16 - 1)
     c = ch[:, 2].astype(int)
     sure = 1 - rs.random(n) * level
     sure = np.where(rs.random(n) < level * 0.35, 1 - sure, sure)
-    alive = np.where(rs.random(n) < level * 0.06, rs.random(n) * 0.25, 1.0)
+    alive = np.where(rs.random(n) < level * 0.06, rs.random(n) * 0.25, rs.uniform(1 - 0.4 * level, 1 + 0.8 * level, n))
     alt = CONFUSIONS[c, rs.integers(0, 8, n)] if n else c
 
     def split(v, edge, soft):
@@ -100,7 +100,7 @@ def unsure(s, rs):
         f = v - i - 0.5
         return i.astype(int), np.where(f > 0, 1, -1), 0.5 / (1 + np.exp(-(np.abs(f) - edge) / soft)) * rs.uniform(0, 1.2, n).clip(0, 1)
     fx, dx, wx = split(ch[:, 0] / 4, 0.35, 0.08)
-    fy, dy, wy = split(ch[:, 1] / 16, 0.43, 0.03)
+    fy, dy, wy = split(ch[:, 1] / 16, 0.38, 0.05)
     ghosts = rs.poisson(0.004 * level * gh * gw)
     at, cls, wgt = [rs.integers(0, gh * gw * FRAMES, ghosts)], [rs.integers(1, N_CLASS, ghosts)], [rs.random(ghosts) * 0.6]
     for x, y, w in ((fx, fy, (1 - wx) * (1 - wy)), (fx + dx, fy, wx * (1 - wy)), (fx, fy + dy, (1 - wx) * wy), (fx + dx, fy + dy, wx * wy)):
@@ -110,38 +110,48 @@ def unsure(s, rs):
     at, cls, wgt = np.concatenate(at), np.concatenate(cls), np.concatenate(wgt)
     mass = np.zeros(gh * gw * FRAMES)
     np.add.at(mass, at, wgt)
-    wgt = wgt / np.maximum(1, mass[at])
-    st = np.zeros((gh, gw))
+    p = np.zeros((gh * gw * FRAMES + 2, N_CLASS), np.float32)
+    np.add.at(p, (at + 1, cls), wgt / np.maximum(1, mass[at]))
+    p[:, 0] = np.maximum(0, 1 - p.sum(1))
+    p[0] = p[-1] = 0
     _, on = cell_labels([], s.starts + rs.normal(0, 1.5, s.starts.shape), gh, gw)
     st = np.where((on > 0) & (rs.random((gh, gw)) > 0.03 * level), rs.beta(9, 1, (gh, gw)), rs.beta(0.15, 12, (gh, gw)))
-    st = np.where(rs.random((gh, gw)) < 0.002 * level, rs.random((gh, gw)), st)
-    score = np.maximum(np.minimum(1, mass).reshape(gh, gw, FRAMES).max(-1), st).reshape(gh * gw // 2, 2).max(-1)
-    pair = np.flatnonzero(score >= KEEP)
-    number = np.full(gh * gw // 2, -1)
-    number[pair] = np.arange(len(pair))
-    p = number[at // (2 * FRAMES)]
-    kind = np.eye(N_KIND, dtype=np.float32)[s.cells.reshape(-1, 2)[pair]]
-    other = np.eye(N_KIND, dtype=np.float32)[rs.integers(0, N_KIND, (len(pair), 2))]
-    part = (rs.random((len(pair), 2, 1)) * (rs.random((len(pair), 2, 1)) < 0.25) * level * 2).clip(0, 1).astype("f4")
-    return pair, (p[p >= 0], (at % (2 * FRAMES) * N_CLASS + cls)[p >= 0], wgt[p >= 0]), kind * (1 - part) + other * part, st.reshape(-1, 2)[pair]
+    st = np.where(rs.random((gh, gw)) < 0.002 * level, rs.random((gh, gw)), st).astype(np.float32)
+    keep = chosen(torch.from_numpy(1 - p[1:-1, 0]).view(1, gh, gw * FRAMES), torch.from_numpy(st)[None])[0].numpy()
+    row, frame = np.nonzero(keep)
+    order = reading_order(row.tolist(), frame.tolist())
+    row, frame = row[order], frame[order]
+    k, cell = row * gw * FRAMES + frame, row * gw + frame // FRAMES
+    char = np.concatenate([np.where(frame[:, None] > 0, p[k], 0), p[k + 1], np.where(frame[:, None] < gw * FRAMES - 1, p[k + 2], 0)], 1)
+    kind = np.eye(N_KIND, dtype=np.float32)[s.cells.reshape(-1)[cell]]
+    other = np.eye(N_KIND, dtype=np.float32)[rs.integers(0, N_KIND, len(k))]
+    part = (rs.random((len(k), 1)) * (rs.random((len(k), 1)) < 0.25) * level * 2).clip(0, 1).astype("f4")
+    return row, frame, char.astype("f4"), np.concatenate([kind * (1 - part) + other * part, st.reshape(-1)[cell][:, None]], 1)
 
 
-def sequences(batch, pairs=None, most=0):
-    """Inputs, targets (0 = none), places as pair of cells (-1 = none); pairs: those that are tokens of each page, and the places become theirs
-    in sequences of `most` that end together"""
+NEAR = sorted(((dx, dy) for dx in range(-4, 5) for dy in (-1, 0, 1)), key=lambda v: abs(v[0]) + 2.5 * abs(v[1]))
+
+
+def targets(xy, row, frame, end):
+    """Which of the tokens (rows and frames, in order) each place stands at, in a sequence whose last has the number end - 1; -1: at none"""
+    number = np.full((GRID + 2, GRID * FRAMES + 8), -1)
+    number[row + 1, frame + 4] = np.arange(end - len(row), end)
+    x, y = (xy[:, 0] / 4).astype(int).clip(0, GRID * FRAMES - 1) + 4, (xy[:, 1] / 16).astype(int).clip(0, GRID - 1) + 1
+    out = np.full(len(xy), -1)
+    for dx, dy in NEAR:
+        out = np.where(out < 0, number[y + dy, x + dx], out)
+    return np.where(xy[:, 0] < 0, -1, out)
+
+
+def sequences(batch):
+    """Inputs, targets (0 = none), places (-1 = nowhere)"""
     n = max(len(s.ids) for s in batch)
-    i, o, p = np.zeros((len(batch), n), "i8"), np.zeros((len(batch), n), "i8"), np.full((len(batch), n), -1, "i8")
+    i, o, xy = np.zeros((len(batch), n), "i8"), np.zeros((len(batch), n), "i8"), np.full((len(batch), n, 2), -1, "f4")
     for k, s in enumerate(batch):
-        gh, gw = s.cells.shape
         m = len(s.ids)
         i[k, 0], i[k, 1:m], o[k, :m] = language.BOS, s.ids[:-1], s.ids
-        x, y = np.clip(s.place[:, 0] // 32, 0, gw // 2 - 1), np.clip(s.place[:, 1] // 16, 0, gh - 1)
-        p[k, :m] = np.where(s.place[:, 0] < 0, -1, y * (gw // 2) + x)
-        if pairs is not None:
-            number = np.full(gh * gw // 2 + 1, -1)           # the last: of no place
-            number[pairs[k]] = np.arange(len(pairs[k])) + most - len(pairs[k])
-            p[k, :m] = number[p[k, :m]]
-    return i, o, p
+        xy[k, :m] = s.place
+    return i, o, xy
 
 
 def make_crops(size, seed, kinds, fresh=None, again=10):
@@ -172,17 +182,11 @@ def make_labels(size, seed, kinds, batches=1):
 
 
 def label_batch(out):
-    size = len(out)
-    first = np.cumsum([0] + [len(u[0]) for _, u in out])
-    most = max(1, max(len(u[0]) for _, u in out))
-    keep = np.zeros((size, most), bool)
-    for i, (_, u) in enumerate(out):
-        keep[i, most - len(u[0]):] = True
-    cat = lambda f, t: np.concatenate([f(i, s, u) for i, (s, u) in enumerate(out)]).astype(t)
-    i, o, p = sequences([s for s, _ in out], [u[0] for _, u in out], most)
-    return [keep, cat(lambda i, s, u: u[0] // (s.cells.shape[1] // 2), "i8"), cat(lambda i, s, u: u[0] % (s.cells.shape[1] // 2), "i8"),
-            cat(lambda i, s, u: u[1][0] + first[i], "i8"), cat(lambda i, s, u: u[1][1], "i8"), cat(lambda i, s, u: u[1][2], "f4"),
-            cat(lambda i, s, u: u[2], "f4"), cat(lambda i, s, u: u[3], "f4"), i, o, p]
+    """tokens of each: B; row, frame, characters, types of all; inputs, targets, places as tokens"""
+    n = np.array([len(u[0]) for _, u in out])
+    i, o, xy = sequences([s for s, _ in out])
+    p = np.stack([targets(v, u[0], u[1], max(1, n.max())) for v, (_, u) in zip(xy, out)])
+    return [n, *(np.concatenate([u[k] for _, u in out]) for k in range(4)), i, o, p]
 
 
 def make(stage, size, seed, kinds=None, fresh=None):
@@ -261,12 +265,13 @@ def vary(u, gen):
 
 
 def char_loss(lg, y, share, gen):
-    """lg: B x N x 4 x 96, y: B x gh x gw x 4. Of the empty frames only a share is looked at; in all they weigh a quarter."""
+    """lg: B x N x 4 x 96, y: B x gh x gw x 4. Of the empty frames only a share is looked at, which weighs as much as all of them: how surely a frame is empty is what tells
+    the two halves of one character from two characters."""
     y = y.flatten()
     pick = (y > 0) | (torch.rand(y.shape, generator=gen, device=y.device) < share)
     i = pick.nonzero()[:, 0]
     lg, y = lg.reshape(-1, N_CLASS)[i].float(), y[i].long()
-    w = torch.where(y > 0, 1.0, 0.25 / share)
+    w = torch.where(y > 0, 1.0, 1 / share)
     l = F.cross_entropy(lg, y, reduction="none")
     return (l * w).sum() / w.sum()
 
@@ -294,15 +299,17 @@ def seq_loss(lg, atts, o, p, weight):
     return ce + weight * pl, dict(ce=ce.item(), acc=acc.item(), point=pa.item())
 
 
-def parameters(m, stage, lr):
+def parameters(m, stage):
+    """What learns in a stage, as groups for Muon"""
+    def named(learns):
+        return muon.groups([(n, p) for n, p in m.named_parameters() if learns(n)])
     if stage == "stem":
-        return [dict(params=[*m.enc.stem.parameters(), *m.enc.norm.parameters(), *m.enc.char.parameters()], k=1.0)]
+        return named(lambda n: n.startswith(("enc.stem", "enc.norm0", "enc.char0")))
+    if stage == "encoder":                                   # what the stem has learned of letters would fade
+        return named(lambda n: n.startswith("enc") and not n.startswith("enc.stem"))
     if stage == "decoder":
-        return [dict(params=[p for n, p in m.ada.named_parameters() if not n.startswith("free")], k=1.0), dict(params=[*m.dec.parameters()], k=1.0)]
-    stem, rest = [*m.enc.stem.parameters()], [p for n, p in m.enc.named_parameters() if not n.startswith("stem")]
-    if stage == "encoder":
-        return [dict(params=stem, k=0.5), dict(params=rest, k=1.0)]
-    return [dict(params=stem, k=0.3), dict(params=rest, k=0.7), dict(params=[*m.ada.parameters(), *m.dec.parameters()], k=1.0)]
+        return named(lambda n: not n.startswith(("enc", "ada.free")))
+    return named(lambda n: not n.startswith("enc"))
 
 
 def crop_loss(m, b, vit, gen, figures):
@@ -310,29 +317,26 @@ def crop_loss(m, b, vit, gen, figures):
     u, y = b
     gh, gw = y.shape[1:3]
     at = [int(v) for v in torch.randint(0, GRID + 1 - gh, (2,), generator=gen, device=gen.device)]
-    h = m.enc.char(m.enc(normalise(vary(u, gen)), vit, at)).unflatten(-1, (FRAMES, N_CLASS))
+    h = m.enc.letters(*m.enc(normalise(vary(u, gen)), vit, at))
     loss = char_loss(h, y, 0.3, gen)
     return loss, {"crop" if vit else "read": read_rate(h.detach().view(-1, gh, gw * FRAMES, N_CLASS), y.view(-1, gh, gw * FRAMES))[0], "loss": loss.item()} if figures else {}
 
 
 def label_tokens(m, b):
     """What the decoder reads of soft labels."""
-    keep, row, pair, ep, ec, ew, kind, start = b[:8]
-    c = ew.new_zeros(len(row) * 2 * FRAMES * N_CLASS).index_add(0, ep * (2 * FRAMES * N_CLASS) + ec, ew).view(len(row), 2 * FRAMES, N_CLASS)
-    c[..., 0] = (1 - c.sum(-1)).clamp(min=0)
-    return line_up(m.ada.cells(c.view(len(row), 2, -1), torch.cat([kind, start[..., None]], -1), row, pair), keep)
+    n, row, frame, char, kind = b[:5]
+    return line_up(m.ada.frames(char, kind, row, frame), n)
 
 
 def label_loss(m, b):
-    lg, atts = m.dec(*label_tokens(m, b), b[8], True)
-    return seq_loss(lg, atts, b[9], b[10], 1.0)
+    lg, atts = m.dec(*label_tokens(m, b), b[5], True)
+    return seq_loss(lg, atts, b[6], b[7], 1.0)
 
 
-def page_loss(m, stage, b, gen, figures):
-    u, y, kinds, starts, i, o, p = b
+def page_loss(m, b, gen, figures):
+    u, y, kinds, starts = b[:4]
     B, gh, gw = kinds.shape
-    x = m.enc(normalise(vary(u, gen)))
-    h = m.enc.heads(x)
+    h = m.enc.heads(*m.enc(normalise(vary(u, gen))))
     cl = char_loss(h[0], y, 0.1, gen)
     kl = F.cross_entropy(h[1].flatten(0, 1).float(), kinds.flatten().long())
     tl = F.binary_cross_entropy_with_logits(h[2].flatten().float(), starts.flatten().float(), pos_weight=torch.tensor(4.0, device=u.device))
@@ -341,44 +345,68 @@ def page_loss(m, stage, b, gen, figures):
         inside = kinds.flatten() > 0
         fig = dict(char=cl.item(), read=read_rate(h[0].detach().view(B, gh, gw * FRAMES, N_CLASS), y.view(B, gh, gw * FRAMES))[0],
                    kind=(h[1].flatten(0, 1).argmax(-1) == kinds.flatten())[inside].float().mean().item(), start=tl.item())
-    if stage == "joint":
-        t, keep = m.ada(x, h, gh, gw)
-        seq, valid = line_up(t, keep)
-        number = torch.full((B, gh * gw // 2 + 1), -1, device=u.device)
-        number[:, :-1][keep] = valid.nonzero()[:, 1]
-        lg, atts = m.dec(seq, valid, i, True)
-        ql, g = seq_loss(lg, atts, o, number.gather(1, torch.where(p < 0, gh * gw // 2, p)), 0.3)
-        loss, fig = ql + 0.3 * loss, dict(fig, **g, tokens=keep.sum().item() / B)
     return loss, fig
 
 
-def step_loss(m, stage, b, gen, figures=True):
+class Seen:
+    """What the finished encoder saw of the last pages: each serves several times for the decoder."""
+
+    def __init__(self, most, r):
+        self.pages, self.most, self.r = [], most, r
+
+    @torch.no_grad()
+    def add(self, m, b, gen):
+        u, _, kinds, _, i, o, xy = b
+        seen, x = m.enc(normalise(vary(u, gen)))
+        picture, known = m.ada.gather(x, m.enc.heads(seen, x), *kinds.shape[1:])
+        self.pages += [([v[picture == k] for v in known], i[k], o[k], xy[k].cpu().numpy()) for k in range(len(u))]
+        del self.pages[:-self.most]
+
+    def take(self, size):
+        """Pages of like length -> tokens known, how many of each page, inputs, targets, places as tokens"""
+        got = sorted(self.pages, key=lambda s: len(s[0][0]) + int((s[2] > 0).sum()))
+        at = self.r.randrange(max(1, len(got) - size + 1))
+        got = got[at:at + size]
+        n = torch.stack([torch.tensor(len(s[0][0])) for s in got])
+        most = max(int((s[2] > 0).sum()) for s in got)
+        i, o = (torch.nn.utils.rnn.pad_sequence([s[k][:most] for s in got], batch_first=True) for k in (1, 2))
+        p = np.full((len(got), most), -1)
+        for k, s in enumerate(got):
+            p[k, :len(s[3])] = targets(s[3], s[0][2].cpu().numpy(), s[0][3].cpu().numpy(), max(1, int(n.max())))[:most]
+        return [torch.cat([s[0][k] for s in got]) for k in range(5)], n.to(i.device), i, o, torch.from_numpy(p).to(i.device)
+
+
+def seen_loss(m, known, n, i, o, p):
+    lg, atts = m.dec(*line_up(m.ada.frames(*known), n), i, True)
+    return seq_loss(lg, atts, o, p, 0.3)
+
+
+def step_loss(m, stage, b, gen, figures=True, seen=None):
     """Loss and figures of one batch (tensors)."""
+    if stage == "adapt":
+        seen = seen or Seen(len(b[0]), random.Random(1))
+        seen.add(m, b, gen)
+        return seen_loss(m, *seen.take(STAGES[stage][0][GPU]))
     if len(b) == 2:
         return crop_loss(m, b, stage != "stem", gen, figures)
-    return label_loss(m, b) if stage == "decoder" else page_loss(m, stage, b, gen, figures)
+    return label_loss(m, b) if stage == "decoder" else page_loss(m, b, gen, figures)
 
 
 def mode(m, stage):
-    """Training mode; the stem's batch norms keep what they know where batches are small and the model is nearly done."""
+    """Training mode of what learns."""
     m.train()
-    if stage == "joint":
-        for x in m.modules():
-            if isinstance(x, torch.nn.BatchNorm2d):
-                x.eval()
+    if stage == "adapt":
+        m.enc.eval()
+    if stage == "encoder":
+        m.enc.stem.eval()
 
 
-def fuse(m):
+def fuse(m, stage):
     """The parts that are more memory than arithmetic, compiled: needs a C++ compiler, and half a minute."""
-    for b in [*m.enc.blocks, *m.dec.layers]:
-        b.forward = torch.compile(b.forward, dynamic=True)
-
-
-def memory(m, on):
-    """Whether the batch norms remember the batch that comes: those of whole pages alone count, once there are some."""
-    for x in m.modules():
-        if isinstance(x, torch.nn.BatchNorm2d):
-            x.momentum = 0.02 if on else 0.0
+    m.enc.stem.forward = torch.compile(m.enc.stem.forward, dynamic=stage != "stem")
+    if stage != "stem":
+        for b in [*m.enc.blocks, *m.dec.layers]:
+            b.forward = torch.compile(b.forward, dynamic=True)
 
 
 def save(path, obj):
@@ -408,20 +436,22 @@ def train(stage, a):
     step = state["done"].get(stage, 0)
     if step >= steps:
         return True
-    groups = parameters(m, stage, lr)
+    groups = parameters(m, stage)
     for p in m.parameters():
         p.requires_grad_(False)
     for g in groups:
         for p in g["params"]:
             p.requires_grad_(True)
-    opt = torch.optim.AdamW([dict(params=g["params"], k=g["k"]) for g in groups], lr=lr, betas=(0.9, 0.98), weight_decay=0.02)
+    opt = muon.Muon(groups, lr)
     if stage in state["opt"]:
         opt.load_state_dict(state["opt"][stage])
-    if a.fuse and stage != "stem":
-        fuse(m)
+    if a.fuse:
+        fuse(m, stage)
     gen = torch.Generator(device=dev).manual_seed(step + 5)
-    src = Source(stage, size, step, a.workers, 1 if stage == "stem" else a.again)
-    held = [batch_to(make(stage, min(size, 32), 9 * 10 ** 9 // 512 + k, {"held": 1.0}), dev) for k in range(1 if not GPU else 4)]
+    drawn = size // 6 if stage == "adapt" else size          # the encoder sees few pages a step, the decoder each of them six times
+    seen = Seen(6 * size, random.Random(step)) if stage == "adapt" else None
+    src = Source(stage, drawn, step, a.workers, dict(stem=min(2, a.again), adapt=1).get(stage, a.again))
+    held = [batch_to(make(stage, min(size, 32 if GPU else 16), 9 * 10 ** 9 // 512 + k, {"held": 1.0}), dev) for k in range(1 if not GPU else 4)]
     limit = dict(zip(STAGES, a.minutes + a.minutes[-1:] * 3)).get(stage) if a.minutes else None
     stop, t0, spent, saved, figs = [], time.time(), state["minutes"].get(stage, 0.0), time.time(), []
     for s in (signal.SIGTERM, signal.SIGINT):
@@ -452,10 +482,9 @@ def train(stage, a):
                 if left <= 0:
                     break
             for g in opt.param_groups:
-                g["lr"] = lr * g["k"] * warm * min(1, left / 0.35 + 0.02)
-            memory(m, stage == "stem" or len(b) > 2)
+                g["lr"] = lr * warm * min(1, left / 0.35 + 0.02)
             with torch.autocast(dev.type, torch.bfloat16, enabled=half):
-                loss, fig = step_loss(m, stage, b, gen, step % 10 < 2)
+                loss, fig = step_loss(m, stage, b, gen, step % 10 < 2, seen)
             opt.zero_grad(set_to_none=True)
             loss.backward()
             torch.nn.utils.clip_grad_norm_([p for g in opt.param_groups for p in g["params"]], 1.0)
