@@ -441,7 +441,7 @@ static void a_page_is_well_formed_at_every_limit(void **state)
     assert_int_equal(senses_reader_read(page, r.image, NULL, NULL, &p, &err), SN_OK);
     check_well_formed(&p);
     assert_true(p.n > 3);
-    assert_int_equal(p.items[0].tag, SENSES_PAGE_RADIO); /* as ids.npy begins */
+    assert_int_equal(p.items[0].tag, SENSES_PAGE_BUTTON); /* as ids.npy begins */
     senses_page_free(&p);
     assert_int_equal(senses_reader_read(page, r.image, count_to, &three, &p, &err), SN_ECANCELLED);
     assert_null(p.items);

@@ -98,7 +98,7 @@ def small():
     pages.SIDE = 160                                        # before the model takes its grid from it
     import language, model
     from PIL import Image
-    torch.manual_seed(17)
+    torch.manual_seed(332)
     page_picture()
     m = model.Reader(SMALL).eval()
     x = model.normalise(torch.from_numpy(prepare(Image.open(OUT / "page.png").convert("RGB"))[None]))
