@@ -91,7 +91,7 @@ static void rows_and_kept_frames_equal_pytorch(void **state)
             n_kept++;
         }
         assert_true(n_kept > 0 && n_kept < shape[0]);
-        if (!(testing_rms_rel(r.rows, want, shape[0] * e) <= 1.4e-4)) /* it is 1.3e-4; a GELU of the other kind makes it 1.5e-4 */
+        if (!(testing_rms_rel(r.rows, want, shape[0] * e) <= 1.4e-4)) /* it is 1.0e-4; GELUs of the other kind make it 1.9e-4 */
             fail_msg("%s: rms error %.6f", sn_isa_name((sn_isa)isa), testing_rms_rel(r.rows, want, shape[0] * e));
         if (r.model->arena.peak > r.model->arena.size || r.model->arena.peak + r.model->arena.size / 20 < r.model->arena.size)
             fail_msg("%zu bytes promised, %zu used", r.model->arena.size, r.model->arena.peak);
