@@ -138,47 +138,58 @@ static void search(super *best, const form *f, const float *src)
     search_from(best, f, x, w, &v, ROUNDS);
 }
 
+/* dst = the blocks of src[n], of n_bytes each. */
+static void search_all(void *dst, const float *src, size_t n, const form *f, void (*pack)(void *dst, const super *s), size_t n_bytes)
+{
+    unsigned char *p = dst;
+    for (size_t i = 0; i < n; i += N, p += n_bytes) {
+        super s;
+        search(&s, f, src + i);
+        pack(p, &s);
+    }
+}
+
 /* Levels of two bits: value 128 h + 32 k + i at bit 2 k of qs[32 h + i]. */
 static void pack_pairs(uint8_t qs[64], const uint8_t q[N])
 {
     for (size_t j = 0; j < N; j++) qs[j / 128 * 32 + j % 32] |= (uint8_t)((q[j] & 3) << (2 * (j % 128 / 32)));
 }
 
+static void pack_q2_k(void *dst, const super *s)
+{
+    sn_block_q2_k b = {.d = s->d, .dmin = s->dmin};
+    uint8_t q[N];
+    for (size_t j = 0; j < N; j++) q[j] = (uint8_t)s->q[j];
+    for (size_t k = 0; k < 16; k++) b.scales[k] = (uint8_t)(s->scale[k] | s->min[k] << 4);
+    pack_pairs(b.qs, q);
+    memcpy(dst, &b, sizeof b);
+}
+
 void sn_search_q2_k(void *dst, const float *src, size_t n)
 {
     static const form f = {.part = 16, .lo = 0, .hi = 3, .scale_lo = 0, .scale_hi = 15, .min_hi = 15};
-    unsigned char *p = dst;
-    for (size_t i = 0; i < n; i += N, p += sizeof(sn_block_q2_k)) {
-        super s;
-        search(&s, &f, src + i);
-        sn_block_q2_k b = {.d = s.d, .dmin = s.dmin};
-        uint8_t q[N];
-        for (size_t j = 0; j < N; j++) q[j] = (uint8_t)s.q[j];
-        for (size_t k = 0; k < 16; k++) b.scales[k] = (uint8_t)(s.scale[k] | s.min[k] << 4);
-        pack_pairs(b.qs, q);
-        memcpy(p, &b, sizeof b);
+    search_all(dst, src, n, &f, pack_q2_k, sizeof(sn_block_q2_k));
+}
+
+static void pack_q3_k(void *dst, const super *s)
+{
+    sn_block_q3_k b = {.d = s->d};
+    uint8_t q[N];
+    for (size_t j = 0; j < N; j++) q[j] = (uint8_t)(s->q[j] + 4);
+    for (size_t j = 0; j < N; j++) b.hmask[j % 32] |= (uint8_t)((q[j] >> 2) << (j / 32));
+    for (size_t k = 0; k < 16; k++) {
+        const unsigned scale = (unsigned)(s->scale[k] + 32);
+        b.scales[k % 8] |= (uint8_t)((scale & 15) << (k / 8 * 4));
+        b.scales[8 + k % 4] |= (uint8_t)((scale >> 4) << (k / 4 * 2));
     }
+    pack_pairs(b.qs, q);
+    memcpy(dst, &b, sizeof b);
 }
 
 void sn_search_q3_k(void *dst, const float *src, size_t n)
 {
     static const form f = {.part = 16, .lo = -4, .hi = 3, .scale_lo = -32, .scale_hi = 31, .min_hi = 0};
-    unsigned char *p = dst;
-    for (size_t i = 0; i < n; i += N, p += sizeof(sn_block_q3_k)) {
-        super s;
-        search(&s, &f, src + i);
-        sn_block_q3_k b = {.d = s.d};
-        uint8_t q[N];
-        for (size_t j = 0; j < N; j++) q[j] = (uint8_t)(s.q[j] + 4);
-        for (size_t j = 0; j < N; j++) b.hmask[j % 32] |= (uint8_t)((q[j] >> 2) << (j / 32));
-        for (size_t k = 0; k < 16; k++) {
-            const unsigned scale = (unsigned)(s.scale[k] + 32);
-            b.scales[k % 8] |= (uint8_t)((scale & 15) << (k / 8 * 4));
-            b.scales[8 + k % 4] |= (uint8_t)((scale >> 4) << (k / 4 * 2));
-        }
-        pack_pairs(b.qs, q);
-        memcpy(p, &b, sizeof b);
-    }
+    search_all(dst, src, n, &f, pack_q3_k, sizeof(sn_block_q3_k));
 }
 
 /* sn_k4_scales in reverse. packed must be zero. */
@@ -196,49 +207,49 @@ static void pack_nibbles(uint8_t qs[128], const int8_t q[N])
     for (size_t j = 0; j < N; j++) qs[j / 64 * 32 + j % 32] |= (uint8_t)((q[j] & 15) << (j / 32 % 2 * 4));
 }
 
+static void pack_q4_k(void *dst, const super *s)
+{
+    sn_block_q4_k b = {.d = s->d, .dmin = s->dmin};
+    pack_k4(b.scales, s->scale, s->min);
+    pack_nibbles(b.qs, s->q);
+    memcpy(dst, &b, sizeof b);
+}
+
 void sn_search_q4_k(void *dst, const float *src, size_t n)
 {
     static const form f = {.part = 32, .lo = 0, .hi = 15, .scale_lo = 0, .scale_hi = 63, .min_hi = 63};
-    unsigned char *p = dst;
-    for (size_t i = 0; i < n; i += N, p += sizeof(sn_block_q4_k)) {
-        super s;
-        search(&s, &f, src + i);
-        sn_block_q4_k b = {.d = s.d, .dmin = s.dmin};
-        pack_k4(b.scales, s.scale, s.min);
-        pack_nibbles(b.qs, s.q);
-        memcpy(p, &b, sizeof b);
-    }
+    search_all(dst, src, n, &f, pack_q4_k, sizeof(sn_block_q4_k));
+}
+
+static void pack_q5_k(void *dst, const super *s)
+{
+    sn_block_q5_k b = {.d = s->d, .dmin = s->dmin};
+    pack_k4(b.scales, s->scale, s->min);
+    pack_nibbles(b.qs, s->q);
+    for (size_t j = 0; j < N; j++) b.qh[j % 32] |= (uint8_t)((s->q[j] >> 4) << (j / 32));
+    memcpy(dst, &b, sizeof b);
 }
 
 void sn_search_q5_k(void *dst, const float *src, size_t n)
 {
     static const form f = {.part = 32, .lo = 0, .hi = 31, .scale_lo = 0, .scale_hi = 63, .min_hi = 63};
-    unsigned char *p = dst;
-    for (size_t i = 0; i < n; i += N, p += sizeof(sn_block_q5_k)) {
-        super s;
-        search(&s, &f, src + i);
-        sn_block_q5_k b = {.d = s.d, .dmin = s.dmin};
-        pack_k4(b.scales, s.scale, s.min);
-        pack_nibbles(b.qs, s.q);
-        for (size_t j = 0; j < N; j++) b.qh[j % 32] |= (uint8_t)((s.q[j] >> 4) << (j / 32));
-        memcpy(p, &b, sizeof b);
+    search_all(dst, src, n, &f, pack_q5_k, sizeof(sn_block_q5_k));
+}
+
+static void pack_q6_k(void *dst, const super *s)
+{
+    sn_block_q6_k b = {.d = s->d};
+    for (size_t k = 0; k < 16; k++) b.scales[k] = (int8_t)s->scale[k];
+    for (size_t j = 0; j < N; j++) {
+        const uint8_t q = (uint8_t)(s->q[j] + 32);
+        b.ql[j / 128 * 64 + j % 64] |= (uint8_t)((q & 15) << (j % 128 / 64 * 4));
+        b.qh[j / 128 * 32 + j % 32] |= (uint8_t)((q >> 4) << (2 * (j % 128 / 32)));
     }
+    memcpy(dst, &b, sizeof b);
 }
 
 void sn_search_q6_k(void *dst, const float *src, size_t n)
 {
     static const form f = {.part = 16, .lo = -32, .hi = 31, .scale_lo = -128, .scale_hi = 127, .min_hi = 0};
-    unsigned char *p = dst;
-    for (size_t i = 0; i < n; i += N, p += sizeof(sn_block_q6_k)) {
-        super s;
-        search(&s, &f, src + i);
-        sn_block_q6_k b = {.d = s.d};
-        for (size_t k = 0; k < 16; k++) b.scales[k] = (int8_t)s.scale[k];
-        for (size_t j = 0; j < N; j++) {
-            const uint8_t q = (uint8_t)(s.q[j] + 32);
-            b.ql[j / 128 * 64 + j % 64] |= (uint8_t)((q & 15) << (j % 128 / 64 * 4));
-            b.qh[j / 128 * 32 + j % 32] |= (uint8_t)((q >> 4) << (2 * (j % 128 / 32)));
-        }
-        memcpy(p, &b, sizeof b);
-    }
+    search_all(dst, src, n, &f, pack_q6_k, sizeof(sn_block_q6_k));
 }
