@@ -1,18 +1,15 @@
 /* senses merge: a text model and its adapters as one file. */
 #include "command.h"
-#include "interrupt.h"
 #include "models_path.h"
 #include "output.h"
-#include "progress.h"
-#include "runtime.h"
+#include "rewrite.h"
 
 #include <stdlib.h>
 
-static bool show(void *user, size_t done_bytes, size_t total_bytes)
-{
-    progress_update(user, (double)done_bytes, (double)total_bytes);
-    return !interrupt_seen();
-}
+typedef struct {
+    const char *base;
+    senses_merge_result result;
+} merge_job;
 
 static void report(const cli_options *o, const senses_merge_result *r, double seconds)
 {
@@ -22,40 +19,25 @@ static void report(const cli_options *o, const senses_merge_result *r, double se
               r->n_tensors, seconds);
 }
 
-static senses_status merge(cli_runtime *rt, const char *base, cli_progress *progress, senses_merge_result *result, senses_error *err)
+static senses_status merge(cli_runtime *rt, const cli_rewrite *w, void *job, senses_error *err)
 {
     const cli_options *o = rt->o;
-    const senses_merge_params p = {.progress = show, .user = progress};
+    merge_job *j = job;
+    const senses_merge_params p = {.progress = w->progress, .user = w->user};
     senses_lora *loras = must(calloc(o->n_lora, sizeof *loras));
     for (size_t i = 0; i < o->n_lora; i++) loras[i] = (senses_lora){o->lora[i].path, o->lora[i].scale};
-    const senses_status status = senses_merge(rt->engine, base, loras, o->n_lora, o->output, &p, result, err);
+    const senses_status status = senses_merge(rt->engine, j->base, loras, o->n_lora, o->output, &p, &j->result, err);
     free(loras);
     return status;
 }
 
 static int merge_file(const cli_options *o, const char *base)
 {
-    cli_runtime rt;
-    cli_progress progress;
-    senses_error err = {0};
-    senses_merge_result result = {0};
-    runtime_init(&rt, o);
-    progress_start(&progress, o, o->output);
-    progress.plain = true;
-    const double start_s = clock_s();
-    senses_status status = SN_EIO;
-    if (runtime_engine(&rt)) {
-        interrupt_orderly(true); /* what is half written is taken away */
-        status = merge(&rt, base, &progress, &result, &err);
-        progress_clear(&progress);
-        if (status != SN_OK && interrupt_status() == 0) diag_error("%s", err.msg);
-    }
-    const int interrupted = interrupt_status();
-    interrupt_orderly(false);
-    runtime_close(&rt);
-    if (status != SN_OK) return interrupted != 0 ? interrupted : EXIT_FAILED;
-    report(o, &result, clock_s() - start_s);
-    return EXIT_DONE;
+    merge_job job = {.base = base};
+    double seconds;
+    const int status = rewrite_run(o, o->output, merge, &job, &seconds);
+    if (status == EXIT_DONE) report(o, &job.result, seconds);
+    return status;
 }
 
 static int run(const cli_options *o)

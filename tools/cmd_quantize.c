@@ -1,20 +1,18 @@
 /* senses quantize: a model file with its weights in smaller types. */
 #include "command.h"
-#include "interrupt.h"
 #include "models_path.h"
 #include "output.h"
-#include "progress.h"
-#include "runtime.h"
+#include "rewrite.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
-static bool show(void *user, size_t done_bytes, size_t total_bytes)
-{
-    progress_update(user, (double)done_bytes, (double)total_bytes);
-    return !interrupt_seen();
-}
+typedef struct {
+    const char *in, *out, *type;
+    senses_quantize_result result;
+} quantize_job;
 
 static void report(const cli_options *o, const char *type, const senses_quantize_result *r, double seconds)
 {
@@ -50,36 +48,24 @@ static bool known_type(const char *type)
     return false;
 }
 
-static void refuse(const cli_options *o, senses_status status, const senses_error *err, const senses_quantize_result *r)
+static senses_status work(cli_runtime *rt, const cli_rewrite *w, void *job, senses_error *err)
 {
-    const bool wanted = status == SN_EUSAGE && r->n_requantized > 0 && !o->allow_requantize;
-    diag_error("%s%s", err->msg, wanted ? " (--allow-requantize does it all the same)" : "");
+    static const char way[] = " (--allow-requantize does it all the same)";
+    quantize_job *j = job;
+    const senses_quantize_params p = {.allow_requantize = rt->o->allow_requantize, .progress = w->progress, .user = w->user};
+    const senses_status status = senses_quantize(rt->engine, j->in, j->out, j->type, &p, &j->result, err);
+    const size_t n = strlen(err->msg);
+    if (status == SN_EUSAGE && j->result.n_requantized > 0 && !p.allow_requantize) snprintf(err->msg + n, sizeof err->msg - n, "%s", way);
+    return status;
 }
 
 static int quantize(const cli_options *o, const char *in, const char *out, const char *type)
 {
-    cli_runtime rt;
-    cli_progress progress;
-    senses_error err = {0};
-    senses_quantize_result result = {0};
-    senses_quantize_params p = {.allow_requantize = o->allow_requantize, .progress = show, .user = &progress};
-    runtime_init(&rt, o);
-    progress_start(&progress, o, out);
-    progress.plain = true;
-    const double start_s = clock_s();
-    senses_status status = SN_EIO;
-    if (runtime_engine(&rt)) {
-        interrupt_orderly(true); /* what is half written is taken away */
-        status = senses_quantize(rt.engine, in, out, type, &p, &result, &err);
-        progress_clear(&progress);
-        if (status != SN_OK && interrupt_status() == 0) refuse(o, status, &err, &result);
-    }
-    const int interrupted = interrupt_status();
-    interrupt_orderly(false);
-    runtime_close(&rt);
-    if (status != SN_OK) return interrupted != 0 ? interrupted : EXIT_FAILED;
-    report(o, type, &result, clock_s() - start_s);
-    return EXIT_DONE;
+    quantize_job job = {.in = in, .out = out, .type = type};
+    double seconds;
+    const int status = rewrite_run(o, out, work, &job, &seconds);
+    if (status == EXIT_DONE) report(o, type, &job.result, seconds);
+    return status;
 }
 
 static int run(const cli_options *o)
