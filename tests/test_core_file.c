@@ -18,9 +18,7 @@ static char folder[4096];
 static int enter(void **state)
 {
     (void)state;
-    const char *base = getenv("TMPDIR");
-    snprintf(folder, sizeof folder, "%s/senses-file-XXXXXX", base != NULL ? base : "/tmp");
-    return mkdtemp(folder) == NULL;
+    return testing_folder(folder, sizeof folder);
 }
 
 /* The names in the folder, sorted and with commas between. */

@@ -23,19 +23,15 @@ static char top[4096], folder[4200];
 static int enter(void **state)
 {
     (void)state;
-    const char *base = getenv("TMPDIR");
-    snprintf(top, sizeof top, "%s/senses-store-XXXXXX", base != NULL ? base : "/tmp");
-    if (mkdtemp(top) == NULL) return 1;
+    if (testing_folder(top, sizeof top) != 0) return 1;
     snprintf(folder, sizeof folder, "%s/a/b", top);
     return 0;
 }
 
 static int leave(void **state)
 {
-    char command[8400];
     (void)state;
-    snprintf(command, sizeof command, "chmod -R u+rwx '%s' && rm -rf '%s'", top, top);
-    return system(command);
+    return testing_folder_remove(top);
 }
 
 static sn_store *store(size_t max_bytes)

@@ -25,20 +25,16 @@ static senses_engine *engine;
 static int enter(void **state)
 {
     (void)state;
-    const char *base = getenv("TMPDIR");
-    snprintf(top, sizeof top, "%s/senses-cache-XXXXXX", base != NULL ? base : "/tmp");
-    if (mkdtemp(top) == NULL) return 1;
+    if (testing_folder(top, sizeof top) != 0) return 1;
     snprintf(folder, sizeof folder, "%s/media", top);
     return senses_engine_open(&engine, &(senses_engine_params){.threads = 1}, NULL) != SN_OK;
 }
 
 static int leave(void **state)
 {
-    char command[8400];
     (void)state;
     senses_engine_close(engine);
-    snprintf(command, sizeof command, "rm -rf '%s'", top);
-    return system(command);
+    return testing_folder_remove(top);
 }
 
 static senses_cache *cache(void)

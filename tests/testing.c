@@ -188,3 +188,17 @@ const char *testing_model(const char *file)
     if (required()) fail_msg("%s is not there (REQUIRE=1)", path);
     return NULL;
 }
+
+int testing_folder(char *path, size_t room)
+{
+    const char *base = getenv("TMPDIR");
+    const int n = snprintf(path, room, "%s/senses-test-XXXXXX", base != NULL ? base : "/tmp");
+    return n < 0 || (size_t)n >= room || mkdtemp(path) == NULL;
+}
+
+int testing_folder_remove(const char *path)
+{
+    char command[8400];
+    snprintf(command, sizeof command, "chmod -R u+rwx '%s' && rm -rf '%s'", path, path);
+    return system(command);
+}

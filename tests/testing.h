@@ -30,6 +30,9 @@ double testing_log_sum_exp(const float *x, size_t n);
 double testing_divergence(const float *want, const float *got, size_t n);
 /* Writes n bytes to a new temporary file and returns its name (static until the next call but 7). Removed at exit. */
 const char *testing_temp(const void *bytes, size_t n);
+/* A new folder under $TMPDIR, and its end with all that is in it; 0, or what a setup or teardown returns for a failure. */
+int testing_folder(char *path, size_t room);
+int testing_folder_remove(const char *path);
 /* The directory of fetched models for tests that need real weights ($SENSES_HOME/models), NULL (and the case should call
  * testing_skip) when the file is not there; under REQUIRE=1 a missing file fails instead. */
 const char *testing_model(const char *file);
