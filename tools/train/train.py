@@ -541,7 +541,7 @@ def main():
     ap.add_argument("--start", metavar="FOLDER", help="without a checkpoint: from the GGUF files in this folder, at the stage of whole pages")
     ap.add_argument("--steps", type=int)
     ap.add_argument("--minutes", type=lambda s: [float(x) for x in s.split(",")],
-                    help="end each stage after so many minutes in all instead, learning rate included; one number, or four: stem,decoder,encoder,joint")
+                    help="end each stage after so many minutes in all instead, learning rate included; one number, or four: stem,decoder,encoder,adapt")
     ap.add_argument("--batch", type=int)
     ap.add_argument("--lr", type=float)
     ap.add_argument("--every", type=int, default=50)
