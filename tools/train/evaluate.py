@@ -28,7 +28,7 @@ def prepare(path):
         im = white
     im = im.convert("RGB")
     L = max(im.size)
-    w, h = (max(1, (s * 1280 + 32 * L) // (64 * L)) * 32 for s in im.size)
+    w, h = (max(1, (2 * pages.SIDE * s + 32 * L) // (64 * L)) * 32 for s in im.size)
     return np.array(im.resize((w, h), Image.Resampling.BILINEAR).convert("L"))
 
 

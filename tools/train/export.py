@@ -21,9 +21,9 @@ class File:
         self.w, self.kind, self.bytes = gguf.GGUFWriter(path, arch), TYPES[kind], 0
 
     def add(self, name, t, big=True):
-        """big: a matrix that may be quantised (rows of a multiple of 32); else f32."""
+        """big: a matrix that may be quantised (rows of a multiple of 32), or the type it is stored in; else f32."""
         a = np.ascontiguousarray(t.detach().float().cpu().numpy())
-        kind = self.kind if big and a.ndim == 2 else TYPES["f32"]
+        kind = self.kind if big is True and a.ndim == 2 else big or TYPES["f32"]
         if kind == TYPES["q8_0"] and a.shape[-1] % 32:
             kind = TYPES["f16"]
         if kind == TYPES["f32"]:
@@ -82,7 +82,7 @@ def encoder_layers(m):
 
 
 def encoder_tables(m):
-    return [("v.position_embd.weight", m.enc.pos, False), ("mm.char_embd.weight", m.ada.char.weight, True), ("mm.kind_embd.weight", m.ada.kind.weight, False),
+    return [("v.position_embd.weight", m.enc.pos, TYPES["f16"]), ("mm.char_embd.weight", m.ada.char.weight, True), ("mm.kind_embd.weight", m.ada.kind.weight, False),
             ("mm.row_embd.weight", m.ada.row, False), ("mm.col_embd.weight", m.ada.col, False)]
 
 

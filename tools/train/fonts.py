@@ -17,13 +17,25 @@ HAND = {"BecauseWe": 1, "ComicNeue-Regular": 3, "ComicNeue-Light": 3, "ComicNeue
         "YOzRE_90.ttf": 1, "YOzRNX.ttf": 2, "YOzRSP.ttf": 2, "YOzRA_.ttf": 1, "YOzRC_i.ttf": 1, "YuseiMagic": 3, "DancingScript-Regular": 2,
         "KaushanScript": 1, "Stick-Regular": 1, "OpenDyslexic-Regular": 1, "Bajaderka": 1, "aescrawl": 1, "jmacscrl": 1, "inkswipe": 1,
         "hyde.ttf": 1, "larkspur": 1, "wigsquig": 1, "Manjari-Regular": 1, "Manjari-Thin": 1, "Jura-Light": 1, "osifont": 2,
-        "routed-gothic.ttf": 1, "eurof35": 1, "Comfortaa-Light": 1, "Quicksand-Light": 1, "BetecknaGS.ttf": 1, "Tuffy.ttf": 1, "MTLmr3m": 1}
+        "routed-gothic.ttf": 1, "eurof35": 1, "Comfortaa-Light": 1, "Quicksand-Light": 1, "BetecknaGS.ttf": 1, "Tuffy.ttf": 1, "MTLmr3m": 1,
+        # TeX Live's
+        "QTHandwriting": 3, "QTCasual": 2, "QTMagicMarker": 2, "QTMerryScript": 2, "QTBrushStroke": 1, "QTArnieB": 1, "QTImpromptu": 1, "QTBoulevard": 1,
+        "QTDoghausLight": 2, "QTAbbie": 1, "QTSlogantype": 1, "QTCascadetype": 1, "QTHoboken": 1, "QTLinostroke": 1, "QTParisFrance": 1, "QTPristine.": 1,
+        "QTPandora": 1, "QTVagaRound.": 1, "QTGraphLite": 1, "QTLautrecType": 1, "QTDeuce": 1, "QTTheatre": 1, "QTChanceryType": 1, "QTCoronation": 1, "QTSanDiego": 1,
+        "QTTumbleweed": 1, "QTFlorencia": 1, "QTJupiter": 1, "QTAntiquePost": 1, "punknova-regular": 2, "punknova-slanted": 1, "miama": 2, "PoiretOne-Regular": 1,
+        "augie": 4, "AuriocusKalligraphicus.": 2, "LukasSvatba.": 3, "JanaSkrivana.": 3, "tap.pfb": 3, "callig15": 1, "frca10": 1, "frcr10": 1,
+        "Overlock-Italic": 1, "Almendra-Italic": 1, "CormorantGaramond-LightItalic": 1, "JosefinSans-LightItalic": 1}
 PRINT = ["DejaVuSans.ttf", "DejaVuSans-Bold.ttf", "DejaVuSerif.ttf", "DejaVuSansMono.ttf", "LiberationSans-Regular", "LiberationSans-Bold.ttf",
          "LiberationSerif-Regular", "LiberationSerif-Bold.ttf", "LiberationMono-Regular", "Carlito-Regular", "OpenSans-Regular", "OpenSans-Bold.ttf",
          "OpenSans-CondLight.ttf", "Cantarell-Regular", "Cantarell-Bold", "Lato-Regular", "Lato-Light.ttf", "Roboto-Regular", "Roboto-Medium.ttf",
          "Inter-Regular", "Courier Prime.otf", "EBGaramond12-Regular", "Comfortaa-Regular", "Quicksand-Regular", "Oxygen-Sans.ttf", "Play-Regular", "TlwgTypist.ttf",
          "GNUTypewriter", "FantasqueSansMono-Regular", "LeagueSpartan-Regular", "YanoneKaffeesatz-Regular", "Cabin-Regular", "NanumGothic.ttf",
-         "NimbusRoman-Regular", "NimbusSans-Regular", "FreeSerif.ttf", "FreeSans.ttf", "Dosis-Book", "AveriaSansGWF-Regular", "LobsterTwo-Regular", "Play-Bold"]
+         "NimbusRoman-Regular", "NimbusSans-Regular", "FreeSerif.ttf", "FreeSans.ttf", "Dosis-Book", "AveriaSansGWF-Regular", "LobsterTwo-Regular", "Play-Bold",
+         "Nunito-Regular", "Alegreya-Regular", "Alegreya-Italic", "Merriweather-Regular", "MerriweatherSans-Regular", "JosefinSans-Regular", "Overlock-Regular", "Quattrocento-Regular",
+         "QuattrocentoSans-Regular", "IBMPlexMono-Regular", "IBMPlexSans-Regular", "IBMPlexSerif-Italic", "SourceCodePro-Regular", "XCharter-Roman", "PlayfairDisplay-Regular",
+         "Montserrat-Regular", "Montserrat-Bold", "Chivo-Regular", "Spectral-Regular", "antpoltltcond-regular", 
+         "Rosario-Regular", "GilliusADF-Regular", "IMFeENrm28P", "STEP-Italic", "LibreFranklin-Regular", "LibreBaskerville-Italic",
+         "QTEurotype", "QTFuture", "QTLetterGoth.", "QTHelvetCnd", "QTOptimum", "QTBookmann-Italic", "QTSchoolCentury"]
 HELD_OUT = ["femkeklaver", "dkg.ttf", "dkgIt", "KleeOne-Regular", "SteveHand", "NanumPen", "NimbusMonoPS-Regular", "Jura-Medium"]
 # only letters alike in both cases: small ones are written as capitals
 CAPITALS = ["Humor-Sans", "TomsonTalks", "Caliban"]
@@ -64,11 +76,21 @@ def flatten(ops):
     return [o for o in out if len(o) > 2]
 
 
-def outline(path):
-    from fontTools.pens.recordingPen import DecomposingRecordingPen
+def opened(path):
+    """-> character code to glyph name, glyphs"""
+    if path.endswith(".pfb"):
+        from fontTools.agl import UV2AGL
+        from fontTools.t1Lib import T1Font
+        gs = T1Font(path).getGlyphSet()
+        return {c: UV2AGL[c] for c in range(32, 127) if UV2AGL.get(c) in gs}, gs
     from fontTools.ttLib import TTFont
     f = TTFont(path, fontNumber=0, lazy=True)
-    cmap, gs = f.getBestCmap(), f.getGlyphSet()
+    return f.getBestCmap(), f.getGlyphSet()
+
+
+def outline(path):
+    from fontTools.pens.recordingPen import DecomposingRecordingPen
+    cmap, gs = opened(path)
 
     def raw(c):
         g = gs[cmap[ord(c)]]
@@ -124,22 +146,25 @@ def photos(roots):
     import cv2
     out = []
     for r in roots:
-        for d in ("usr/share/games/pysiogame/res/images/art4apps", "usr/share/backgrounds"):
+        for d in ("usr/share/games/pysiogame/res/images/art4apps", "usr/share/backgrounds", "usr/share/wallpapers", "usr/share/lxqt"):
             for f in sorted(glob.glob(os.path.join(r, d, "**/*.*"), recursive=True)):
                 im = cv2.imread(f, cv2.IMREAD_GRAYSCALE) if f.lower().endswith((".jpg", ".jpeg", ".png", ".webp")) else None
                 if im is None or min(im.shape) < 100:
                     continue
-                k = min(1.0, 640 / max(im.shape))
-                im = cv2.resize(im, None, fx=k, fy=k, interpolation=cv2.INTER_AREA)
-                out.append(cv2.imencode(".jpg", im, [cv2.IMWRITE_JPEG_QUALITY, 85])[1].tobytes())
+                h, w = im.shape
+                for part in [im] + ([im[:h // 2, :w // 2], im[h // 4:h * 2 // 3, w // 3:w * 4 // 5]] if min(h, w) > 1300 else []):
+                    k = min(1.0, 640 / max(part.shape))
+                    small = cv2.resize(part, None, fx=k, fy=k, interpolation=cv2.INTER_AREA)
+                    out.append(cv2.imencode(".jpg", small, [cv2.IMWRITE_JPEG_QUALITY, 60])[1].tobytes())
     return out
 
 
 def build(roots, to):
     files = {}
     for r in roots:
-        for f in glob.glob(os.path.join(r, "usr/share/fonts/**/*.[ot]tf"), recursive=True):
-            files.setdefault(os.path.basename(f), f)
+        for where in ("fonts/**/*.[ot]tf", "texlive/texmf-dist/fonts/**/*.[op][tf][fb]", "texlive/texmf-dist/fonts/truetype/**/*.ttf"):
+            for f in sorted(glob.glob(os.path.join(r, "usr/share", where), recursive=True)):
+                files.setdefault(os.path.basename(f), f)
     hands, skipped = [], []
     wanted = [(p, "hand", w) for p, w in HAND.items()] + [(p, "print", 1) for p in PRINT] + [(p, "held", 1) for p in HELD_OUT]
     for pattern, kind, weight in wanted:

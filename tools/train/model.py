@@ -8,11 +8,11 @@ from pages import CELL, SIDE, TYPES
 
 N_CLASS = 96                  # 0 nothing, 1..95 the characters from ' ' on (' ' itself is never drawn)
 FRAMES = 4                    # frames of 4 pixels across a cell
-GRID = SIDE // CELL           # 40
+GRID = SIDE // CELL           # 50
 KEEP = 0.3                    # a frame that shows less than this is no token
 SURE = 0.5                    # one that shows as much is a token whatever stands beside it
 GAP = 10                      # frames from a token to the next of its line, at most
-CONFIG = dict(stem=128, fine=3, res=5, d=256, blocks=4, heads=4, hidden=512, dec=256, layers=5, dheads=4, kv=2, ff=704)
+CONFIG = dict(stem=160, fine=4, res=6, d=256, blocks=5, heads=4, hidden=512, dec=256, layers=6, dheads=4, kv=2, ff=704)
 
 
 class Conv(nn.Module):

@@ -25,35 +25,40 @@ class Muon(torch.optim.Optimizer):
     def step(self):
         for g in self.param_groups:
             with_grad = [p for p in g["params"] if p.grad is not None]
-            for p in with_grad:
-                p.mul_(1 - g["lr"] * g["weight_decay"])
-            if g["muon"]:
-                self.matrices(with_grad, g)
-            else:
-                for p in with_grad:
-                    self.adam(p, g, self.state[p])
+            if not with_grad:
+                continue
+            torch._foreach_mul_(with_grad, 1 - g["lr"] * g["weight_decay"])
+            (self.matrices if g["muon"] else self.adam)(with_grad, g)
+
+    def kept(self, params, name):
+        """A tensor of each parameter's state, at first zeros"""
+        for p in params:
+            if name not in self.state[p]:
+                self.state[p][name] = torch.zeros_like(p)
+        return [self.state[p][name] for p in params]
 
     def matrices(self, params, g):
         alike = {}
         for p in params:
             alike.setdefault(p.flatten(1).shape, []).append(p)
         for shape, ps in alike.items():
-            steps = []
-            for p in ps:
-                m = self.state[p].setdefault("momentum", torch.zeros_like(p)).lerp_(p.grad, 1 - g["momentum"])
-                steps.append(p.grad.lerp(m, g["momentum"]).flatten(1))
-            for p, u in zip(ps, orthogonal(torch.stack(steps))):
-                p.add_(u.reshape(p.shape), alpha=-g["lr"] * 0.2 * max(shape) ** 0.5)
+            grads, m = [p.grad for p in ps], self.kept(ps, "momentum")
+            torch._foreach_lerp_(m, grads, 1 - g["momentum"])
+            steps = torch._foreach_lerp(grads, m, g["momentum"])
+            turned = orthogonal(torch.stack([s.flatten(1) for s in steps]))
+            torch._foreach_add_(ps, [u.reshape(p.shape) for p, u in zip(ps, turned)], alpha=-g["lr"] * 0.2 * max(shape) ** 0.5)
 
-    def adam(self, p, g, s):
-        if not s:
-            s["step"], s["mean"], s["square"] = torch.zeros(()), torch.zeros_like(p), torch.zeros_like(p)
+    def adam(self, params, g):
+        g["steps"] = n = g.get("steps", 0) + 1
         b, c = g["betas"]
-        s["step"] += 1
-        n = s["step"].item()
-        s["mean"].lerp_(p.grad, 1 - b)
-        s["square"].mul_(c).addcmul_(p.grad, p.grad, value=1 - c)
-        p.addcdiv_(s["mean"], (s["square"] / (1 - c ** n)).sqrt_().add_(1e-8), value=-g["lr"] / (1 - b ** n))
+        grads, mean, square = [p.grad for p in params], self.kept(params, "mean"), self.kept(params, "square")
+        torch._foreach_lerp_(mean, grads, 1 - b)
+        torch._foreach_mul_(square, c)
+        torch._foreach_addcmul_(square, grads, grads, 1 - c)
+        root = torch._foreach_sqrt(square)
+        torch._foreach_div_(root, (1 - c ** n) ** 0.5)
+        torch._foreach_add_(root, 1e-8)
+        torch._foreach_addcdiv_(params, mean, root, -g["lr"] / (1 - b ** n))
 
 
 def groups(named):

@@ -10,8 +10,11 @@ import numpy as np
 import fonts, language, words
 
 cv2.setNumThreads(1)
-SIDE = 640                    # the longer side of every picture
+SIDE = 800                    # pixels of the longer side of every picture
+UNITS = 640                   # what lies on a page is laid out in 640ths of that
 CELL = 16                     # pixels of a cell of the encoder
+FINER = 1.6                   # pixels of the drawing, before it is photographed, to a unit
+TILE = 1280                   # pixels of a side of the stored textures
 FRAME = 4                     # a character belongs to a frame of 4 x 16 pixels
 TYPES = ["none", "h1", "h2", "p", "button", "a", "input", "area", "select", "check", "radio", "img", "li", "footer", "wave", "td", "card", "outside"]
 TYPE = {t: i for i, t in enumerate(TYPES)}
@@ -38,10 +41,10 @@ class Store:
         self.words, self.photos = d["words"], d["photos"]
         self.hands = {k: [h for h in d["hands"] if h["kind"] == k] for k in ("hand", "print", "held", "stroke")}
         rs = np.random.default_rng(7)
-        self.noise = rs.standard_normal((1024, 1024), dtype=np.float32)
+        self.noise = rs.standard_normal((TILE, TILE), dtype=np.float32)
         self.soft = []                                      # smooth textures of three coarsenesses, mean 0, deviation 1
         for s in (2, 5, 24):
-            t = cv2.GaussianBlur(cv2.resize(rs.standard_normal((1024 // s + 8, 1024 // s + 8), dtype=np.float32), (1024, 1024), interpolation=cv2.INTER_CUBIC), (0, 0), s / 2)
+            t = cv2.GaussianBlur(cv2.resize(rs.standard_normal((TILE // s + 8, TILE // s + 8), dtype=np.float32), (TILE, TILE), interpolation=cv2.INTER_CUBIC), (0, 0), s / 2)
             self.soft.append((t - t.mean()) / t.std())
 
     def photo(self, r, h, w):
@@ -56,7 +59,7 @@ class Store:
         return np.ascontiguousarray(im[:, ::-1]) if r.random() < 0.5 else im
 
     def pick(self, r, bank, h, w):
-        y, x = r.randrange(1024 - h + 1), r.randrange(1024 - w + 1)
+        y, x = r.randrange(TILE - h + 1), r.randrange(TILE - w + 1)
         t = bank[y:y + h, x:x + w]
         f = r.randrange(4)
         return t[::-1] if f == 1 else t[:, ::-1] if f == 2 else t[::-1, ::-1] if f == 3 else t
@@ -106,6 +109,18 @@ class Writer:
         joined = any(s in self.font["name"] for s in ("script", "Script", "cursive", "Ecolier", "Kristi", "Brush"))
         self.caps = self.font["capitals"] or (r.random() < 0.12 and not joined)
         self.own = {}                                       # this writer's own form of each letter
+        self.loose = loose if kind != "held" else 0.0       # the hands kept out stay what they are
+        self.low = r.uniform(0.85, 1.2) if r.random() < 0.4 * self.loose else 1.0
+        if r.random() < 0.3 * self.loose:
+            self.borrow(r.choices(pool, [h["weight"] for h in pool])[0])
+
+    def borrow(self, other):
+        """Some letters of another hand."""
+        if other["closed"] != self.closed or other["capitals"] != self.font["capitals"]:
+            return
+        self.g = {c: other["glyphs"][c] if c in other["glyphs"] and self.r.random() < 0.4 else v for c, v in self.g.items()}
+        if self.thin:
+            self.thin = max(0.0, min(self.thin, thickness(other) - 0.07))
 
     def fit(self, t):
         if self.caps:
@@ -128,6 +143,11 @@ class Writer:
                     v = p[:, 1:] * f[:2] - p[:, :1] * f[2:] + ph[2:]
                     out.append(p + self.wob * 1.4 * np.concatenate([np.sin(u) @ k[0, :2, None] + np.sin(v) @ k[0, 2:, None], np.cos(u) @ k[1, :2, None] + np.sin(v) @ k[1, 2:, None]], 1))
                 pl = out
+            if self.loose:
+                k = self.low if c.islower() else 1.0
+                x, y, lean = (float(v) * self.loose for v in self.rs.normal(0, (0.08, 0.06, 0.06)))
+                m = np.array([[k * (1 + x), 0], [-lean, k * (1 + y)]], "f4")
+                pl = [p @ m for p in pl]
             self.own[c] = pl
         return self.own[c]
 
@@ -166,7 +186,7 @@ class Writer:
 class Page:
     """A page in the making, in units of picture pixels; the canvas is k times finer."""
 
-    def __init__(self, r, w, h, kinds, only=None, k=1.4, draw=True):
+    def __init__(self, r, w, h, kinds, only=None, k=FINER, draw=True):
         self.r, self.w, self.h, self.k = r, w, h, k
         self.ink = np.zeros((int(h * k) + 1, int(w * k) + 1), np.uint8) if draw else None
         self.rs = np.random.default_rng(r.getrandbits(32))
@@ -685,7 +705,7 @@ def paper(r, h, w, k, printed):
     st = store()
     base = r.uniform(0.72, 1.0)
     im = np.full((h, w), base, np.float32)
-    hh, ww = min(h, 1024), min(w, 1024)
+    hh, ww = min(h, TILE), min(w, TILE)
     tex = np.zeros((hh, ww), np.float32)
     for s, a in zip(st.soft, (0.02, 0.025, 0.03)):
         if r.random() < 0.5:
@@ -763,7 +783,7 @@ def develop(r, im, strength):
         n = r.choice([3, 3, 5])
         im = cv2.blur(im, (n, 1) if r.random() < 0.5 else (1, n))
     elif v < 0.46:                                          # a picture of fewer pixels
-        f = r.uniform(0.62, 0.95)
+        f = r.uniform(0.5, 0.95)
         im = cv2.resize(cv2.resize(im, (int(w * f), int(h * f)), interpolation=cv2.INTER_AREA), (w, h), interpolation=cv2.INTER_LINEAR)
     elif v < 0.54:
         im = im + (im - cv2.GaussianBlur(im, (0, 0), 1.2)) * r.uniform(0.3, 1.2)
@@ -807,30 +827,30 @@ def wobble(r, rs, h, w, amount):
 
 
 KINDS = {"hand": 0.52, "stroke": 0.33, "print": 0.15}
-SHAPES = [(640, 480), (640, 480), (640, 480), (480, 640), (640, 448), (640, 352), (448, 640), (640, 640), (352, 640), (640, 576), (576, 640)]
+SHAPES = [(800, 608), (800, 608), (800, 608), (608, 800), (800, 576), (800, 448), (576, 800), (800, 800), (448, 800), (800, 704), (704, 800)]
 
 
 def page(seed, kinds=None, only=None, draw=True, pool=None, size=None, shape=None):
-    """One sample. pool None: pages, signs, no pages as they come; "page": drawn pages only; "soup": a crop full of text (size pixels square)."""
+    """One sample. pool None: pages, signs, no pages as they come; "page": drawn pages only; "soup": a square full of text (of `size` units)."""
     r = random.Random(seed * 1000003 + 17)
     kinds = kinds or KINDS
     if pool == "soup":
-        w = h = size or 320
-        g = Page(r, w, h, kinds, only, 1.4, draw)
+        size = size or 320
+        g = Page(r, size, size, kinds, only, draw=draw)
         g.kinds, g.only = kinds, only
-        soup(g, w)
-        return finish(g, r, w, h, draw, w, h)
+        soup(g, size)
+        return finish(g, r, size, size, draw, size * SIDE // UNITS, size * SIDE // UNITS)
     v = r.random()
-    if pool is None and v < 0.07:
+    if pool is None and v < 0.09:
         return nothing(r, *(shape or r.choice(SHAPES)), draw)
     w, h = shape or r.choice(SHAPES)
-    pw, ph = w, h
-    if r.random() < 0.2:
-        pw, ph = w * r.uniform(0.8, 1), h * r.uniform(0.8, 1)
-    g = Page(r, pw, ph, kinds, only, 1.4, draw)
+    pw, ph = w * UNITS / SIDE, h * UNITS / SIDE
     hb = r.uniform(12, 23) if r.random() < 0.8 else r.uniform(8.5, 12)
-    hb = max(8.5, hb * min(w, h) / 520)
-    if pool is None and v < 0.15:
+    hb = max(8.5, hb * min(pw, ph) / 520)
+    if r.random() < 0.2:
+        pw, ph = pw * r.uniform(0.8, 1), ph * r.uniform(0.8, 1)
+    g = Page(r, pw, ph, kinds, only, draw=draw)
+    if pool is None and v < 0.17:
         sign(g, hb)
     else:
         layout(g, hb)
@@ -844,7 +864,7 @@ def nothing(r, w, h, draw):
     im = None
     if draw:
         v, st = r.random(), store()
-        im = st.photo(r, h, w) if r.random() < 0.5 else None
+        im = st.photo(r, h, w) if r.random() < 0.65 else None
         if im is not None:
             pass
         elif v < 0.3:
@@ -880,7 +900,7 @@ def finish(g, r, pw, ph, draw, w, h):
     if draw:
         k, ink = g.k, g.ink
         if not g.print and r.random() < 0.3:                # dry or soft pens
-            n = store().pick(r, store().soft[r.randrange(2)], min(1024, ink.shape[0]), min(1024, ink.shape[1]))
+            n = store().pick(r, store().soft[r.randrange(2)], min(TILE, ink.shape[0]), min(TILE, ink.shape[1]))
             m = ink[:n.shape[0], :n.shape[1]]
             np.multiply(m, np.clip(1.0 + n * r.uniform(0.1, 0.5), 0.25, 1), out=m, casting="unsafe")
         base = paper(r, ink.shape[0], ink.shape[1], k, g.print)

@@ -26,9 +26,9 @@ fonts-bajaderka fonts-stick fonts-averia-sans-gwf fonts-motoya-l-maruberi fonts-
 fonts-quicksand fonts-beteckna fonts-lxgw-wenkai fonts-georgewilliams fonts-eurofurence fonts-fantasque-sans fonts-tuffy
 fonts-unfonts-extra fonts-dejavu-core fonts-liberation fonts-open-sans fonts-lato fonts-urw-base35 fonts-freefont-ttf
 fonts-cantarell fonts-oxygen fonts-play fonts-roboto-unhinted fonts-courier-prime fonts-ebgaramond fonts-inter fonts-cabin
-fonts-crosextra-carlito fonts-league-spartan fonts-yanone-kaffeesatz fonts-dosis hershey-fonts-data wamerican"
+fonts-crosextra-carlito fonts-league-spartan fonts-yanone-kaffeesatz fonts-dosis texlive-fonts-extra hershey-fonts-data wamerican"
 # photos: what lies around a page, and what is none
-packages="$packages pysiogame ukui-wallpapers mate-backgrounds"
+packages="$packages pysiogame ukui-wallpapers mate-backgrounds gnome-backgrounds plasma-workspace-wallpapers lxqt-themes"
 if [ ! -e "$dir/fonts.pickle" ]; then
     mkdir -p "$dir/packages" "$dir/assets"
     for p in $packages; do

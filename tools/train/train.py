@@ -8,7 +8,7 @@
 Checkpoints, log.jsonl and plots lie in $SENSES_TRAIN_DIR (default ~/.cache/senses/train). SIGTERM and SIGINT write a
 checkpoint and end; so does any crash but power loss, of which at most three minutes are lost. On a GPU batches are
 larger and pages come from all cores; on a CPU one process draws, and two threads learn."""
-import argparse, json, math, os, queue, random, signal, sys, time
+import argparse, json, math, os, queue, random, signal, sys, threading, time
 import cv2
 import numpy as np
 import torch
@@ -20,11 +20,11 @@ from model import FRAMES, GRID, N_CLASS, Reader, chosen, line_up, normalise, rea
 DIR = os.environ.get("SENSES_TRAIN_DIR") or os.path.expanduser("~/.cache/senses/train")
 GPU = torch.cuda.is_available()
 #        batch (CPU, GPU)   steps (CPU, GPU)       learning rate (CPU, GPU)
-STAGES = {"stem": ((16, 192), (9000, 9000), (2e-3, 2e-3)),
+STAGES = {"stem": ((16, 96), (9000, 20000), (2e-3, 2.5e-3)),
           "decoder": ((48, 128), (8000, 16000), (1e-3, 1.2e-3)),
-          "encoder": ((8, 96), (12000, 12000), (8e-4, 8e-4)),
+          "encoder": ((8, 24), (12000, 30000), (8e-4, 1e-3)),
           "adapt": ((48, 128), (8000, 12000), (1e-3, 1e-3))}
-CROP = 256                    # pixels of a side of the crops full of text
+CROP = 320                    # pixels of a side of the crops full of text
 SEED0 = {"stem": 10 ** 9, "decoder": 2 * 10 ** 9, "encoder": 3 * 10 ** 9, "adapt": 4 * 10 ** 9}
 CONFUSED = ["il1I|!j/", "oO0QDa", "uvyn", "rnmhv", "ceoa", "s5S8", "z2Z7", "g9qyj", "b6h", "t+f", ".,'`", "A4R", "B8E3", "UVY", "PpF", "Wwv", "Kkx", "Cc(", "-_~", "Tt7"]
 MOST = 230                    # tokens a page may have in training
@@ -230,19 +230,25 @@ def worker(q, stage, size, first, step):
 
 
 class Source:
-    """Batches from worker processes; each is used up to `again` times where learning is faster than drawing."""
+    """Batches from worker processes, on the device; each is used up to `again` times where learning is faster than drawing."""
 
-    def __init__(self, stage, size, step, workers, again):
-        self.q, self.pool, self.again, self.r = mp.Queue(4 * workers), [], again, random.Random(step)
+    def __init__(self, stage, size, step, workers, again, dev):
+        self.q, self.ready = mp.Queue(2 * workers), queue.Queue(4 if GPU else 1)
+        self.pool, self.again, self.r, self.dev = [], again, random.Random(step), dev
         first = SEED0[stage] // 512 + step * 64
         self.p = [mp.Process(target=worker, args=(self.q, stage, size, first + k, workers), daemon=True) for k in range(workers)]
         for p in self.p:
             p.start()
+        threading.Thread(target=self.fetch, daemon=True).start()
+
+    def fetch(self):
+        while True:
+            self.ready.put(batch_to(self.q.get(), self.dev))
 
     def get(self):
         while len(self.pool) < 8:                            # no more than needed: who draws and who learns share the cores
             try:
-                self.pool.append([self.q.get(block=not self.pool), 0])
+                self.pool.append([self.ready.get(block=not self.pool), 0])
             except queue.Empty:
                 break
         k = self.r.randrange(len(self.pool))
@@ -264,16 +270,11 @@ def vary(u, gen):
     return x + torch.randn(x.shape, generator=gen, device=x.device) * (a * 6)
 
 
-def char_loss(lg, y, share, gen):
-    """lg: B x N x 4 x 96, y: B x gh x gw x 4. Of the empty frames only a share is looked at, which weighs as much as all of them: how surely a frame is empty is what tells
-    the two halves of one character from two characters."""
-    y = y.flatten()
-    pick = (y > 0) | (torch.rand(y.shape, generator=gen, device=y.device) < share)
-    i = pick.nonzero()[:, 0]
-    lg, y = lg.reshape(-1, N_CLASS)[i].float(), y[i].long()
-    w = torch.where(y > 0, 1.0, 1 / share)
-    l = F.cross_entropy(lg, y, reduction="none")
-    return (l * w).sum() / w.sum()
+def char_loss(lg, y):
+    """lg: B x N x 4 x 96, y: B x gh x gw x 4 -> per character. Every empty frame counts as well: how surely a frame is empty is what tells the two halves of one character from
+    two characters."""
+    y = y.flatten().long()
+    return F.cross_entropy(lg.reshape(-1, N_CLASS).float(), y, reduction="sum") / (y > 0).sum().clamp(min=1)
 
 
 def read_rate(p, y):
@@ -305,8 +306,8 @@ def parameters(m, stage):
         return muon.groups([(n, p) for n, p in m.named_parameters() if learns(n)])
     if stage == "stem":
         return named(lambda n: n.startswith(("enc.stem", "enc.norm0", "enc.char0")))
-    if stage == "encoder":                                   # what the stem has learned of letters would fade
-        return named(lambda n: n.startswith("enc") and not n.startswith("enc.stem"))
+    if stage == "encoder":
+        return named(lambda n: n.startswith("enc"))
     if stage == "decoder":
         return named(lambda n: not n.startswith(("enc", "ada.free")))
     return named(lambda n: not n.startswith("enc"))
@@ -316,9 +317,11 @@ def crop_loss(m, b, vit, gen, figures):
     """Characters of crops."""
     u, y = b
     gh, gw = y.shape[1:3]
-    at = [int(v) for v in torch.randint(0, GRID + 1 - gh, (2,), generator=gen, device=gen.device)]
-    h = m.enc.letters(*m.enc(normalise(vary(u, gen)), vit, at))
-    loss = char_loss(h, y, 0.3, gen)
+    seen, x = m.enc(normalise(vary(u, gen)), vit, [random.randrange(GRID + 1 - gh) for _ in range(2)])
+    h = m.enc.letters(seen, x)
+    loss = 0.25 * char_loss(h, y)
+    if vit:                                                  # what the stem knows by itself shall not fade
+        loss = loss + 0.25 * char_loss(m.enc.letters(seen, None), y)
     return loss, {"crop" if vit else "read": read_rate(h.detach().view(-1, gh, gw * FRAMES, N_CLASS), y.view(-1, gh, gw * FRAMES))[0], "loss": loss.item()} if figures else {}
 
 
@@ -336,11 +339,12 @@ def label_loss(m, b):
 def page_loss(m, b, gen, figures):
     u, y, kinds, starts = b[:4]
     B, gh, gw = kinds.shape
-    h = m.enc.heads(*m.enc(normalise(vary(u, gen))))
-    cl = char_loss(h[0], y, 0.1, gen)
+    seen, x = m.enc(normalise(vary(u, gen)))
+    h = m.enc.heads(seen, x)
+    cl, sl = char_loss(h[0], y), char_loss(m.enc.letters(seen, None), y)
     kl = F.cross_entropy(h[1].flatten(0, 1).float(), kinds.flatten().long())
     tl = F.binary_cross_entropy_with_logits(h[2].flatten().float(), starts.flatten().float(), pos_weight=torch.tensor(4.0, device=u.device))
-    loss, fig = cl + 0.5 * kl + 0.5 * tl, {}
+    loss, fig = 0.25 * (cl + sl) + 0.5 * kl + 0.5 * tl, {}
     if figures:
         inside = kinds.flatten() > 0
         fig = dict(char=cl.item(), read=read_rate(h[0].detach().view(B, gh, gw * FRAMES, N_CLASS), y.view(B, gh, gw * FRAMES))[0],
@@ -397,14 +401,12 @@ def mode(m, stage):
     m.train()
     if stage == "adapt":
         m.enc.eval()
-    if stage == "encoder":
-        m.enc.stem.eval()
 
 
 def fuse(m, stage):
     """The parts that are more memory than arithmetic, compiled: needs a C++ compiler, and half a minute."""
     m.enc.stem.forward = torch.compile(m.enc.stem.forward, dynamic=stage != "stem")
-    if stage != "stem":
+    if stage != "stem" and not GPU:
         for b in [*m.enc.blocks, *m.dec.layers]:
             b.forward = torch.compile(b.forward, dynamic=True)
 
@@ -423,6 +425,7 @@ def train(stage, a):
     size, steps, lr = (a.batch or (bg if GPU else bc)), (a.steps or (sg if GPU else sc)), (a.lr or (lg_ if GPU else lc))
     dev = torch.device("cuda" if GPU else "cpu")
     torch.manual_seed(1)
+    random.seed(1)
     m = Reader().to(dev)
     path, log = os.path.join(DIR, "reader.pt"), open(os.path.join(DIR, "log.jsonl"), "a", buffering=1)
     state = torch.load(path, map_location=dev, weights_only=True) if os.path.exists(path) else dict(done={}, opt={}, minutes={})
@@ -450,8 +453,8 @@ def train(stage, a):
     gen = torch.Generator(device=dev).manual_seed(step + 5)
     drawn = size // 6 if stage == "adapt" else size          # the encoder sees few pages a step, the decoder each of them six times
     seen = Seen(6 * size, random.Random(step)) if stage == "adapt" else None
-    src = Source(stage, drawn, step, a.workers, dict(stem=min(2, a.again), adapt=1).get(stage, a.again))
-    held = [batch_to(make(stage, min(size, 32 if GPU else 16), 9 * 10 ** 9 // 512 + k, {"held": 1.0}), dev) for k in range(1 if not GPU else 4)]
+    src = Source(stage, drawn, step, a.workers, dict(stem=min(2, a.again), adapt=1).get(stage, a.again), dev)
+    held = [batch_to(make(stage, min(size, 16), 9 * 10 ** 9 // 512 + k, {"held": 1.0}), dev) for k in range(2 if GPU else 1)]
     limit = dict(zip(STAGES, a.minutes + a.minutes[-1:] * 3)).get(stage) if a.minutes else None
     stop, t0, spent, saved, figs = [], time.time(), state["minutes"].get(stage, 0.0), time.time(), []
     for s in (signal.SIGTERM, signal.SIGINT):
@@ -475,16 +478,16 @@ def train(stage, a):
     mode(m, stage)
     try:
         while step < steps and not stop:
-            b = batch_to(src.get(), dev)
+            b = src.get()
             warm, left = min(1, (step + 1) / 200), (steps - step) / steps
             if limit:                                        # the schedule follows the clock
                 left = 1 - (spent + (time.time() - t0) / 60) / limit
                 if left <= 0:
                     break
             for g in opt.param_groups:
-                g["lr"] = lr * warm * min(1, left / 0.35 + 0.02)
+                g["lr"] = lr * warm * min(1, left / 0.5 + 0.01)
             with torch.autocast(dev.type, torch.bfloat16, enabled=half):
-                loss, fig = step_loss(m, stage, b, gen, step % 10 < 2, seen)
+                loss, fig = step_loss(m, stage, b, gen, step % (50 if GPU else 10) < 2, seen)
             opt.zero_grad(set_to_none=True)
             loss.backward()
             torch.nn.utils.clip_grad_norm_([p for g in opt.param_groups for p in g["params"]], 1.0)
@@ -499,7 +502,7 @@ def train(stage, a):
                     line.update(unknown())
                 log.write(json.dumps(line) + "\n")
                 print(json.dumps(line), flush=True)
-            if time.time() - saved > 180:
+            if time.time() - saved > (60 if GPU else 180):
                 keep()
                 saved = time.time()
     finally:
@@ -558,7 +561,10 @@ def main():
         torch.set_num_threads(a.threads)
     torch.set_flush_denormal(True)
     if GPU:
-        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = torch.backends.cudnn.benchmark = True
+        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
+        torch.backends.cudnn.benchmark = a.what == "stem"     # the one stage whose pictures have one size
+    if a.what != "decoder":
+        pages.store()                                        # once, before the workers are forked
     for s in (STAGES if a.what == "all" else [a.what]):
         if not train(s, a):
             sys.exit(3)

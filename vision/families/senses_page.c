@@ -21,7 +21,7 @@
 #define CELL_PX 16 /* what four convolutions of stride 2 make of the picture */
 #define STEM_0 32  /* channels of the first two convolutions: in no key, as the trained graph has them */
 #define STEM_1 64
-#define MAX_SIDE_PX 2048 /* of image_size: guards against absurd files, far above the trained 640 */
+#define MAX_SIDE_PX 2048 /* of image_size: guards against absurd files, far above the trained 800 */
 #define BATCH 256        /* kept frames that go through the adapter at once */
 #define MAX_CHANNELS 4096
 #define MAX_STEM_BLOCKS 64
