@@ -52,6 +52,7 @@ $(BUILD)/core/k_avx2.o:        EXTRA_C += $(AVX2)
 $(BUILD)/core/k_avx512.o:      EXTRA_C += $(AVX512)
 $(BUILD)/core/sha256_ni.o:     EXTRA_C += -msse4.1 -msha
 $(BUILD)/core/k_avx512vnni.o:  EXTRA_C += $(AVX512) -mavx512vnni
+$(BUILD)/core/k_%.o:           EXTRA_C += $(KERNEL_C)
 
 # What an encoder makes of a medium, to the last bit, may change with any of this: the cache of encoded media keeps builds apart by it.
 ENCODING := $(sort $(foreach r,core vision audio,$(wildcard $(r)/*.[ch] $(r)/*.inc $(r)/*/*.[ch])))
@@ -68,11 +69,13 @@ DEBS := build-essential pkg-config libsndfile1-dev libavformat-dev libavcodec-de
 
 # The browser that pages are tried in. Large, so only the tests ask for it.
 TEST_DEBS := chromium chromium-driver
+FUZZ_DEBS := clang
 
 # Installs what is missing; says what it would run when it may not.
 deps: WANTED := $(DEBS)
 deps-test: WANTED := $(DEBS) $(TEST_DEBS)
-deps deps-test:
+deps-fuzz: WANTED := $(DEBS) $(FUZZ_DEBS)
+deps deps-test deps-fuzz:
 	@missing=$$(for p in $(WANTED); do dpkg-query -W -f '$${Status}' $$p 2>/dev/null | grep -q 'ok installed' || echo $$p; done); \
 	if [ -z "$$missing" ]; then exit 0; fi; \
 	if [ "$$(id -u)" = 0 ]; then \
@@ -113,7 +116,7 @@ check: house
 house:
 	@tests/house.sh
 
-tests-built: $(TESTS) $(BUILD)/tests/page_html_main
+tests-built: $(TESTS) $(FUZZERS) $(BUILD)/tests/page_html_main
 
 # A room's own tests link the room and core alone, so that a room stands without the others:
 # tests/test_ROOM_UNIT.c, with ROOM one of $(ROOMS); test_fusion_* and test_senses_* link everything.
@@ -124,6 +127,7 @@ $(BUILD)/tests/$(1): $(BUILD)/tests/$(1).o $(BUILD)/tests/testing.o $(if $(filte
 endef
 $(foreach t,$(TEST_SRC:tests/%.c=%),$(eval $(call test_rule,$(t))))
 
+$(BUILD)/tests/test_audio_whisper: $(BUILD)/tests/whisper_bin.o
 # Pages in words, for tests; and what turns them into HTML for the browser.
 $(BUILD)/tests/test_fusion_page $(BUILD)/tests/test_fusion_page_html: $(BUILD)/tests/page_lines.o
 $(BUILD)/tests/page_html_main: $(BUILD)/tests/page_html_main.o $(BUILD)/tests/page_lines.o $(BUILD)/libsenses.a
@@ -136,6 +140,20 @@ sanitize: deps
 
 $(BUILD)/senses: $(TOOL_OBJ) $(BUILD)/libsenses.a
 	$(CC) $(CFLAGS) -o $@ $(TOOL_OBJ) $(BUILD)/libsenses.a $(LIBS)
+
+# The same programs twice: by libFuzzer for FUZZ_SECONDS each (make fuzz), and with replay.c, which feeds them what was found before
+# (tests/fuzz/run.sh). A target is one file: fuzz_NAME.c. Kernels read no file and take clang minutes with coverage.
+FUZZ_SRC := $(wildcard tests/fuzz/fuzz_*.c)
+FUZZERS  := $(FUZZ_SRC:tests/%.c=$(BUILD)/tests/%)
+FUZZ     := -O1 -g -fno-omit-frame-pointer -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined
+FUZZ_MAIN = $(BUILD)/tests/fuzz/replay.o
+fuzz-built: $(FUZZERS)
+$(FUZZERS): %: %.o $(BUILD)/tests/fuzz/fuzz.o $(BUILD)/tests/whisper_bin.o $(FUZZ_MAIN) $(BUILD)/libsenses.a
+	$(CC) $(CFLAGS) $(FUZZ_LINK) -o $@ $^ $(LIBS)
+fuzz: deps-fuzz
+	@$(MAKE) --no-print-directory -j$$(nproc) BUILD=build/fuzz CC=clang CFLAGS="$(FUZZ)" FUZZ_MAIN= FUZZ_LINK=-fsanitize=fuzzer \
+	  KERNEL_C="-O2 -fno-sanitize=all -fno-sanitize-coverage=edge" fuzz-built >/dev/null
+	@tests/fuzz/fuzz.sh
 
 lint: house
 	@for tool in clang-format cppcheck; do command -v $$tool >/dev/null || { \
@@ -211,10 +229,11 @@ help:
 	@echo "make test       sets up and runs every test"
 	@echo "make check      the house rules and the tests that need no model, in seconds"
 	@echo "make lint       format, static analysis, warnings      make sanitize   the tests under ASan and UBSan"
+	@echo "make fuzz       FUZZ_SECONDS=60 on each parser with libFuzzer, ASan and UBSan"
 	@echo "make deps       the Debian packages it needs           make deps-test  those of the tests as well: a browser"
 	@echo "make models     the default bundle"
 	@echo "make bench      beside the peers, in one run           make install    PREFIX=$(PREFIX) DESTDIR=$(DESTDIR)"
 
-.PHONY: all libs-present deps deps-test models models-test demo test check house tests-built sanitize lint bench train-sketch install uninstall clean help
+.PHONY: all libs-present deps deps-test deps-fuzz models models-test demo test check house tests-built sanitize fuzz fuzz-built lint bench train-sketch install uninstall clean help
 .DELETE_ON_ERROR:
--include $(LIB_OBJ:.o=.d) $(TOOL_OBJ:.o=.d) $(TEST_SRC:%.c=$(BUILD)/%.d) $(BUILD)/tests/testing.d $(BUILD)/tests/page_lines.d $(BUILD)/tests/page_html_main.d
+-include $(LIB_OBJ:.o=.d) $(TOOL_OBJ:.o=.d) $(TEST_SRC:%.c=$(BUILD)/%.d) $(BUILD)/tests/testing.d $(BUILD)/tests/page_lines.d $(BUILD)/tests/page_html_main.d $(wildcard $(BUILD)/tests/fuzz/*.d)

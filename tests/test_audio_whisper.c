@@ -8,6 +8,7 @@
 #include "../audio/whisper.h"
 #include "../core/mem.h"
 #include "testing.h"
+#include "whisper_bin.h"
 
 #define GOLDEN "tests/golden/audio/"
 
@@ -334,169 +335,33 @@ static void text_is_always_clean_utf8(void **state)
 
 /* ---- ggml-*.bin: a small model of random weights, also as GGUF ---- */
 
-enum { BIN_D = 8, BIN_VOCAB = 51864, BIN_EOT = 50256, BIN_TEXT_CTX = 16 };
-
-typedef struct {
-    unsigned char *p;
-    size_t n, cap;
-    sn_gguf_writer *gguf; /* where not NULL, tensors are declared, or (data) written there instead */
-    bool data;
-    uint32_t seed;
-    size_t n_tensors;
-} maker;
-
-static void put(maker *m, const void *x, size_t n)
-{
-    if (m->n + n > m->cap) m->p = realloc(m->p, m->cap = 2 * (m->n + n));
-    assert_non_null(m->p);
-    memcpy(m->p + m->n, x, n);
-    m->n += n;
-}
-
-static void put_u32(maker *m, uint32_t x)
-{
-    put(m, &x, 4);
-}
-
-static void put_tensor(maker *m, const char *name, sn_type type, size_t rows, size_t cols, size_t taps)
-{
-    const size_t n = rows * cols * taps, shape[3] = {rows, cols, taps}, n_dims = taps > 1 ? 3 : cols > 1 ? 2 : 1;
-    float *x = malloc(n * sizeof *x);
-    uint16_t *h = malloc(n * sizeof *h);
-    for (size_t i = 0; i < n; i++) {
-        m->seed = m->seed * 1664525u + 1013904223u;
-        x[i] = (float)(int32_t)m->seed / 4294967296.0f;
-        h[i] = sn_f32_to_f16(x[i]);
-    }
-    const void *data = type == SN_F16 ? (const void *)h : x;
-    if (m->gguf != NULL && !m->data)
-        sn_gguf_add_tensor(m->gguf, name, type, shape, n_dims);
-    else if (m->gguf != NULL)
-        sn_gguf_write_data(m->gguf, data, n * (type == SN_F16 ? 2 : 4));
-    else {
-        put_u32(m, (uint32_t)n_dims);
-        put_u32(m, (uint32_t)strlen(name));
-        put_u32(m, type);
-        for (size_t d = n_dims; d-- > 0;) put_u32(m, (uint32_t)shape[d]);
-        put(m, name, strlen(name));
-        put(m, data, n * (type == SN_F16 ? 2 : 4));
-    }
-    m->n_tensors++;
-    free(x);
-    free(h);
-}
-
-static void put_linear(maker *m, const char *name, size_t n_out, size_t n_in, size_t taps, bool bias)
-{
-    char full[64];
-    snprintf(full, sizeof full, "%s.weight", name);
-    put_tensor(m, full, SN_F16, n_out, n_in, taps);
-    snprintf(full, sizeof full, "%s.bias", name);
-    if (bias) put_tensor(m, full, SN_F32, n_out, 1, 1);
-}
-
-static void put_norm(maker *m, const char *name)
-{
-    char full[64];
-    snprintf(full, sizeof full, "%s.weight", name);
-    put_tensor(m, full, SN_F32, BIN_D, 1, 1);
-    snprintf(full, sizeof full, "%s.bias", name);
-    put_tensor(m, full, SN_F32, BIN_D, 1, 1);
-}
-
-static void put_tensors(maker *m)
-{
-    static const char *const attn[] = {"query", "key", "value", "out"};
-    char name[64];
-    m->seed = 1;
-    put_linear(m, "encoder.conv1", BIN_D, 80, 3, true);
-    put_linear(m, "encoder.conv2", BIN_D, BIN_D, 3, true);
-    put_tensor(m, "encoder.positional_embedding", SN_F32, AUD_N_AUDIO_CTX, BIN_D, 1);
-    put_norm(m, "encoder.ln_post");
-    put_linear(m, "decoder.token_embedding", BIN_VOCAB, BIN_D, 1, false);
-    put_tensor(m, "decoder.positional_embedding", SN_F32, BIN_TEXT_CTX, BIN_D, 1);
-    put_norm(m, "decoder.ln");
-    for (int side = 0; side < 2; side++) {
-        const char *s = side == 0 ? "encoder" : "decoder";
-        for (int kind = 0; kind <= side; kind++) {
-            for (int i = 0; i < 4; i++) {
-                snprintf(name, sizeof name, "%s.blocks.0.%s.%s", s, kind == 0 ? "attn" : "cross_attn", attn[i]);
-                put_linear(m, name, BIN_D, BIN_D, 1, i != 1);
-            }
-            snprintf(name, sizeof name, "%s.blocks.0.%s", s, kind == 0 ? "attn_ln" : "cross_attn_ln");
-            put_norm(m, name);
-        }
-        snprintf(name, sizeof name, "%s.blocks.0.mlp_ln", s);
-        put_norm(m, name);
-        snprintf(name, sizeof name, "%s.blocks.0.mlp.0", s);
-        put_linear(m, name, 4 * BIN_D, BIN_D, 1, true);
-        snprintf(name, sizeof name, "%s.blocks.0.mlp.2", s);
-        put_linear(m, name, BIN_D, 4 * BIN_D, 1, true);
-    }
-}
-
-static void word(size_t i, char *w) /* 256 bytes, then letters */
-{
-    if (i < 256) {
-        w[0] = (char)i;
-        w[1] = '\0';
-    } else {
-        snprintf(w, 16, "w%zu", i);
-    }
-}
-
-/* A whole ggml-*.bin; *at_words and *at_tensors are where its parts begin. */
-static maker make_bin(size_t *at_words, size_t *at_tensors)
-{
-    static const uint32_t numbers[] = {BIN_VOCAB, AUD_N_AUDIO_CTX, BIN_D, 2, 1, BIN_TEXT_CTX, BIN_D, 2, 1, 80, 1};
-    static float filters[80 * AUD_MEL_BINS];
-    maker m = {0};
-    char w[16];
-    put_u32(&m, 0x67676d6c);
-    put(&m, numbers, sizeof numbers);
-    put_u32(&m, 80);
-    put_u32(&m, AUD_MEL_BINS);
-    for (size_t i = 0; i < 80; i++) filters[i * AUD_MEL_BINS + 2 * i + 1] = 0.02f;
-    put(&m, filters, sizeof filters);
-    *at_words = m.n;
-    put_u32(&m, BIN_EOT);
-    for (size_t i = 0; i < BIN_EOT; i++) {
-        word(i, w);
-        put_u32(&m, i < 256 ? 1 : (uint32_t)strlen(w));
-        put(&m, w, i < 256 ? 1 : strlen(w));
-    }
-    *at_tensors = m.n;
-    put_tensors(&m);
-    return m;
-}
-
 static const char *make_gguf(void)
 {
     const char *path = testing_temp("", 0);
     sn_err err = {0};
-    maker m = {0};
-    sn_str *words = calloc(BIN_VOCAB, sizeof *words);
-    char *text = calloc(BIN_VOCAB, 16);
-    for (size_t i = 0; i < BIN_VOCAB; i++) {
-        word(i < 256 ? 300 : i, text + 16 * i); /* bytes are spelt otherwise there; they do not matter here */
+    whisper_maker m = {0};
+    sn_str *words = calloc(WHISPER_BIN_VOCAB, sizeof *words);
+    char *text = calloc(WHISPER_BIN_VOCAB, 16);
+    for (size_t i = 0; i < WHISPER_BIN_VOCAB; i++) {
+        whisper_bin_word(i < 256 ? 300 : i, text + 16 * i); /* bytes are spelt otherwise there; they do not matter here */
         words[i] = (sn_str){text + 16 * i, strlen(text + 16 * i)};
     }
     assert_int_equal(sn_gguf_create(&m.gguf, path, &err), SN_OK);
     sn_gguf_set_str(m.gguf, "general.architecture", "whisper", 7);
     sn_gguf_set_u32(m.gguf, "whisper.encoder.context_length", AUD_N_AUDIO_CTX);
-    sn_gguf_set_u32(m.gguf, "whisper.encoder.embedding_length", BIN_D);
+    sn_gguf_set_u32(m.gguf, "whisper.encoder.embedding_length", WHISPER_BIN_D);
     sn_gguf_set_u32(m.gguf, "whisper.encoder.block_count", 1);
     sn_gguf_set_u32(m.gguf, "whisper.encoder.mels_count", 80);
     sn_gguf_set_u32(m.gguf, "whisper.encoder.attention.head_count", 2);
-    sn_gguf_set_u32(m.gguf, "whisper.decoder.context_length", BIN_TEXT_CTX);
-    sn_gguf_set_u32(m.gguf, "whisper.decoder.embedding_length", BIN_D);
+    sn_gguf_set_u32(m.gguf, "whisper.decoder.context_length", WHISPER_BIN_TEXT_CTX);
+    sn_gguf_set_u32(m.gguf, "whisper.decoder.embedding_length", WHISPER_BIN_D);
     sn_gguf_set_u32(m.gguf, "whisper.decoder.block_count", 1);
     sn_gguf_set_u32(m.gguf, "whisper.decoder.attention.head_count", 2);
-    sn_gguf_set_u32(m.gguf, "tokenizer.ggml.eos_token_id", BIN_EOT);
-    sn_gguf_set_strs(m.gguf, "tokenizer.ggml.tokens", words, BIN_VOCAB);
-    put_tensors(&m);
+    sn_gguf_set_u32(m.gguf, "tokenizer.ggml.eos_token_id", WHISPER_BIN_EOT);
+    sn_gguf_set_strs(m.gguf, "tokenizer.ggml.tokens", words, WHISPER_BIN_VOCAB);
+    whisper_put_tensors(&m);
     m.data = true;
-    put_tensors(&m);
+    whisper_put_tensors(&m);
     if (sn_gguf_finish(m.gguf, &err) != SN_OK) fail_msg("%s", err.msg);
     free(words);
     free(text);
@@ -508,13 +373,13 @@ static void bin_and_gguf_of_one_model_agree_to_the_bit(void **state)
     (void)state;
     static const int32_t prompt[] = {50257, 50363, 300, 17};
     size_t at_words, at_tensors;
-    maker m = make_bin(&at_words, &at_tensors);
+    whisper_maker m = whisper_bin_make(&at_words, &at_tensors);
     sn_compute *c = compute(SN_ISA_BEST);
     aud_whisper *a = opened(testing_temp(m.p, m.n), c), *b = opened(make_gguf(), c);
     float *mel = synthetic_mel(), *sa = states_of(a, mel), *sb = states_of(b, mel);
     float *la = logits_of(a, sa, prompt, 4), *lb = logits_of(b, sb, prompt, 4);
-    assert_memory_equal(sa, sb, AUD_N_AUDIO_CTX * BIN_D * sizeof *sa);
-    assert_memory_equal(la, lb, 4 * BIN_VOCAB * sizeof *la);
+    assert_memory_equal(sa, sb, AUD_N_AUDIO_CTX * WHISPER_BIN_D * sizeof *sa);
+    assert_memory_equal(la, lb, 4 * WHISPER_BIN_VOCAB * sizeof *la);
     assert_true(fabsf(la[100]) > 0);
     assert_false(aud_whisper_multilingual(a));
     assert_int_equal(a->file.vocab.space, ' ');
@@ -528,14 +393,14 @@ static void bin_with_wrong_numbers_is_refused(void **state)
 {
     (void)state;
     size_t at_words, at_tensors;
-    maker m = make_bin(&at_words, &at_tensors);
+    whisper_maker m = whisper_bin_make(&at_words, &at_tensors);
     sn_compute *c = compute(SN_ISA_BEST);
     static const struct {
         size_t at;
         uint32_t value;
         const char *part;
     } cases[] = {
-        {4, 0, "n_vocab"},           {4, 0xFFFFFFFF, "n_vocab"},     {4, BIN_VOCAB + 1, "words"}, /* multilingual: one word more is wanted */
+        {4, 0, "n_vocab"},           {4, 0xFFFFFFFF, "n_vocab"},     {4, WHISPER_BIN_VOCAB + 1, "words"}, /* multilingual: one word more is wanted */
         {8, 1499, "n_audio_ctx"},    {12, 16, "differ in width"},    {16, 0, "n_audio_head"},      {16, 3, "heads"},
         {20, 2, "encoder.blocks.1"}, {20, 1000000, "n_audio_layer"}, {24, 1u << 30, "n_text_ctx"}, {32, 5, "heads"},
         {36, 0, "n_text_layer"},     {40, 128, "mel filters"},       {44, 99999, "ftype"},         {48, 81, "mel filters"},
@@ -556,7 +421,7 @@ static void bin_with_broken_tensors_is_refused(void **state)
 {
     (void)state;
     size_t at_words, at_tensors;
-    maker m = make_bin(&at_words, &at_tensors);
+    whisper_maker m = whisper_bin_make(&at_words, &at_tensors);
     sn_compute *c = compute(SN_ISA_BEST);
     static const struct {
         size_t at; /* behind at_tensors: n_dims, name length, type, dims[3], name */
@@ -573,10 +438,10 @@ static void bin_with_broken_tensors_is_refused(void **state)
     }
     /* One tensor twice, one too many, one too few. */
     const size_t n = m.n;
-    put_tensor(&m, "decoder.ln.bias", SN_F32, BIN_D, 1, 1);
+    whisper_put_tensor(&m, "decoder.ln.bias", SN_F32, WHISPER_BIN_D, 1, 1);
     refused(testing_temp(m.p, m.n), c, "twice");
     m.n = n;
-    put_tensor(&m, "decoder.extra", SN_F32, BIN_D, 1, 1);
+    whisper_put_tensor(&m, "decoder.extra", SN_F32, WHISPER_BIN_D, 1, 1);
     refused(testing_temp(m.p, m.n), c, "tensors");
     m.n = n - 30; /* the last bias is whole no more */
     refused(testing_temp(m.p, m.n), c, "");
@@ -619,7 +484,7 @@ static void damaged_bin_never_crashes(void **state)
 {
     (void)state;
     size_t at_words, at_tensors;
-    maker m = make_bin(&at_words, &at_tensors);
+    whisper_maker m = whisper_bin_make(&at_words, &at_tensors);
     sn_compute *c = compute(SN_ISA_BEST);
     survive_damage(m.p, m.n, 60, 40, c);
     for (size_t i = 0; i < 200; i++) { /* and the heads of the first tensors */

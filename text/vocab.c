@@ -218,8 +218,8 @@ static void ends_mark(txt_vocab *v, const txt_id *named, size_t n_named)
                                         "<end_of_utterance>",
                                         "<|END_OF_TURN_TOKEN|>",
                                         "<|end_of_turn|>",
-                                        "<\xef\xbd\x9c"
-                                        "end\xe2\x96\x81of\xe2\x96\x81sentence\xef\xbd\x9c>"};
+                                        ("<\xef\xbd\x9c"
+                                         "end\xe2\x96\x81of\xe2\x96\x81sentence\xef\xbd\x9c>")};
     for (size_t k = 0; k < sizeof known / sizeof known[0]; k++) {
         txt_id id = txt_lookup(v, known[k], strlen(known[k]), TXT_CLASS_SPECIAL);
         if (id != TXT_NO_ID) v->tokens[id].is_end = true;

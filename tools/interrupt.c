@@ -10,14 +10,19 @@ static volatile sig_atomic_t file_guarded, line_guarded, soft_mode, seen;
 
 enum { AT_ONCE, SOFT_INT, SOFT_ALL };
 
+void interrupt_leave(void)
+{
+    if (file_guarded) unlink(guarded_file);
+    if (line_guarded) (void)!write(STDERR_FILENO, "\n", 1);
+}
+
 static void on_signal(int sig)
 {
     if (!seen && (soft_mode == SOFT_ALL || (soft_mode == SOFT_INT && sig == SIGINT))) {
         seen = sig;
         return;
     }
-    if (file_guarded) unlink(guarded_file);
-    if (line_guarded && write(STDERR_FILENO, "\n", 1) < 0) _exit(128 + sig);
+    interrupt_leave();
     _exit(128 + sig);
 }
 

@@ -10,6 +10,8 @@ void interrupt_install(void);
 bool interrupt_guard_file(const char *path);
 /* While a line on the terminal is unfinished, an interruption ends it first. */
 void interrupt_guard_line(bool unfinished);
+/* The guarded file and line seen to, by a signal handler that ends the program. */
+void interrupt_leave(void);
 /* Soft: the first interruption is only noted (interrupt_seen), the second ends the program. Resets what was seen. */
 void interrupt_soft(bool soft);
 bool interrupt_seen(void);

@@ -3,6 +3,7 @@
 #include "help.h"
 #include "interrupt.h"
 #include "output.h"
+#include "shrunk.h"
 
 #include <fcntl.h>
 #include <stdlib.h>
@@ -144,6 +145,7 @@ int main(int argc, char **argv)
 {
     if (!hold_standard_streams()) return EXIT_FAILED;
     interrupt_install();
+    shrunk_install();
     int status = run(argc, argv);
     if (!out_finish() && status == EXIT_DONE) status = EXIT_FAILED;
     return status;

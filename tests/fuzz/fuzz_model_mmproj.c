@@ -1,0 +1,65 @@
+/* Image and audio encoders with a few things changed: opening, and where that succeeds, a small medium through them. */
+#include "../../audio/audio.h"
+#include "../../core/mem.h"
+#include "../../vision/vision.h"
+#include "fuzz.h"
+
+static fuzz_base bases[] = {
+    {.path = "tests/golden/vision/llava15.gguf"},    {.path = "tests/golden/vision/llavanext.gguf"},
+    {.path = "tests/golden/vision/internvl.gguf"},   {.path = "tests/golden/vision/gemma3.gguf"},
+    {.path = "tests/golden/vision/qwen25vl.gguf"},   {.path = "tests/golden/vision/qwen2vl.gguf"},
+    {.path = "tests/golden/vision/pixtral.gguf"},    {.path = "tests/golden/vision/smolvlm.gguf"},
+    {.path = "tests/golden/page/sketch-mmproj.gguf"}, {.path = "tests/golden/audio/front_ultravox.gguf"},
+    {.path = "tests/golden/audio/front_voxtral.gguf"}, {.path = "tests/golden/audio/front_qwen2audio.gguf"},
+};
+enum { ROWS_MAX = 1 << 22 }; /* values: what is larger costs time and shows nothing more */
+
+static void see(vis_model *m)
+{
+    unsigned char rgb[20 * 14 * 3];
+    for (size_t i = 0; i < sizeof rgb; i++) rgb[i] = (unsigned char)(i * 37);
+    vis_prepared p = {0};
+    sn_err err = {0};
+    sn_status st = vis_model_prepare(m, &(vis_image){20, 14, rgb}, VIS_FIT_DEFAULT, &p, &err);
+    if (st == SN_OK && p.n_tok * vis_model_n_embd(m) <= ROWS_MAX && p.n_tiles <= 4) {
+        float *out = malloc(p.n_tok * vis_model_n_embd(m) * sizeof *out);
+        st = vis_model_encode(m, &p, out, &err);
+        free(out);
+    }
+    fuzz_said(st, &err);
+    vis_prepared_free(&p);
+}
+
+static void hear(aud_model *m)
+{
+    float sound[1600];
+    sn_err err = {0};
+    for (size_t i = 0; i < 1600; i++) sound[i] = (float)(i % 50) / 100;
+    float *mel = NULL;
+    size_t n_mel, n_frame;
+    sn_status st = aud_model_mel(m, sound, 1600, &mel, &n_mel, &n_frame, &err);
+    sn_free(mel);
+    fuzz_said(st, &err);
+    FUZZ_MUST(aud_model_n_tok(m, 1600) <= SIZE_MAX / sizeof(float) / aud_model_n_embd(m));
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
+{
+    size_t n_file;
+    unsigned char *file = fuzz_changed(bases, sizeof bases / sizeof *bases, data, n, &n_file);
+    if (file == NULL) return 0;
+    const char *path = fuzz_file(0, file, n_file);
+    vis_model *eyes = NULL;
+    aud_model *ears = NULL;
+    sn_err err = {0};
+    sn_status st = vis_model_open(&eyes, path, fuzz_compute(), &err);
+    fuzz_said(st, &err);
+    if (st == SN_OK) see(eyes);
+    vis_model_close(eyes);
+    st = aud_model_open(&ears, path, fuzz_compute(), &err);
+    fuzz_said(st, &err);
+    if (st == SN_OK) hear(ears);
+    aud_model_close(ears);
+    free(file);
+    return 0;
+}
