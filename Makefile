@@ -116,7 +116,7 @@ check: house
 house:
 	@tests/house.sh
 
-tests-built: $(TESTS) $(FUZZERS) $(BUILD)/tests/page_html_main
+tests-built: $(TESTS) $(FUZZERS) $(BUILD)/tests/page_html_main $(BUILD)/tests/whisper_bin_main
 
 # A room's own tests link the room and core alone, so that a room stands without the others:
 # tests/test_ROOM_UNIT.c, with ROOM one of $(ROOMS); test_fusion_* and test_senses_* link everything.
@@ -131,6 +131,9 @@ $(BUILD)/tests/test_audio_whisper: $(BUILD)/tests/whisper_bin.o
 # Pages in words, for tests; and what turns them into HTML for the browser.
 $(BUILD)/tests/test_fusion_page $(BUILD)/tests/test_fusion_page_html: $(BUILD)/tests/page_lines.o
 $(BUILD)/tests/page_html_main: $(BUILD)/tests/page_html_main.o $(BUILD)/tests/page_lines.o $(BUILD)/libsenses.a
+	$(CC) $(CFLAGS) -o $@ $^ $(LIBS)
+
+$(BUILD)/tests/whisper_bin_main: $(BUILD)/tests/whisper_bin_main.o $(BUILD)/tests/whisper_bin.o $(call room_obj,core)
 	$(CC) $(CFLAGS) -o $@ $^ $(LIBS)
 
 SANITIZE := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined
@@ -236,4 +239,4 @@ help:
 
 .PHONY: all libs-present deps deps-test deps-fuzz models models-test demo test check house tests-built sanitize fuzz fuzz-built lint bench train-sketch install uninstall clean help
 .DELETE_ON_ERROR:
--include $(LIB_OBJ:.o=.d) $(TOOL_OBJ:.o=.d) $(TEST_SRC:%.c=$(BUILD)/%.d) $(BUILD)/tests/testing.d $(BUILD)/tests/page_lines.d $(BUILD)/tests/page_html_main.d $(wildcard $(BUILD)/tests/fuzz/*.d)
+-include $(LIB_OBJ:.o=.d) $(TOOL_OBJ:.o=.d) $(TEST_SRC:%.c=$(BUILD)/%.d) $(BUILD)/tests/testing.d $(BUILD)/tests/page_lines.d $(BUILD)/tests/page_html_main.d $(BUILD)/tests/whisper_bin.d $(wildcard $(BUILD)/tests/fuzz/*.d)

@@ -42,7 +42,7 @@ typedef enum {
 
 typedef struct {
     senses_status code;
-    char msg[1024]; /* one line without newline, NUL-terminated; may hold bytes of a file name */
+    char msg[1024]; /* one line without control characters, NUL-terminated; may hold bytes of a file name that are no UTF-8 */
 } senses_error;
 
 /* ---- engine ---- */

@@ -103,7 +103,7 @@ void whisper_bin_word(size_t i, char *w) /* 256 bytes, then letters */
         w[0] = (char)i;
         w[1] = '\0';
     } else {
-        snprintf(w, 16, "w%zu", i);
+        snprintf(w, 16, "w%u", (unsigned)i);
     }
 }
 

@@ -1,6 +1,5 @@
-/* Image and audio encoders with a few things changed: opening, and where that succeeds, a small medium through them. */
+/* Image and audio encoders with a few things changed: opening, and where that succeeds, a small picture through them. */
 #include "../../audio/audio.h"
-#include "../../core/mem.h"
 #include "../../vision/vision.h"
 #include "fuzz.h"
 
@@ -12,7 +11,7 @@ static fuzz_base bases[] = {
     {.path = "tests/golden/page/sketch-mmproj.gguf"}, {.path = "tests/golden/audio/front_ultravox.gguf"},
     {.path = "tests/golden/audio/front_voxtral.gguf"}, {.path = "tests/golden/audio/front_qwen2audio.gguf"},
 };
-enum { ROWS_MAX = 1 << 22 }; /* values: what is larger costs time and shows nothing more */
+enum { PIXELS_MAX = 150 * 150 }; /* of all tiles: larger ones take seconds, and tests/robust has them */
 
 static void see(vis_model *m)
 {
@@ -21,26 +20,15 @@ static void see(vis_model *m)
     vis_prepared p = {0};
     sn_err err = {0};
     sn_status st = vis_model_prepare(m, &(vis_image){20, 14, rgb}, VIS_FIT_DEFAULT, &p, &err);
-    if (st == SN_OK && p.n_tok * vis_model_n_embd(m) <= ROWS_MAX && p.n_tiles <= 4) {
+    size_t n_pixels = 0;
+    for (size_t i = 0; st == SN_OK && i < p.n_tiles; i++) n_pixels += p.tile_w[i] * p.tile_h[i];
+    if (st == SN_OK && n_pixels <= PIXELS_MAX) {
         float *out = malloc(p.n_tok * vis_model_n_embd(m) * sizeof *out);
         st = vis_model_encode(m, &p, out, &err);
         free(out);
     }
     fuzz_said(st, &err);
     vis_prepared_free(&p);
-}
-
-static void hear(aud_model *m)
-{
-    float sound[1600];
-    sn_err err = {0};
-    for (size_t i = 0; i < 1600; i++) sound[i] = (float)(i % 50) / 100;
-    float *mel = NULL;
-    size_t n_mel, n_frame;
-    sn_status st = aud_model_mel(m, sound, 1600, &mel, &n_mel, &n_frame, &err);
-    sn_free(mel);
-    fuzz_said(st, &err);
-    FUZZ_MUST(aud_model_n_tok(m, 1600) <= SIZE_MAX / sizeof(float) / aud_model_n_embd(m));
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
@@ -54,11 +42,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
     sn_err err = {0};
     sn_status st = vis_model_open(&eyes, path, fuzz_compute(), &err);
     fuzz_said(st, &err);
-    if (st == SN_OK) see(eyes);
+    if (st == SN_OK && strcmp(vis_model_family(eyes), "idefics3") != 0) see(eyes); /* makes any picture large */
     vis_model_close(eyes);
     st = aud_model_open(&ears, path, fuzz_compute(), &err);
     fuzz_said(st, &err);
-    if (st == SN_OK) hear(ears);
+    if (st == SN_OK) FUZZ_MUST(aud_model_n_tok(ears, 1600) <= SIZE_MAX / sizeof(float) / aud_model_n_embd(ears));
     aud_model_close(ears);
     free(file);
     return 0;

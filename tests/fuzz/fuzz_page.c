@@ -140,6 +140,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
     else
         tokens(data + 2, n - 2, &b);
     fuzz_said(fus_page_finish(&b, &page, &err), &err);
+    if (page.n == 0) { /* nothing to see on it, which is no page */
+        senses_page_free(&page);
+        fus_page_build_free(&b);
+        return 0;
+    }
     check_html(&page, style);
     senses_page copy = {.items = malloc((page.n + 1) * sizeof *copy.items), .n = page.n};
     if (page.n > 0) memcpy(copy.items, page.items, page.n * sizeof *copy.items);

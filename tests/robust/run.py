@@ -1,0 +1,150 @@
+#!/usr/bin/env python3
+"""Nearly valid model files through the program: each ends with status 0, or with status 1 and one line that names the file; within seconds
+and a GB of memory; never by a signal. Prints "ok NAME" or "FAIL NAME" with what was seen.
+
+    run.py [PATTERN]           a few mutations of every kind of model, for make test
+    run.py --all [PATTERN]     all of them, thousands: an hour or so
+    SENSES=./senses            the program
+    SENSES_SLOW=N              so much longer may it take, and use so much more memory (10 with sanitizers)
+"""
+import argparse
+import os
+import re
+import resource
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import mutate  # noqa: E402
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+GOLDEN = os.path.join(ROOT, "tests", "golden")
+SENSES = os.path.abspath(os.environ.get("SENSES", os.path.join(ROOT, "senses")))
+BUILD = os.path.abspath(os.environ.get("BUILD", os.path.join(ROOT, "build")))
+SLOW = int(os.environ.get("SENSES_SLOW", "1"))
+SECONDS, MEMORY_KB = 5, 1 << 20
+TEXT = GOLDEN + "/fusion/llava15_text.gguf"
+PICTURE = GOLDEN + "/fusion/portrait.png"
+SOUND = ROOT + "/samples/silence.wav"
+
+# What is done with a file of each kind. The first command is done with every mutation, the others in turn.
+ASK = [["ask", "-n", "2", "--raw", "-m", "FILE", "hi"], ["info", "FILE"], ["tokenize", "-m", "FILE"],
+       ["logits", "--raw", "-m", "FILE", "-o", "out.npy", "hi"], ["bench", "-m", "FILE", "-p", "2", "-n", "2", "-r", "1"],
+       ["ask", "-n", "2", "-m", "FILE", "--temp", "1", "hi"], ["quantize", "--allow-requantize", "FILE", "out.gguf", "Q8_0"]]
+SEE = [["encode", "--mmproj", "FILE", "--image", PICTURE, "-o", "out.npy"], ["info", "FILE"],
+       ["describe", "-n", "1", "-m", TEXT, "--mmproj", "FILE", PICTURE]]
+HEAR = [["encode", "--mmproj", "FILE", "--audio", SOUND, "-o", "out.npy"], ["info", "FILE"]]
+SPEAK = [["transcribe", "--whisper", "FILE", SOUND], ["info", "FILE"]]
+ADAPT = [["ask", "-n", "1", "--raw", "-m", GOLDEN + "/text/llama_smollm.gguf", "--lora", "FILE", "hi"], ["info", "FILE"]]
+MODELS = {
+    "text": ("text/llama_linear.gguf", ASK), "text-qwen3": ("text/llama_qwen3.gguf", ASK), "text-gemma3": ("text/llama_gemma3.gguf", ASK),
+    "text-qwen2vl": ("text/llama_qwen2vl.gguf", ASK), "text-granite": ("text/llama_granite.gguf", ASK),
+    "text-smollm3": ("text/llama_smollm3.gguf", ASK), "text-mistral3": ("text/llama_mistral3.gguf", ASK),
+    "llava": ("vision/llava15.gguf", SEE), "llavanext": ("vision/llavanext.gguf", SEE), "internvl": ("vision/internvl.gguf", SEE),
+    "gemma3": ("vision/gemma3.gguf", SEE), "qwen2vl": ("vision/qwen2vl.gguf", SEE), "qwen25vl": ("vision/qwen25vl.gguf", SEE),
+    "pixtral": ("vision/pixtral.gguf", SEE), "page": ("page/sketch-mmproj.gguf", SEE), "ultravox": ("audio/front_ultravox.gguf", HEAR),
+    "voxtral": ("audio/front_voxtral.gguf", HEAR), "qwen2audio": ("audio/front_qwen2audio.gguf", HEAR),
+    "lora": ("text/lora_smollm_b.gguf", ADAPT), "whisper": (None, SPEAK), "whisper-bin": (None, SPEAK),
+}
+FEW = {"text": 60, "llava": 40, "ultravox": 20, "whisper": 30, "whisper-bin": 30, "lora": 20}  # of the others, 8
+
+
+def limits():
+    if SLOW == 1:
+        resource.setrlimit(resource.RLIMIT_CPU, (SECONDS, SECONDS + 1))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+def run(command, folder):
+    """(status, standard error, kilobytes, seconds); status None: it did not end."""
+    env = dict(os.environ, SENSES_HOME="/nonexistent", XDG_CACHE_HOME="/dev/null")
+    with open(os.path.join(folder, "err"), "w+b") as err, open(__file__, "rb") as text:
+        start = time.monotonic()
+        p = subprocess.Popen([SENSES] + command, cwd=folder, env=env, stdin=text if command[0] == "tokenize" else subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=err, preexec_fn=limits)
+        deadline = start + 4 * SECONDS * SLOW  # of a busy machine; the processor's time is limited besides
+        while True:
+            pid, status, usage = os.wait4(p.pid, os.WNOHANG)
+            if pid:
+                break
+            if time.monotonic() > deadline:
+                p.kill()
+                os.wait4(p.pid, 0)
+                p.returncode = -9
+                return None, "", 0, time.monotonic() - start
+            time.sleep(0.002)
+        p.returncode = os.waitstatus_to_exitcode(status)
+        err.seek(0)
+        return p.returncode, err.read().decode("utf-8", "backslashreplace"), usage.ru_maxrss, time.monotonic() - start
+
+
+def problem(status, err, kilobytes, file, verdict):
+    """What is wrong with how it ended, or None."""
+    if status is None:
+        return "did not end in time"
+    if status not in (0, 1):
+        return f"status {status}: {err[-1500:]}"
+    if kilobytes > MEMORY_KB * (4 if SLOW > 1 else 1):
+        return f"took {kilobytes >> 10} MB"
+    if status == 1:
+        lines = err.splitlines()
+        if len(lines) != 1 or not lines[0].startswith("senses: ") or not err.endswith("\n"):
+            return f"not one line: {err[:1500]}"
+        if file not in err:
+            return f"does not name the file: {err[:300]}"
+        if re.search(r"[\x00-\x09\x0b-\x1f\x7f]", err):
+            return f"has control characters: {err[:300]!r}"
+    if verdict == "refuse" and status == 0:
+        return "was taken for good"
+    if verdict == "accept" and status == 1:
+        return f"was refused: {err[:300]}"
+    return None
+
+
+def original(name, path, folder):
+    if path is not None:
+        return os.path.join(GOLDEN, path)
+    out = os.path.join(folder, "original-" + name)
+    if name == "whisper":
+        subprocess.run([SENSES, "convert", "-q", GOLDEN + "/audio/whisper_tiny_f16", "-o", out], check=True)
+    else:
+        subprocess.run([os.path.join(BUILD, "tests", "whisper_bin_main"), out], check=True)
+    return out
+
+
+def check_model(name, path, commands, count, folder):
+    data = open(original(name, path, folder), "rb").read()
+    file, n, bad = "mutated.model", 0, 0
+    for i, (what, changed, verdict) in enumerate(mutate.spread(mutate.mutations(data), count)):
+        with open(os.path.join(folder, file), "wb") as f:
+            f.write(changed)
+        for command in (commands[0], commands[1 + i % (len(commands) - 1)]):
+            status, err, kilobytes, _ = run([file if a == "FILE" else a for a in command], folder)
+            # What a command does not look at it need not refuse.
+            wrong = problem(status, err, kilobytes, file, verdict if command is commands[0] else "any")
+            n += 1
+            if wrong:
+                bad += 1
+                print(f"  {what}: senses {' '.join(command)}: {wrong}", flush=True)
+                shutil.copy(os.path.join(folder, file), os.path.join(BUILD, f"robust-{name}-{bad}"))
+    print(f"{'FAIL' if bad else 'ok'} robust {name}: {n} runs" + (f", {bad} wrong" if bad else ""), flush=True)
+    return bad == 0
+
+
+def main():
+    p = argparse.ArgumentParser()
+    p.add_argument("--all", action="store_true")
+    p.add_argument("pattern", nargs="?", default="")
+    a = p.parse_args()
+    good = True
+    with tempfile.TemporaryDirectory() as folder:
+        for name, (path, commands) in MODELS.items():
+            if a.pattern in name:
+                good &= check_model(name, path, commands, None if a.all else FEW.get(name, 8), folder)
+    return 0 if good else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
