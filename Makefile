@@ -54,6 +54,8 @@ $(BUILD)/core/sha256_ni.o:     EXTRA_C += -msse4.1 -msha
 $(BUILD)/core/k_avx512vnni.o:  EXTRA_C += $(AVX512) -mavx512vnni
 $(BUILD)/core/k_%.o:           EXTRA_C += $(KERNEL_C)
 
+$(BUILD)/vision/image_stb.o:   EXTRA_C += -fwrapv
+
 # What an encoder makes of a medium, to the last bit, may change with any of this: the cache of encoded media keeps builds apart by it.
 ENCODING := $(sort $(foreach r,core vision audio,$(wildcard $(r)/*.[ch] $(r)/*.inc $(r)/*/*.[ch])))
 $(BUILD)/fusion/cache.o: EXTRA_C += -DENCODING_HASH='"$(shell { cat $(ENCODING); echo '$(subst ','\'',$(CC) $(CFLAGS))'; } | sha256sum | head -c 32)"'
@@ -127,7 +129,7 @@ $(BUILD)/tests/$(1): $(BUILD)/tests/$(1).o $(BUILD)/tests/testing.o $(if $(filte
 endef
 $(foreach t,$(TEST_SRC:tests/%.c=%),$(eval $(call test_rule,$(t))))
 
-$(BUILD)/tests/test_audio_whisper: $(BUILD)/tests/whisper_bin.o
+$(BUILD)/tests/test_audio_whisper $(BUILD)/tests/test_audio_oom: $(BUILD)/tests/whisper_bin.o
 # Pages in words, for tests; and what turns them into HTML for the browser.
 $(BUILD)/tests/test_fusion_page $(BUILD)/tests/test_fusion_page_html: $(BUILD)/tests/page_lines.o
 $(BUILD)/tests/page_html_main: $(BUILD)/tests/page_html_main.o $(BUILD)/tests/page_lines.o $(BUILD)/libsenses.a

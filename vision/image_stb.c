@@ -7,10 +7,13 @@
 /* stb asks for memory with sizes that come from the file as it goes: a PNG's pixels may inflate to a thousand times its
  * bytes. The limit bounds each block one call may ask for (it holds a handful at a time); per thread, set around that call. */
 static _Thread_local size_t block_limit;
+static _Thread_local bool memory_out; /* a block within the limit was not to be had: that is not the file's fault */
 
 static void *stb_alloc(size_t n)
 {
-    return n <= block_limit ? sn_alloc(n, 1) : NULL;
+    void *p = n <= block_limit ? sn_alloc(n, 1) : NULL;
+    memory_out |= n <= block_limit && p == NULL;
+    return p;
 }
 
 static void *stb_realloc(void *q, size_t n_old, size_t n_new)
@@ -23,10 +26,8 @@ static void *stb_realloc(void *q, size_t n_old, size_t n_new)
     return p;
 }
 
-/* Damaged coefficients overflow stb's signed arithmetic; the picture is wrong then, but the program must not be. */
-#if defined(__GNUC__) && !defined(__clang__)
-#pragma GCC optimize("wrapv")
-#endif
+/* Damaged coefficients overflow stb's signed arithmetic; the picture is wrong then, but the program must not be: the Makefile has this
+ * file compiled with -fwrapv. */
 #define STB_IMAGE_IMPLEMENTATION
 #define STB_IMAGE_STATIC
 #define STBI_NO_STDIO
@@ -50,8 +51,10 @@ sn_status vis_decode_stb(vis_raster *out, vis_bytes f, const vis_head *head, siz
     if (f.n > INT_MAX) return sn_fail(err, SN_ELIMIT, "a picture file of more than 2 GB");
     /* 16 bytes a pixel (HDR as floats; 16-bit RGBA, whose inflater doubles the block it fills), and small tables. */
     block_limit = (head->w + 64) * (head->h + 64) * 16 + (1 << 20);
+    memory_out = false;
     data = stbi_load_from_memory(f.p, (int)f.n, &w, &h, &n_ch, 0);
     block_limit = 0;
+    if (!data && memory_out) return sn_fail(err, SN_ENOMEM, "out of memory for a picture of %zu x %zu pixels", head->w, head->h);
     if (!data) return sn_fail(err, SN_EFORMAT, "the picture is damaged (%s)", stbi_failure_reason());
     if ((size_t)w != head->w || (size_t)h != head->h || n_ch < 1 || n_ch > 4) {
         sn_free(data);
