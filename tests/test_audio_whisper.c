@@ -400,10 +400,21 @@ static void bin_with_wrong_numbers_is_refused(void **state)
         uint32_t value;
         const char *part;
     } cases[] = {
-        {4, 0, "n_vocab"},           {4, 0xFFFFFFFF, "n_vocab"},     {4, WHISPER_BIN_VOCAB + 1, "words"}, /* multilingual: one word more is wanted */
-        {8, 1499, "n_audio_ctx"},    {12, 16, "differ in width"},    {16, 0, "n_audio_head"},      {16, 3, "heads"},
-        {20, 2, "encoder.blocks.1"}, {20, 1000000, "n_audio_layer"}, {24, 1u << 30, "n_text_ctx"}, {32, 5, "heads"},
-        {36, 0, "n_text_layer"},     {40, 128, "mel filters"},       {44, 99999, "ftype"},         {48, 81, "mel filters"},
+        {4, 0, "n_vocab"},
+        {4, 0xFFFFFFFF, "n_vocab"},
+        {4, WHISPER_BIN_VOCAB + 1, "words"}, /* multilingual: one word more is wanted */
+        {8, 1499, "n_audio_ctx"},
+        {12, 16, "differ in width"},
+        {16, 0, "n_audio_head"},
+        {16, 3, "heads"},
+        {20, 2, "encoder.blocks.1"},
+        {20, 1000000, "n_audio_layer"},
+        {24, 1u << 30, "n_text_ctx"},
+        {32, 5, "heads"},
+        {36, 0, "n_text_layer"},
+        {40, 128, "mel filters"},
+        {44, 99999, "ftype"},
+        {48, 81, "mel filters"},
         {52, 257, "mel filters"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {

@@ -63,8 +63,9 @@ static void until_enough(size_t at_least)
 static void seeing_reports_that_memory_is_out(void **state)
 {
     (void)state;
-    static const char *const encoders[] = {"tests/golden/vision/gemma3.gguf",  "tests/golden/vision/qwen2vl.gguf", "tests/golden/vision/pixtral.gguf",
-                                           "tests/golden/vision/internvl.gguf", "tests/golden/vision/qwen25vl.gguf"};
+    static const char *const encoders[] = {"tests/golden/vision/gemma3.gguf", "tests/golden/vision/qwen2vl.gguf",
+                                           "tests/golden/vision/pixtral.gguf", "tests/golden/vision/internvl.gguf",
+                                           "tests/golden/vision/qwen25vl.gguf"};
     picture = "tests/golden/vision/files/rgb.png";
     assert_int_equal(sn_compute_open(&compute, 1, SN_ISA_BEST, NULL), SN_OK);
     for (size_t i = 0; i < sizeof encoders / sizeof *encoders; i++) {
@@ -77,7 +78,8 @@ static void seeing_reports_that_memory_is_out(void **state)
 static void reading_pictures_reports_that_memory_is_out(void **state)
 {
     (void)state;
-    static const char *const names[] = {"exif6.jpg", "interlaced.png", "animated.gif", "rle8.bmp", "lossy.webp", "lzw.tif", "p6.pnm", "420.avif"};
+    static const char *const names[] = {"exif6.jpg",  "interlaced.png", "animated.gif", "rle8.bmp",
+                                        "lossy.webp", "lzw.tif",        "p6.pnm",       "420.avif"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         char path[256];
         snprintf(path, sizeof path, "tests/golden/vision/files/%s", names[i]);

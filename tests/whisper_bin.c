@@ -110,7 +110,8 @@ void whisper_bin_word(size_t i, char *w) /* 256 bytes, then letters */
 /* A whole ggml-*.bin; *at_words and *at_tensors are where its parts begin. */
 whisper_maker whisper_bin_make(size_t *at_words, size_t *at_tensors)
 {
-    static const uint32_t numbers[] = {WHISPER_BIN_VOCAB, AUD_N_AUDIO_CTX, WHISPER_BIN_D, 2, 1, WHISPER_BIN_TEXT_CTX, WHISPER_BIN_D, 2, 1, 80, 1};
+    static const uint32_t numbers[] = {
+        WHISPER_BIN_VOCAB, AUD_N_AUDIO_CTX, WHISPER_BIN_D, 2, 1, WHISPER_BIN_TEXT_CTX, WHISPER_BIN_D, 2, 1, 80, 1};
     static float filters[80 * AUD_MEL_BINS];
     whisper_maker m = {0};
     char w[16];

@@ -141,11 +141,56 @@ static void read_base(fuzz_base *b)
 
 /* Numbers that code is wrong about. */
 static const uint64_t odd[] = {
-    0,          1,          2,           3,           5,           7,          8,          9,          12,         31,        32,
-    33,         63,         64,          65,          100,         127,        128,        255,        256,        257,       1000,
-    1024,       4095,       4096,        4097,        32767,       32768,      65535,      65536,      65537,      1000000,   0x7FFFFFFF,
-    0x80000000, 0xFFFFFFFF, 0x100000000, 0x7FFFFFFFFFFFFFFF, 0x8000000000000000, UINT64_MAX, 0x7F800000, 0xFF800000, 0x7FC00000, 0x00000001, 0x7F7FFFFF,
-    0xBF800000, 0x3F800000, 0x7C007C00,  0x7E007E00,  UINT64_MAX / 2, UINT64_MAX / 4 + 1,
+    0,
+    1,
+    2,
+    3,
+    5,
+    7,
+    8,
+    9,
+    12,
+    31,
+    32,
+    33,
+    63,
+    64,
+    65,
+    100,
+    127,
+    128,
+    255,
+    256,
+    257,
+    1000,
+    1024,
+    4095,
+    4096,
+    4097,
+    32767,
+    32768,
+    65535,
+    65536,
+    65537,
+    1000000,
+    0x7FFFFFFF,
+    0x80000000,
+    0xFFFFFFFF,
+    0x100000000,
+    0x7FFFFFFFFFFFFFFF,
+    0x8000000000000000,
+    UINT64_MAX,
+    0x7F800000,
+    0xFF800000,
+    0x7FC00000,
+    0x00000001,
+    0x7F7FFFFF,
+    0xBF800000,
+    0x3F800000,
+    0x7C007C00,
+    0x7E007E00,
+    UINT64_MAX / 2,
+    UINT64_MAX / 4 + 1,
 };
 
 enum { SET_ODD, SET_NUMBER, SWAP, ADD, BYTE, CUT, DATA, DATA_ALL, N_CHANGE };
@@ -169,7 +214,8 @@ static void change(const fuzz_base *b, unsigned char *file, size_t *n, const uin
     if (how == DATA || how == DATA_ALL) { /* values of tensors */
         const uint32_t bits = (uint32_t)odd[(v >> 16) % (sizeof odd / sizeof *odd)];
         const size_t room = *n - b->data_at, count = how == DATA ? 1 : room / 4;
-        for (size_t i = 0; room >= 4 && i < count; i++) memcpy(file + b->data_at + (which * 4 * (v % 977 + 1) + 4 * i) % (room / 4 * 4), &bits, 4);
+        for (size_t i = 0; room >= 4 && i < count; i++)
+            memcpy(file + b->data_at + (which * 4 * (v % 977 + 1) + 4 * i) % (room / 4 * 4), &bits, 4);
         return;
     }
     if (at + width > *n || other + width > *n) return;

@@ -25,7 +25,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
     memcpy(text, SIGN, strlen(SIGN));
     if (n_text > 0) memcpy(text + strlen(SIGN), zero + 1, n_text - 1);
     const size_t n_message = strlen(SIGN) + (n_text ? n_text - 1 : 0);
-    const txt_message m[] = {{TXT_SYSTEM, text, n_message}, {TXT_USER, text, n_message}, {TXT_ASSISTANT, text, n_message}, {TXT_USER, "", 0}};
+    const txt_message m[] = {
+        {TXT_SYSTEM, text, n_message}, {TXT_USER, text, n_message}, {TXT_ASSISTANT, text, n_message}, {TXT_USER, "", 0}};
     txt_jinja *j = NULL;
     sn_err err = {0};
     sn_status st = txt_jinja_open(&j, (const char *)data, n_program, &err);

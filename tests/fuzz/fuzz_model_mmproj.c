@@ -4,11 +4,11 @@
 #include "fuzz.h"
 
 static fuzz_base bases[] = {
-    {.path = "tests/golden/vision/llava15.gguf"},    {.path = "tests/golden/vision/llavanext.gguf"},
-    {.path = "tests/golden/vision/internvl.gguf"},   {.path = "tests/golden/vision/gemma3.gguf"},
-    {.path = "tests/golden/vision/qwen25vl.gguf"},   {.path = "tests/golden/vision/qwen2vl.gguf"},
-    {.path = "tests/golden/vision/pixtral.gguf"},    {.path = "tests/golden/vision/smolvlm.gguf"},
-    {.path = "tests/golden/page/sketch-mmproj.gguf"}, {.path = "tests/golden/audio/front_ultravox.gguf"},
+    {.path = "tests/golden/vision/llava15.gguf"},      {.path = "tests/golden/vision/llavanext.gguf"},
+    {.path = "tests/golden/vision/internvl.gguf"},     {.path = "tests/golden/vision/gemma3.gguf"},
+    {.path = "tests/golden/vision/qwen25vl.gguf"},     {.path = "tests/golden/vision/qwen2vl.gguf"},
+    {.path = "tests/golden/vision/pixtral.gguf"},      {.path = "tests/golden/vision/smolvlm.gguf"},
+    {.path = "tests/golden/page/sketch-mmproj.gguf"},  {.path = "tests/golden/audio/front_ultravox.gguf"},
     {.path = "tests/golden/audio/front_voxtral.gguf"}, {.path = "tests/golden/audio/front_qwen2audio.gguf"},
 };
 enum { PIXELS_MAX = 150 * 150 }; /* of all tiles: larger ones take seconds, and tests/robust has them */

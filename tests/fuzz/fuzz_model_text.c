@@ -3,11 +3,11 @@
 #include "fuzz.h"
 
 static fuzz_base bases[] = {
-    {.path = "tests/golden/text/llama_linear.gguf"}, {.path = "tests/golden/text/llama_smollm3.gguf"},
-    {.path = "tests/golden/text/llama_qwen2.gguf"},  {.path = "tests/golden/text/llama_qwen3.gguf"},
-    {.path = "tests/golden/text/llama_gemma3.gguf"}, {.path = "tests/golden/text/llama_granite.gguf"},
+    {.path = "tests/golden/text/llama_linear.gguf"},  {.path = "tests/golden/text/llama_smollm3.gguf"},
+    {.path = "tests/golden/text/llama_qwen2.gguf"},   {.path = "tests/golden/text/llama_qwen3.gguf"},
+    {.path = "tests/golden/text/llama_gemma3.gguf"},  {.path = "tests/golden/text/llama_granite.gguf"},
     {.path = "tests/golden/text/llama_qwen2vl.gguf"}, {.path = "tests/golden/text/llama_mistral3.gguf"},
-    {.path = "tests/golden/page/sketch.gguf"},       {.path = "tests/golden/text/llama_smollm.gguf"},
+    {.path = "tests/golden/page/sketch.gguf"},        {.path = "tests/golden/text/llama_smollm.gguf"},
 };
 
 static void run(txt_model *m)

@@ -13,7 +13,8 @@ enum { MOST = 2048, DEEP = 64 };
 
 static bool is_void(const char *name, size_t n)
 {
-    static const char *const voids[] = {"meta", "input", "br", "hr", "img", "link", "!doctype", "!DOCTYPE", "path", "rect", "circle", "line"};
+    static const char *const voids[] = {"meta",     "input",    "br",   "hr",   "img",    "link",
+                                        "!doctype", "!DOCTYPE", "path", "rect", "circle", "line"};
     for (size_t i = 0; i < sizeof voids / sizeof *voids; i++)
         if (strlen(voids[i]) == n && memcmp(voids[i], name, n) == 0) return true;
     return false;
