@@ -118,7 +118,7 @@ check: house
 house:
 	@tests/house.sh
 
-tests-built: $(TESTS) $(FUZZERS) $(BUILD)/tests/page_html_main $(BUILD)/tests/whisper_bin_main
+tests-built: $(TESTS) $(FUZZERS) $(BUILD)/tests/page_html_main $(BUILD)/tests/whisper_bin_main $(BUILD)/tests/robust/open_models
 
 # A room's own tests link the room and core alone, so that a room stands without the others:
 # tests/test_ROOM_UNIT.c, with ROOM one of $(ROOMS); test_fusion_* and test_senses_* link everything.
@@ -135,13 +135,15 @@ $(BUILD)/tests/test_fusion_page $(BUILD)/tests/test_fusion_page_html: $(BUILD)/t
 $(BUILD)/tests/page_html_main: $(BUILD)/tests/page_html_main.o $(BUILD)/tests/page_lines.o $(BUILD)/libsenses.a
 	$(CC) $(CFLAGS) -o $@ $^ $(LIBS)
 
+$(BUILD)/tests/robust/open_models: $(BUILD)/tests/robust/open_models.o $(BUILD)/libsenses.a
+	$(CC) $(CFLAGS) -o $@ $^ $(LIBS)
 $(BUILD)/tests/whisper_bin_main: $(BUILD)/tests/whisper_bin_main.o $(BUILD)/tests/whisper_bin.o $(call room_obj,core)
 	$(CC) $(CFLAGS) -o $@ $^ $(LIBS)
 
 SANITIZE := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined
 sanitize: deps
 	@$(MAKE) --no-print-directory -j$$(nproc) BUILD=build/sanitize CFLAGS="$(SANITIZE)" build/sanitize/senses tests-built >/dev/null
-	@REQUIRE=$${REQUIRE:-0} BUILD=build/sanitize SENSES=build/sanitize/senses tests/run.sh
+	@REQUIRE=$${REQUIRE:-0} SENSES_SLOW=10 BUILD=build/sanitize SENSES=build/sanitize/senses tests/run.sh
 
 $(BUILD)/senses: $(TOOL_OBJ) $(BUILD)/libsenses.a
 	$(CC) $(CFLAGS) -o $@ $(TOOL_OBJ) $(BUILD)/libsenses.a $(LIBS)
@@ -241,4 +243,4 @@ help:
 
 .PHONY: all libs-present deps deps-test deps-fuzz models models-test demo test check house tests-built sanitize fuzz fuzz-built lint bench train-sketch install uninstall clean help
 .DELETE_ON_ERROR:
--include $(LIB_OBJ:.o=.d) $(TOOL_OBJ:.o=.d) $(TEST_SRC:%.c=$(BUILD)/%.d) $(BUILD)/tests/testing.d $(BUILD)/tests/page_lines.d $(BUILD)/tests/page_html_main.d $(BUILD)/tests/whisper_bin.d $(wildcard $(BUILD)/tests/fuzz/*.d)
+-include $(LIB_OBJ:.o=.d) $(TOOL_OBJ:.o=.d) $(TEST_SRC:%.c=$(BUILD)/%.d) $(BUILD)/tests/testing.d $(BUILD)/tests/page_lines.d $(BUILD)/tests/page_html_main.d $(BUILD)/tests/whisper_bin.d $(wildcard $(BUILD)/tests/fuzz/*.d $(BUILD)/tests/robust/*.d)

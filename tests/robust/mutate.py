@@ -286,7 +286,7 @@ def of_bin(data):
         yield f"{shown}-dims5", changed(dims=dims + [1] * (5 - len(dims))), "refuse"
         for k in (0, 1, 2, 8, 12, 30, 31, 99, -1):
             if k != kind:
-                yield f"{shown}-type{k}", changed(kind=k), "refuse"
+                yield f"{shown}-type{k}", changed(kind=k), "any" if BLOCKS.get(k) == BLOCKS[kind] else "refuse"
         for what, bits in (("nan", b"\0\0\xc0\x7f"), ("inf", b"\0\x7c\x80\x7f"), ("ones", b"\xff" * 4)):
             yield f"{shown}-{what}", changed(values=(bits * (len(values) // 4 + 1))[:len(values)]), "any"
     yield from cuts(data, [words, words + 4, behind] + ends, 56)
@@ -297,10 +297,12 @@ def mutations(data):
     yield from (of_gguf if data[:4] == b"GGUF" else of_bin)(data)
 
 
-def spread(items, count):
-    """So many of them, evenly: the same ones on every run."""
-    items = list(items)
-    return items if count is None or count >= len(items) else [items[i * len(items) // count] for i in range(count)]
+def spread(data, count):
+    """So many of the mutations, evenly: the same ones on every run. All of them are never in memory at once."""
+    total = 0 if count is None else sum(1 for _ in mutations(data))
+    for i, mutation in enumerate(mutations(data)):
+        if count is None or i * count // total != (i - 1) * count // total:
+            yield mutation
 
 
 def main():
@@ -310,7 +312,7 @@ def main():
     p.add_argument("--count", type=int)
     a = p.parse_args()
     os.makedirs(a.folder, exist_ok=True)
-    for i, (name, data, verdict) in enumerate(spread(mutations(open(a.file, "rb").read()), a.count)):
+    for i, (name, data, verdict) in enumerate(spread(open(a.file, "rb").read(), a.count)):
         file = f"{i:05}-{name}".replace("/", "_")[:120]
         with open(os.path.join(a.folder, file), "wb") as f:
             f.write(data)
