@@ -165,7 +165,8 @@ def of_gguf_tensors(g):
                     grown = math.prod(dims[:d] + [v] + dims[d + 1:]) > math.prod(dims) + 64
                     yield f"{shown}-dim{d}is{v}", changed(dims=dims[:d] + [v] + dims[d + 1:]), "refuse" if v == 0 or grown else "any"
         if len(dims) > 1:
-            yield f"{shown}-turned", changed(dims=dims[::-1]), "any" if dims == dims[::-1] else "refuse"
+            plain = [d for d in dims if d != 1]  # an axis of 1 more or less means the same
+            yield f"{shown}-turned", changed(dims=dims[::-1]), "any" if plain == plain[::-1] else "refuse"
         yield f"{shown}-flat", changed(dims=[math.prod(dims)]), "any"
         yield f"{shown}-nodims", changed(dims=[]), "refuse"
         yield f"{shown}-dims5", changed(dims=dims + [1] * (5 - len(dims))), "refuse"
