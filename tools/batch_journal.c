@@ -21,7 +21,7 @@ static void say_locked(const batch_journal *j)
     char holder[256] = "";
     ssize_t n = pread(j->lock_fd, holder, sizeof holder - 1, 0);
     if (n > 0) holder[strcspn(holder, "\n")] = '\0';
-    diag_error("%s: another run is writing to it%s%s", j->path, holder[0] != '\0' ? ": " : "", holder);
+    diag_error("%s: another run is writing to it%s%s", j->name, holder[0] != '\0' ? ": " : "", holder);
 }
 
 static void name_holder(const batch_journal *j)
@@ -45,7 +45,7 @@ static bool take_lock(batch_journal *j, const cli_options *o)
         }
         if (flock(j->lock_fd, LOCK_EX | LOCK_NB) != 0) {
             if (errno != EWOULDBLOCK) { /* a file system without locks */
-                diag_note(o, "%s: cannot be locked (%s): see to it that no second run writes to it", j->path, strerror(errno));
+                diag_note(o, "%s: cannot be locked (%s): see to it that no second run writes to it", j->name, strerror(errno));
                 return true;
             }
             say_locked(j);
@@ -71,10 +71,10 @@ static bool is_torn(const char *line, size_t n, off_t at)
 static bool cut_off(batch_journal *j, const cli_options *o, size_t n_line, off_t at)
 {
     if (ftruncate(j->fd, at) != 0) {
-        diag_error("%s: its torn end cannot be cut off: %s", j->path, strerror(errno));
+        diag_error("%s: its torn end cannot be cut off: %s", j->name, strerror(errno));
         return false;
     }
-    diag_note(o, "%s: line %zu was torn, and is cut off: that file is done again", j->path, n_line);
+    diag_note(o, "%s: line %zu was torn, and is cut off: that file is done again", j->name, n_line);
     j->unsynced = true;
     return true;
 }
@@ -110,12 +110,12 @@ static bool read_records(batch_journal *j, const cli_options *o, char (*settings
             continue;
         }
         bool torn = (!whole || memchr(line, '\0', (size_t)n) != NULL) && is_torn(line, (size_t)n, j->end);
-        if (!torn) diag_error("%s: line %zu is no record of a batch; the file is left as it is", j->path, n_line);
+        if (!torn) diag_error("%s: line %zu is no record of a batch; the file is left as it is", j->name, n_line);
         good = torn && cut_off(j, o, n_line, j->end);
         break;
     }
     if (good && ferror(f)) {
-        diag_error("%s: cannot be read: %s", j->path, strerror(errno));
+        diag_error("%s: cannot be read: %s", j->name, strerror(errno));
         good = false;
     }
     free(line);
@@ -138,27 +138,27 @@ static bool open_file(batch_journal *j)
     struct stat st;
     j->fd = open(j->path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, 0666);
     if (j->fd < 0) {
-        diag_error("%s: cannot be written: %s", j->path, strerror(errno));
+        diag_error("%s: cannot be written: %s", j->name, strerror(errno));
         return false;
     }
     if (fstat(j->fd, &st) == 0 && S_ISREG(st.st_mode)) {
         if (st.st_size == 0) sync_folder(j->path);
         return true;
     }
-    diag_error("%s: is no regular file, and a batch goes on where it was left; for a pipe leave -o out", j->path);
+    diag_error("%s: is no regular file, and a batch goes on where it was left; for a pipe leave -o out", j->name);
     return false;
 }
 
 bool batch_journal_open(batch_journal *j, const cli_options *o, const char *path, char (*settings)[17], size_t n_settings)
 {
-    *j = (batch_journal){.fd = -1, .lock_fd = -1, .synced_s = clock_s()};
+    *j = (batch_journal){.name = path, .fd = -1, .lock_fd = -1, .synced_s = clock_s()};
     if (path == NULL || strcmp(path, "-") == 0) return true;
     char *real = realpath(path, NULL); /* two names of one file have one lock */
     j->path = real != NULL ? real : must(strdup(path));
     j->lock_path = text_format("%s.lock", j->path);
     struct stat st;
     if (stat(j->path, &st) == 0 && !S_ISREG(st.st_mode)) { /* before a lock file is made beside a device */
-        diag_error("%s: is no regular file, and a batch goes on where it was left; for a pipe leave -o out", j->path);
+        diag_error("%s: is no regular file, and a batch goes on where it was left; for a pipe leave -o out", j->name);
         return false;
     }
     return take_lock(j, o) && open_file(j) && read_records(j, o, settings, n_settings);
@@ -172,7 +172,7 @@ static bool sync_now(batch_journal *j)
     if (!j->unsynced) return true;
     j->unsynced = false;
     if (fdatasync(j->fd) == 0 || errno == EINVAL || errno == EROFS) return true;
-    diag_error("%s: the disk did not keep it: %s", j->path, strerror(errno));
+    diag_error("%s: the disk did not keep it: %s", j->name, strerror(errno));
     return false;
 }
 
@@ -195,7 +195,7 @@ static bool append(batch_journal *j, const char *line, size_t n)
         if (rest < 0) why = errno;
         if (ftruncate(j->fd, j->end) != 0) why = errno;
     }
-    diag_error("%s: cannot be written on: %s; the records in it are whole: run it again when there is room", j->path,
+    diag_error("%s: cannot be written on: %s; the records in it are whole: run it again when there is room", j->name,
                why != 0 ? strerror(why) : "only a part of a record was taken");
     return false;
 }

@@ -9,6 +9,7 @@
 #include "output.h"
 
 typedef struct {
+    const char *name;       /* as it was given; borrowed */
     char *path, *lock_path; /* path NULL: standard output, nothing is remembered between runs */
     int fd, lock_fd;
     bool locked;

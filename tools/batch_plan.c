@@ -104,8 +104,7 @@ int batch_plan(batch_run *b)
     plan p = {.picture = NULL};
     batch_walk w;
     double hours = 0;
-    if (b->o->files_from != NULL && strcmp(b->o->files_from, "-") == 0)
-        return diag_usage("batch", "batch: --dry-run needs a list that can be read twice, not standard input");
+    if (batch_walk_once(b->o)) return diag_usage("batch", "batch: --dry-run reads the list twice: --files-from must be a file");
     if (!batch_open_models(&b->rt) || !batch_walk_open(&w, b->o, b->shard, b->n_shards)) return EXIT_FAILED;
     while (batch_walk_next(&w)) count(&p, b, &w);
     p.n_skipped += w.n_special + w.n_again;

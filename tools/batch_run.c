@@ -20,9 +20,10 @@ static void format_time(char *buf, size_t n, double s)
 }
 
 /* A bar on a terminal, else a line a minute. */
-static void show_progress(batch_run *b, const char *path)
+static void show_progress(void *user)
 {
     enum { WIDTH = 24 };
+    batch_run *b = user;
     const char *term = getenv("TERM");
     bool terminal = isatty(STDERR_FILENO) && term != NULL && strcmp(term, "dumb") != 0;
     double now_s = clock_s(), spent_s = now_s - b->start_s;
@@ -46,7 +47,7 @@ static void show_progress(batch_run *b, const char *path)
         diag_note(b->o, "%zu%s files, %.1f a minute%s%s", n, of, a_minute, left, failed);
         return;
     }
-    char *name = text_escape(path_base(path));
+    char *name = text_escape(path_base(b->walk.path.data));
     interrupt_guard_line(true);
     fprintf(stderr, "\r\033[K%s%zu%s, %.1f a minute%s%s  %.20s", bar, n, of, a_minute, left, failed, name);
     fflush(stderr);
@@ -191,8 +192,9 @@ static void do_file(batch_run *b, const char *path, senses_media_kind_t kind)
     batch_result_free(&r);
 }
 
-static void look_at(batch_run *b, const batch_walk *w)
+static void look_at(batch_run *b)
 {
+    const batch_walk *w = &b->walk;
     senses_error err = {0};
     senses_media_kind_t kind = SENSES_MEDIA_NONE;
     const char *path = w->path.data;
@@ -212,18 +214,20 @@ static void look_at(batch_run *b, const batch_walk *w)
 
 int batch_run_files(batch_run *b)
 {
-    batch_walk w;
+    batch_walk *w = &b->walk;
     b->start_s = b->drawn_s = clock_s();
-    bool opened = batch_walk_open(&w, b->o, b->shard, b->n_shards);
+    bool opened = batch_walk_open(w, b->o, b->shard, b->n_shards);
+    b->rt.tick = show_progress;
+    b->rt.tick_user = b;
     interrupt_finish(true);
-    while (opened && !b->stopped && interrupt_status() == 0 && batch_walk_next(&w)) {
-        show_progress(b, w.path.data);
-        look_at(b, &w);
+    while (opened && !b->stopped && interrupt_status() == 0 && batch_walk_next(w)) {
+        show_progress(b);
+        look_at(b);
     }
     clear_progress();
-    b->n_skipped += w.n_special + w.n_again;
-    bool failed = !opened || b->stopped || w.list_failed, interrupted = interrupt_status() != 0;
-    batch_walk_close(&w);
+    b->n_skipped += w->n_special + w->n_again;
+    bool failed = !opened || b->stopped || w->list_failed, interrupted = interrupt_status() != 0;
+    batch_walk_close(w);
     summarise(b);
     if (failed) return EXIT_FAILED;
     if (interrupted) return EXIT_INTERRUPTED;

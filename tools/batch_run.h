@@ -10,6 +10,7 @@ typedef struct {
     const cli_options *o;
     cli_runtime rt; /* with options of its own: the run itself says how far it is */
     batch_journal journal;
+    batch_walk walk;
     size_t shard, n_shards;
     unsigned sidecars;              /* formats, 0: none */
     char settings[BATCH_KINDS][17]; /* by kind, "" where nothing is done */

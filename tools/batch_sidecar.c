@@ -78,7 +78,7 @@ static cli_buffer content(unsigned format, const batch_result *r, const cJSON *r
     } else if (format == SIDECAR_SRT) {
         buffer_add(&b, r->srt.data, r->srt.n);
     } else if (format == SIDECAR_JSON) {
-        char *json = must(cJSON_Print(record));
+        char *json = must(cJSON_PrintUnformatted(record));
         add(&b, json);
         add(&b, "\n");
         cJSON_free(json);

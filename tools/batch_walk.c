@@ -206,6 +206,13 @@ bool batch_walk_next(batch_walk *w)
     return false;
 }
 
+bool batch_walk_once(const cli_options *o)
+{
+    struct stat st;
+    if (o->files_from == NULL) return false;
+    return strcmp(o->files_from, "-") == 0 || (stat(o->files_from, &st) == 0 && !S_ISREG(st.st_mode));
+}
+
 bool batch_walk_open(batch_walk *w, const cli_options *o, size_t shard, size_t n_shards)
 {
     *w = (batch_walk){.o = o, .shard = shard, .n_shards = n_shards};

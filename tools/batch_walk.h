@@ -36,6 +36,8 @@ typedef struct {
 
 /* False: said on standard error. */
 bool batch_walk_open(batch_walk *w, const cli_options *o, size_t shard, size_t n_shards);
+/* Whether --files-from can be read once alone: standard input, a pipe. */
+bool batch_walk_once(const cli_options *o);
 /* The next file is w->path.data; false: there is none any more. */
 bool batch_walk_next(batch_walk *w);
 void batch_walk_close(batch_walk *w);

@@ -70,7 +70,7 @@ static bool count_files(batch_run *b)
 {
     batch_walk w;
     folder_check c = {.failed = false};
-    if (b->o->files_from != NULL && strcmp(b->o->files_from, "-") == 0) return true; /* can be read once */
+    if (batch_walk_once(b->o)) return true;
     bool good = batch_walk_open(&w, b->o, b->shard, b->n_shards);
     w.folder = b->sidecars != 0 ? check_folder : NULL;
     w.user = &c;

@@ -250,6 +250,7 @@ bool runtime_fit_fits(const cli_options *o, const char *command)
 
 bool runtime_go_on(cli_runtime *rt)
 {
+    if (rt->tick != NULL) rt->tick(rt->tick_user);
     if (rt->deadline_s > 0 && clock_s() > rt->deadline_s) rt->timed_out = true;
     return !rt->timed_out && !interrupt_seen();
 }

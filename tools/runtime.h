@@ -16,8 +16,10 @@ typedef struct {
     senses_encoder *page_encoder; /* the default pair that reads pages */
     senses_text *page_text;
     senses_reader *reader;
-    double deadline_s; /* of clock_s, for the file that is worked on; 0: none */
-    bool timed_out;    /* it passed */
+    double deadline_s;        /* of clock_s, for the file that is worked on; 0: none */
+    bool timed_out;           /* it passed */
+    void (*tick)(void *user); /* may be NULL: called now and then while a file is worked on */
+    void *tick_user;
     bool too_long;     /* its sound is longer than --max-duration */
     bool partial;      /* of a page only the beginning was read: said, and put into results; who asks for another result clears it */
     bool reader_noted; /* it was said what the default pair can see */
