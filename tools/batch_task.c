@@ -191,7 +191,9 @@ static bool transcribe(batch_result *r, cli_runtime *rt, const char *path)
     transcript_begin(&h.json, transcript_find("json"));
     transcript_begin(&h.srt, transcript_find("srt"));
     r->model = rt->whisper_path;
-    senses_status status = senses_transcribe(rt->whisper, path, &p, &cb, &r->language, &r->duration_s, &err);
+    double length_s = -1; /* what is too long by its own word is not heard at all */
+    if (o->max_duration > 0 && senses_sound_length(path, &length_s, NULL) == SN_OK) runtime_go_on_hearing(rt, 0, length_s);
+    senses_status status = rt->too_long ? SN_ECANCELLED : senses_transcribe(rt->whisper, path, &p, &cb, &r->language, &r->duration_s, &err);
     if (status == SN_ECANCELLED)
         runtime_say_stopped(rt, path);
     else if (status != SN_OK)
