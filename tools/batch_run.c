@@ -79,7 +79,7 @@ static void summarise(const batch_run *b)
         char time[64];
         if (b->n_kind[k] == 0 || names[k] == NULL) continue;
         format_time(time, sizeof time, b->kind_s[k]);
-        char *part = text_format("; %zu %s in %s", b->n_kind[k], names[k], time);
+        char *part = text_format("; %s: %zu in %s", names[k], b->n_kind[k], time);
         buffer_add(&line, part, strlen(part));
         free(part);
     }

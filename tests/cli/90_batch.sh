@@ -18,7 +18,7 @@ claim_batch_takes_every_kind_by_its_content() {
     [ "$(kinds task | tr -d '"' | tr '\n' ' ')" = "describe describe transcribe transcribe " ] || wrong "tasks: $(kinds task)"
     [ "$(kinds sha256 | head -n 1)" = "\"$(sha256sum <"$PAGE" | cut -d' ' -f1)\"" ] || wrong "not the hash of the content"
     sed -n 2p out >stump; json_lines stump error; grep -v -n error out | cut -d: -f1 | tr '\n' ' ' | grep -q '^1 3 4 $' || wrong "others failed"
-    err_has "senses: in/deep/er/stump: JPEG"; err_has "3 done, 1 failed, 3 skipped; 2 pictures in 0:00:0"
+    err_has "senses: in/deep/er/stump: JPEG"; err_has "3 done, 1 failed, 3 skipped; pictures: 2 in 0:00:0"
     grep film out >film; json_lines film text language duration segments
     batch --task transcribe in; is 0; [ "$(kinds type | sort -u | tr '\n' ' ')" = '"audio" "video" ' ] || wrong "transcribes $(kinds type)"
     batch -q --task describe in/a-page; is 0; err_empty; json_lines out text tokens
