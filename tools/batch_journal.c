@@ -81,7 +81,7 @@ static bool cut_off(batch_journal *j, const cli_options *o, size_t n_line, off_t
 
 static void remember(batch_journal *j, const cli_options *o, const batch_record_facts *facts, char (*settings)[17], size_t n_settings)
 {
-    bool ours = false;
+    bool ours = strcmp(facts->settings, BATCH_NO_SETTINGS) == 0;
     j->n_records++;
     for (size_t i = 0; i < n_settings; i++) ours = ours || strcmp(facts->settings, settings[i]) == 0;
     if (!ours) j->n_others++;

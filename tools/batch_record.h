@@ -8,6 +8,9 @@
 /* A record begins with these: sha256, type and model may be NULL. A path that is no UTF-8 is there in full as hexadecimal digits. */
 cJSON *batch_record(const char *path, const char *sha256, const char *type, const char *task, const char *model);
 
+/* The settings of a record that comes before any task: of a file that cannot be looked at. */
+#define BATCH_NO_SETTINGS "0000000000000000"
+
 /* What a record is of: the path's bytes, the content, and the settings it was made with. sha256 NULL: the content was not read. */
 batch_id batch_record_id(const char *path, const char *sha256, const char *settings);
 

@@ -124,15 +124,14 @@ static void put_record(batch_run *b, cJSON *j, batch_id id, const char *settings
 /* A file or folder that cannot even be looked at. */
 static void put_unreadable(batch_run *b, const char *path, const char *problem)
 {
-    static const char settings[] = "0000000000000000"; /* of no task: whatever it was to be */
-    batch_id id = batch_record_id(path, NULL, settings);
+    batch_id id = batch_record_id(path, NULL, BATCH_NO_SETTINGS);
     if (batch_set_has(&b->journal.failed, id)) {
         b->n_before++;
         b->n_failed_before++;
         return;
     }
     diag_error("%s", problem);
-    put_record(b, batch_record(path, NULL, NULL, NULL, NULL), id, settings, 0, problem);
+    put_record(b, batch_record(path, NULL, NULL, NULL, NULL), id, BATCH_NO_SETTINGS, 0, problem);
 }
 
 static bool is_done_before(batch_run *b, batch_id id)
