@@ -75,12 +75,12 @@ static bool is_same_file(const char *a, const char *b)
 
 static int write_joined(joining *j, const char *path, char *const *parts, size_t n)
 {
-    cli_outfile out;
+    cli_outfile out = {.path = NULL};
     bool good = true;
     for (size_t i = 0; good && i < n; i++) good = each_record(j, parts[i], note_good);
-    if (!good || !outfile_open(&out, path)) return EXIT_FAILED;
+    good = good && outfile_open(&out, path);
     j->out = out.f;
-    if (j->csv) batch_csv_head(out.f);
+    if (good && j->csv) batch_csv_head(out.f);
     for (size_t i = 0; good && i < n; i++) good = each_record(j, parts[i], put_once);
     if (good) good = outfile_commit(&out);
     outfile_abandon(&out);
