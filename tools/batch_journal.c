@@ -176,6 +176,11 @@ static bool sync_now(batch_journal *j)
     return false;
 }
 
+bool batch_journal_keep(batch_journal *j)
+{
+    return !j->unsynced || clock_s() - j->synced_s < SYNC_EVERY_S || sync_now(j);
+}
+
 /* One write; what a full disk took of it is taken back. */
 static bool append(batch_journal *j, const char *line, size_t n)
 {
@@ -210,7 +215,7 @@ bool batch_journal_add(batch_journal *j, cJSON *record, batch_id id)
     free(line);
     cJSON_free(json);
     cJSON_Delete(record);
-    return good && (clock_s() - j->synced_s < SYNC_EVERY_S || sync_now(j));
+    return good && batch_journal_keep(j);
 }
 
 bool batch_journal_close(batch_journal *j)

@@ -27,7 +27,9 @@ typedef struct {
 bool batch_journal_open(batch_journal *j, const cli_options *o, const char *path, char (*settings)[17], size_t n_settings);
 /* Deletes the record. False: said on standard error; what was written before is whole. */
 bool batch_journal_add(batch_journal *j, cJSON *record, batch_id id);
-/* Makes the disk keep what was written, and lets the lock go. False: said. */
+/* Makes the disk keep what was written, when it is time: to be called now and then. False: said. */
+bool batch_journal_keep(batch_journal *j);
+/* The same at the end, and lets the lock go. False: said. */
 bool batch_journal_close(batch_journal *j);
 
 #endif

@@ -20,10 +20,9 @@ static void format_time(char *buf, size_t n, double s)
 }
 
 /* A bar on a terminal, else a line a minute. */
-static void show_progress(void *user)
+static void show_progress(batch_run *b)
 {
     enum { WIDTH = 24 };
-    batch_run *b = user;
     const char *term = getenv("TERM");
     bool terminal = isatty(STDERR_FILENO) && term != NULL && strcmp(term, "dumb") != 0;
     double now_s = clock_s(), spent_s = now_s - b->start_s;
@@ -85,6 +84,14 @@ static void summarise(const batch_run *b)
     }
     diag_note(b->o, "%s", line.data);
     free(line.data);
+}
+
+/* While a file is worked on, which may take hours. */
+static void tick(void *user)
+{
+    batch_run *b = user;
+    show_progress(b);
+    if (!batch_journal_keep(&b->journal)) b->stopped = true;
 }
 
 /* ---- one file ---- */
@@ -216,12 +223,12 @@ int batch_run_files(batch_run *b)
     batch_walk *w = &b->walk;
     b->start_s = b->drawn_s = clock_s();
     bool opened = batch_walk_open(w, b->o, b->shard, b->n_shards);
-    b->rt.tick = show_progress;
+    b->rt.tick = tick;
     b->rt.tick_user = b;
     interrupt_finish(true);
     while (opened && !b->stopped && interrupt_status() == 0 && batch_walk_next(w)) {
-        show_progress(b);
-        look_at(b);
+        tick(b);
+        if (!b->stopped) look_at(b);
     }
     clear_progress();
     b->n_skipped += w->n_special + w->n_again;
