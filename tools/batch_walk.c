@@ -179,7 +179,8 @@ bool batch_walk_next(batch_walk *w)
         struct stat st;
         const char *path = w->path.data;
         w->error = NULL;
-        if (is_excluded(w->o, path)) continue;
+        bool excluded = is_excluded(w->o, path);
+        if (excluded && !given) continue; /* a folder that a person names, say ".", is meant */
         if (stat(path, &st) != 0) {
             int why = errno;
             if (!given && (why == ENOENT || why == ELOOP)) { /* a link that leads nowhere, or a file that has gone meanwhile */
@@ -195,7 +196,7 @@ bool batch_walk_next(batch_walk *w)
             if (!is_of_shard(w, path)) continue;
             return true;
         }
-        if (!is_included(w->o, path) || !is_of_shard(w, path)) continue;
+        if (excluded || !is_included(w->o, path) || !is_of_shard(w, path)) continue;
         if (!S_ISREG(st.st_mode)) {
             w->n_special++;
             continue;

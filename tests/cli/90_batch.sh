@@ -144,6 +144,7 @@ claim_include_and_exclude_choose_files() {
     wanted="in/1.png in/2.png "; chosen --include '*.png' --exclude cache
     wanted="in/1.png in/2.png in/x/1.jpg "; chosen --exclude '*/cache/*'
     wanted="in/1.png in/x/1.jpg "; chosen --include '1.*'
+    cp "$PAGE" in/.hidden; run batch -q -t 1 --task describe --exclude '.*' in/../in/.; is 0; [ "$(wc -l <out)" = 4 ] || wrong "hidden files, or the folder that is given"
 }
 claim_shards_are_disjoint_and_join_to_the_whole() {
     batch_models; mkdir in; for ((i = 0; i < 24; i++)); do (cd in && page $i.png); done; printf '\377\330\377' >in/bad.jpg
