@@ -73,11 +73,15 @@ DEBS := build-essential pkg-config libsndfile1-dev libavformat-dev libavcodec-de
 TEST_DEBS := chromium chromium-driver
 FUZZ_DEBS := clang
 
+# A cluster of two nodes on this machine, for make test-cluster.
+CLUSTER_DEBS := slurmctld slurmd slurm-client munge procps
+
 # Installs what is missing; says what it would run when it may not.
 deps: WANTED := $(DEBS)
 deps-test: WANTED := $(DEBS) $(TEST_DEBS)
 deps-fuzz: WANTED := $(DEBS) $(FUZZ_DEBS)
-deps deps-test deps-fuzz:
+deps-cluster: WANTED := $(DEBS) $(CLUSTER_DEBS)
+deps deps-test deps-fuzz deps-cluster:
 	@missing=$$(for p in $(WANTED); do dpkg-query -W -f '$${Status}' $$p 2>/dev/null | grep -q 'ok installed' || echo $$p; done); \
 	if [ -z "$$missing" ]; then exit 0; fi; \
 	if [ "$$(id -u)" = 0 ]; then \
@@ -109,6 +113,11 @@ test: deps-test
 	@$(MAKE) --no-print-directory -j$$(nproc) all tests-built >/dev/null
 	@$(MAKE) --no-print-directory models-test
 	@REQUIRE=1 BUILD=$(BUILD) tests/run.sh
+
+# Shards of a batch on a real Slurm, one of whose nodes is lost in the middle. As root, in minutes.
+test-cluster: deps-cluster
+	@$(MAKE) --no-print-directory -j$$(nproc) senses >/dev/null
+	@tests/cluster/run.sh
 
 # Without weights, in seconds: the house rules, and every test that needs no model.
 check: house
@@ -237,10 +246,11 @@ help:
 	@echo "make check      the house rules and the tests that need no model, in seconds"
 	@echo "make lint       format, static analysis, warnings      make sanitize   the tests under ASan and UBSan"
 	@echo "make fuzz       FUZZ_SECONDS=60 on each parser with libFuzzer, ASan and UBSan"
+	@echo "make test-cluster  a batch on a real Slurm, as root    make deps-cluster  what that needs"
 	@echo "make deps       the Debian packages it needs           make deps-test  those of the tests as well: a browser"
 	@echo "make models     the default bundle"
 	@echo "make bench      beside the peers, in one run           make install    PREFIX=$(PREFIX) DESTDIR=$(DESTDIR)"
 
-.PHONY: all libs-present deps deps-test deps-fuzz models models-test demo test check house tests-built sanitize fuzz fuzz-built lint bench train-sketch install uninstall clean help
+.PHONY: all libs-present deps deps-test deps-fuzz deps-cluster models models-test demo test test-cluster check house tests-built sanitize fuzz fuzz-built lint bench train-sketch install uninstall clean help
 .DELETE_ON_ERROR:
 -include $(LIB_OBJ:.o=.d) $(TOOL_OBJ:.o=.d) $(TEST_SRC:%.c=$(BUILD)/%.d) $(BUILD)/tests/testing.d $(BUILD)/tests/page_lines.d $(BUILD)/tests/page_html_main.d $(BUILD)/tests/whisper_bin.d $(wildcard $(BUILD)/tests/fuzz/*.d $(BUILD)/tests/robust/*.d)

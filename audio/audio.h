@@ -18,6 +18,10 @@ typedef struct aud_source aud_source;
 /* path "-": standard input. The sound of a video is its first audio stream. Refuses files without sound, truncated ones and
  * wrong kinds with one line. */
 sn_status aud_source_open(aud_source **out, const char *path, sn_err *err);
+/* Whether a file that begins with these bytes (64 KiB are enough) is of a kind that holds sound alone. */
+bool aud_is_sound(const void *head, size_t n);
+/* Which streams a container has; a cover picture is none. What was found goes to *sound and *moving. */
+sn_status aud_container_streams(const char *path, bool *sound, bool *moving, sn_err *err);
 /* `n` mono samples at AUD_RATE_HZ that are in memory already; borrowed until close. */
 sn_status aud_source_from_samples(aud_source **out, const float *samples, size_t n, sn_err *err);
 void aud_source_close(aud_source *s);

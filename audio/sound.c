@@ -230,6 +230,15 @@ static sn_status fill(aud_source *s, sn_err *err)
     return SN_OK;
 }
 
+sn_status aud_container_streams(const char *path, bool *sound, bool *moving, sn_err *err)
+{
+    aud_file f = {.fd = -1};
+    sn_status st = open_file(&f, path, err);
+    if (st == SN_OK) st = aud_av_streams(&f, sound, moving, err);
+    if (f.fd >= 0) close(f.fd);
+    return st == SN_OK ? SN_OK : sn_wrap(err, "%s", path);
+}
+
 static sn_status new_source(aud_source **out, const char *name, sn_err *err)
 {
     aud_source *s = sn_calloc(1, sizeof *s);

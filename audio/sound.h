@@ -46,6 +46,9 @@ typedef struct {
 sn_status aud_sndfile_open(aud_decoder *out, aud_file *f, sn_err *err);
 sn_status aud_av_open(aud_decoder *out, aud_file *f, sn_err *err);
 
+/* Whether a container has streams of sound, and of moving pictures. */
+sn_status aud_av_streams(aud_file *f, bool *sound, bool *moving, sn_err *err);
+
 /* Mono, rate_hz to AUD_RATE_HZ, in blocks. */
 typedef struct aud_resampler aud_resampler;
 sn_status aud_resampler_open(aud_resampler **out, size_t rate_hz, sn_err *err);

@@ -315,6 +315,25 @@ sn_status aud_av_open(aud_decoder *out, aud_file *f, sn_err *err)
     return SN_OK;
 }
 
+sn_status aud_av_streams(aud_file *f, bool *sound, bool *moving, sn_err *err)
+{
+    av *d = sn_calloc(1, sizeof *d);
+    sn_status st;
+    if (!d) return sn_fail(err, SN_ENOMEM, "out of memory");
+    av_log_set_level(AV_LOG_QUIET);
+    d->file = f;
+    st = open_io(d, err);
+    if (st == SN_OK) st = open_container(d, err);
+    if (st == SN_OK) *sound = *moving = false;
+    for (unsigned i = 0; st == SN_OK && i < d->format->nb_streams; i++) {
+        const AVStream *s = d->format->streams[i];
+        if (s->codecpar->codec_type == AVMEDIA_TYPE_AUDIO) *sound = true;
+        if (s->codecpar->codec_type == AVMEDIA_TYPE_VIDEO && !(s->disposition & AV_DISPOSITION_ATTACHED_PIC)) *moving = true;
+    }
+    av_close(d);
+    return st;
+}
+
 /* ---- resampling ---- */
 
 struct aud_resampler {

@@ -96,6 +96,15 @@ void senses_sound_close(senses_sound *s)
     free(s);
 }
 
+senses_status senses_sound_length(const char *path, double *seconds, senses_error *err)
+{
+    aud_source *src = NULL;
+    sn_status st = aud_source_open(&src, path, err);
+    if (st == SN_OK) *seconds = aud_source_seconds(src);
+    aud_source_close(src);
+    return st;
+}
+
 double senses_sound_seconds(const senses_sound *s)
 {
     return (double)s->n / AUD_RATE_HZ;

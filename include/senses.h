@@ -57,6 +57,12 @@ size_t senses_engine_threads(const senses_engine *e);
 const char *senses_engine_isa(const senses_engine *e);
 
 /* ---- media ---- */
+/* What a regular file holds, told by its content, never by its name: by its first bytes, and for containers that may hold either by their
+ * streams. A damaged file is still of the kind that it claims to be. NONE: text, drawings by instructions (SVG), what is unknown or
+ * empty, and what is no regular file (which is not opened for long: a FIFO does not block). SN_EIO: it cannot be read. */
+typedef enum { SENSES_MEDIA_NONE, SENSES_MEDIA_IMAGE, SENSES_MEDIA_SOUND, SENSES_MEDIA_VIDEO } senses_media_kind_t;
+senses_status senses_media_kind(const char *path, senses_media_kind_t *out, senses_error *err);
+
 typedef struct senses_image senses_image; /* decoded, upright RGB */
 typedef struct {
     size_t max_pixels; /* 0: 100 million */
@@ -70,6 +76,8 @@ typedef struct senses_sound senses_sound; /* a whole sound in memory, 16 kHz mon
 senses_status senses_sound_load(senses_sound **out, const char *path, double max_seconds, senses_error *err);
 void senses_sound_close(senses_sound *s);
 double senses_sound_seconds(const senses_sound *s);
+/* How long the sound of a file says it is, without decoding it; negative where it does not say. */
+senses_status senses_sound_length(const char *path, double *seconds, senses_error *err);
 
 /* ---- matrices that come back ---- */
 typedef struct {
@@ -267,6 +275,9 @@ senses_status senses_transcribe(senses_whisper *w, const char *path, const sense
                                 const senses_transcribe_callbacks *cb, const char **language, double *seconds, senses_error *err);
 
 /* ---- files ---- */
+/* SHA-256 (FIPS 180-4) as 64 lower-case hexadecimal digits: of a whole regular file, and of bytes. */
+senses_status senses_file_sha256(const char *path, char hex[65], senses_error *err);
+void senses_sha256(const void *data, size_t n, char hex[65]);
 /* A description of a model file as lines "key: value"; *text is malloc'ed. json: one JSON object on one line instead. */
 senses_status senses_describe_file(const char *path, bool json, char **text, senses_error *err);
 /* A CTranslate2 Whisper folder as GGUF. */

@@ -9,6 +9,7 @@
 
 typedef struct {
     cli_answer *answer;
+    cli_runtime *rt;
     bool stream, trim;
 } listener;
 
@@ -19,12 +20,12 @@ static bool on_text(void *user, const char *utf8, size_t n)
         utf8++;
         n--;
     }
-    if (n == 0) return !interrupt_seen();
+    if (n == 0) return runtime_go_on(l->rt);
     l->trim = false;
     buffer_add(&l->answer->text, utf8, n);
-    if (!l->stream) return !interrupt_seen();
+    if (!l->stream) return runtime_go_on(l->rt);
     l->answer->line_open = utf8[n - 1] != '\n';
-    return out_text(utf8, n) && fflush(stdout) == 0 && !interrupt_seen();
+    return out_text(utf8, n) && fflush(stdout) == 0 && runtime_go_on(l->rt);
 }
 
 /* Room for the answer: what -n says. When nothing was said and a long prompt leaves less, a shorter answer will do. */
@@ -59,7 +60,7 @@ int answer_get(cli_answer *a, cli_runtime *rt, senses_session *s, const char *pr
 {
     const cli_options *o = rt->o;
     senses_error err = {0};
-    listener l = {.answer = a, .stream = stream, .trim = !o->session.raw};
+    listener l = {.answer = a, .rt = rt, .stream = stream, .trim = !o->session.raw};
     size_t before = senses_session_n_past(s);
     double start_s = clock_s();
     buffer_add(&a->text, "", 0);

@@ -180,19 +180,6 @@ static int transcribe(cli_runtime *rt, const char *path, const transcript_format
 
 /* ---- the command ---- */
 
-static bool check_language(const cli_runtime *rt)
-{
-    const cli_options *o = rt->o;
-    if (senses_whisper_multilingual(rt->whisper)) return true;
-    bool other = o->language != NULL && strcmp(o->language, "auto") != 0 && strcmp(o->language, "en") != 0;
-    if (!other && !o->translate) return true;
-    if (other)
-        diag_error("%s: knows English only; for '%s' take a model of many languages: --whisper base", rt->whisper_path, o->language);
-    else
-        diag_error("%s: knows English only; to translate take a model of many languages: --whisper base", rt->whisper_path);
-    return false;
-}
-
 static int run(const cli_options *o)
 {
     cli_runtime rt;
@@ -206,7 +193,7 @@ static int run(const cli_options *o)
     int status = check_outputs(o, format->name);
     if (status != EXIT_DONE) return status;
     runtime_init(&rt, o);
-    if (!runtime_whisper(&rt) || !check_language(&rt)) {
+    if (!runtime_whisper(&rt) || !runtime_language(&rt)) {
         status = EXIT_FAILED;
     } else {
         for (size_t i = 0; i < o->n_operands && !ferror(stdout); i++) {

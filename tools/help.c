@@ -66,7 +66,8 @@ static void put_option(const option *row)
 {
     char letter[8] = "    ";
     if (row->letter != 0) snprintf(letter, sizeof letter, "-%c, ", row->letter);
-    char *names = text_format("  %s--%s%s%s", letter, row->name, row->arg != NULL ? " " : "", row->arg != NULL ? row->arg : "");
+    char *names = text_format("  %s--%s%s%s", letter, row->name, row->arg != NULL && row->kind != OPTION_MAYBE ? " " : "",
+                              row->arg != NULL ? row->arg : "");
     char *help = help_of(row);
     size_t n = strlen(names);
     put(names);
@@ -164,7 +165,7 @@ static void man_option(const option *row)
     put("\\fB\\-\\-");
     man_text(row->name, strlen(row->name));
     put("\\fR");
-    if (row->arg != NULL) out_line(" \\fI%s\\fR", row->arg);
+    if (row->arg != NULL) out_line("%s\\fI%s\\fR", row->kind == OPTION_MAYBE ? "" : " ", row->arg);
     if (row->arg == NULL) put("\n");
     man_text(help, strlen(help));
     put(".");
@@ -308,9 +309,10 @@ static void put_quoted(const char *s, bool zsh)
 static void zsh_option(const option *row)
 {
     bool many = row->kind == OPTION_MEDIUM || row->kind == OPTION_MMPROJ || row->kind == OPTION_LORA;
+    bool globs = row->kind == OPTION_INCLUDE || row->kind == OPTION_EXCLUDE;
     char letter[] = {'-', row->letter, '\0'};
     put("      '");
-    if (many) put("*");
+    if (many || globs) put("*");
     if (row->letter != 0) {
         char *both = text_format("(%s --%s)'{%s,--%s}'", letter, row->name, letter, row->name);
         put(both);
@@ -322,7 +324,7 @@ static void zsh_option(const option *row)
     put("[");
     put_quoted(row->help, true);
     put("]");
-    if (row->arg != NULL) {
+    if (row->arg != NULL && row->kind != OPTION_MAYBE) {
         put(":");
         put(row->arg);
         put(":");

@@ -6,7 +6,7 @@
 
 /* A signal handler has no other way to know things than variables of the program. */
 static char guarded_file[4096];
-static volatile sig_atomic_t file_guarded, line_guarded, soft_mode, seen;
+static volatile sig_atomic_t file_guarded, line_guarded, soft_mode, finishing, seen;
 
 enum { AT_ONCE, SOFT_INT, SOFT_ALL };
 
@@ -62,9 +62,20 @@ void interrupt_soft(bool soft)
     soft_mode = soft ? SOFT_INT : AT_ONCE;
 }
 
+bool interrupt_line_open(void)
+{
+    return line_guarded != 0;
+}
+
 bool interrupt_seen(void)
 {
-    return seen != 0;
+    return seen != 0 && !finishing;
+}
+
+void interrupt_finish(bool finish)
+{
+    interrupt_orderly(finish);
+    finishing = finish;
 }
 
 void interrupt_orderly(bool orderly)

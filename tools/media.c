@@ -125,7 +125,7 @@ static bool add_sound(cli_media *m, cli_runtime *rt, const char *path)
 {
     senses_error err = {0};
     senses_sound *sound = NULL;
-    if (senses_sound_load(&sound, path, 0, &err) != SN_OK) {
+    if (senses_sound_load(&sound, path, (double)rt->o->max_duration, &err) != SN_OK) {
         runtime_say(rt, &err);
         return false;
     }
@@ -136,6 +136,7 @@ static bool add_sound(cli_media *m, cli_runtime *rt, const char *path)
 }
 
 typedef struct {
+    cli_runtime *rt;
     transcript t;
     cli_progress progress;
 } listening;
@@ -150,17 +151,17 @@ static bool on_progress(void *user, double done_s, double total_s)
 {
     listening *l = user;
     progress_update(&l->progress, done_s, total_s);
-    return true;
+    return runtime_go_on_hearing(l->rt, done_s, total_s);
 }
 
 static bool add_transcript(cli_media *m, cli_runtime *rt, const char *path)
 {
     if (!runtime_whisper(rt)) return false;
     senses_error err = {0};
-    listening l;
+    listening l = {.rt = rt};
     const char *language = NULL;
     double seconds = 0;
-    senses_transcribe_params p = {.language = "auto"};
+    senses_transcribe_params p = {.language = rt->o->language != NULL ? rt->o->language : "auto", .translate = rt->o->translate};
     senses_transcribe_callbacks cb = {.segment = on_segment, .progress = on_progress, .user = &l};
     transcript_begin(&l.t, transcript_find("json"));
     progress_start(&l.progress, rt->o, input_name(path));
@@ -171,6 +172,8 @@ static bool add_transcript(cli_media *m, cli_runtime *rt, const char *path)
                   path_base(rt->whisper_path));
         diag_explain(rt->o, "transcript (%.1f s, %s): %s", seconds, language != NULL ? language : "?", l.t.text.data);
         put_text(m, rt->o, "Transcript of the recording:\n", l.t.text.data, l.t.text.n);
+    } else if (status == SN_ECANCELLED) {
+        runtime_say_stopped(rt, path);
     } else {
         runtime_say(rt, &err);
     }

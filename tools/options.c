@@ -12,6 +12,7 @@
 static const char *const isa_names[] = {"scalar", "avx2", "avx512", "avx512-vnni", NULL};
 static const char *const fit_names[] = {"pad", "crop", "stretch", NULL};
 static const char *const style_names[] = {"plain", "sketchy", "modern", NULL};
+static const char *const task_names[] = {"auto", "describe", "transcribe", "ask", NULL};
 static const char *const format_names[] = {"txt", "srt", "vtt", "json", "csv", "lrc", NULL};
 
 const char *const option_section_names[SECTION_COUNT] = {"Options", "Models", "Text", "Running"};
@@ -23,12 +24,26 @@ const char *const option_section_names[SECTION_COUNT] = {"Options", "Models", "T
 /* clang-format off */
 static const option table[] = {
     {SET_DESCRIBE, SECTION_COMMAND, 'p', "prompt", OPTION_TEXT, "TEXT", "what to ask about each image (default: \"Describe this image.\"; without a model to ask, the page in words)", FIELD(prompt)},
+    {SET_BATCH, SECTION_COMMAND, 'o', "output", OPTION_FILE, "FILE", "append the records to FILE, and go on where it was left (default: standard output, from the beginning)", FIELD(output)},
+    {SET_BATCH, SECTION_COMMAND, 0, "task", OPTION_CHOICE, "TASK", "auto (describe pictures, transcribe sound), describe, transcribe or ask, which needs -p (default: auto)", FIELD(task), .choices = task_names},
+    {SET_BATCH, SECTION_COMMAND, 'p', "prompt", OPTION_TEXT, "TEXT", "what to ask about each picture, and with --task ask about each recording", FIELD(prompt)},
+    {SET_BATCH, SECTION_COMMAND, 0, "include", OPTION_INCLUDE, "GLOB", "only files whose name matches, or whose path where GLOB has a /; may be given many times", .field = 0},
+    {SET_BATCH, SECTION_COMMAND, 0, "exclude", OPTION_EXCLUDE, "GLOB", "no files and folders that match; may be given many times", .field = 0},
+    {SET_BATCH, SECTION_COMMAND, 0, "files-from", OPTION_FILE, "FILE", "files and folders from a list, one a line, '-' for standard input; after those that were given", FIELD(files_from)},
+    {SET_BATCH, SECTION_COMMAND, '0', "null", OPTION_FLAG, NULL, "the list has NUL between names, as find -print0 writes it", FIELD(null_names)},
+    {SET_BATCH, SECTION_COMMAND, 0, "sidecar", OPTION_MAYBE, "[=LIST]", "also write the result beside each file: txt, json, srt, xmp, with commas (default: txt of pictures, srt of sound)", FIELD(sidecar)},
+    {SET_BATCH, SECTION_COMMAND, 0, "overwrite", OPTION_FLAG, NULL, "replace sidecar files that are there already", FIELD(overwrite)},
+    {SET_BATCH, SECTION_COMMAND, 0, "csv", OPTION_FILE, "FILE", "at the end also write all records of -o as a table", FIELD(csv)},
+    {SET_BATCH, SECTION_COMMAND, 0, "shard", OPTION_TEXT, "I/N", "only the I-th of N parts, by a hash of the path: for N machines", FIELD(shard)},
+    {SET_BATCH, SECTION_COMMAND, 0, "join", OPTION_FILE, "FILE", "write the records of the files given into FILE, each once", FIELD(join)},
+    {SET_BATCH, SECTION_COMMAND, 0, "retry-failed", OPTION_FLAG, NULL, "do files again that failed before", FIELD(retry_failed)},
+    {SET_BATCH, SECTION_COMMAND, 0, "dry-run", OPTION_FLAG, NULL, "say what would be done, and estimate how long it takes", FIELD(dry_run)},
     {SET_MEDIA, SECTION_COMMAND, 0, "image", OPTION_MEDIUM, "FILE", "a picture; media reach the model in the order given", .medium = MEDIUM_IMAGE},
     {SET_MEDIA, SECTION_COMMAND, 0, "audio", OPTION_MEDIUM, "FILE", "a recording (or the sound of a video)", .medium = MEDIUM_AUDIO},
     {SET_MEDIA_TEXT, SECTION_COMMAND, 0, "text", OPTION_MEDIUM, "FILE", "a text file (UTF-8), taken as data", .medium = MEDIUM_TEXT},
     {SET_TRANSCRIBE, SECTION_COMMAND, 'f', "format", OPTION_CHOICE, "FORMAT", "txt, srt, vtt, json, csv or lrc (default: by the name of -o, else txt)", FIELD(format), .choices = format_names},
-    {SET_TRANSCRIBE, SECTION_COMMAND, 'l', "language", OPTION_TEXT, "LANG", "language spoken, as en, de, fr; auto finds out (default: auto; a .en model hears English only)", FIELD(language)},
-    {SET_TRANSCRIBE, SECTION_COMMAND, 0, "translate", OPTION_FLAG, NULL, "write English, whatever is spoken", FIELD(translate)},
+    {SET_TRANSCRIBE | SET_BATCH, SECTION_COMMAND, 'l', "language", OPTION_TEXT, "LANG", "language spoken, as en, de, fr; auto finds out (default: auto; a .en model hears English only)", FIELD(language)},
+    {SET_TRANSCRIBE | SET_BATCH, SECTION_COMMAND, 0, "translate", OPTION_FLAG, NULL, "write English, whatever is spoken", FIELD(translate)},
     {SET_RAW, SECTION_COMMAND, 0, "raw", OPTION_FLAG, NULL, "no chat template: the prompt is used as it is, control tokens included", FIELD(session.raw)},
     {SET_ASK, SECTION_COMMAND, 0, "ids", OPTION_FLAG, NULL, "write the token ids of the answer as a JSON array", FIELD(ids)},
     {SET_TOKENIZE, SECTION_COMMAND, 0, "no-special", OPTION_FLAG, NULL, "the text is data: no control tokens are read in it or put around it", FIELD(no_special)},
@@ -65,6 +80,8 @@ static const option table[] = {
 
     {SET_IMAGE, SECTION_RUN, 0, "image-fit", OPTION_CHOICE, "HOW", "pad, crop or stretch pictures to the encoder's shape (default: as the model was trained)", FIELD(image_fit), .choices = fit_names},
     {SET_IMAGE | SET_SKETCH, SECTION_RUN, 0, "max-pixels", OPTION_COUNT, "N", "refuse pictures with more pixels (default: 100000000)", FIELD(max_pixels), .min = 1, .max = 4e9},
+    {SET_BATCH, SECTION_RUN, 0, "max-duration", OPTION_COUNT, "SECONDS", "refuse longer sounds", FIELD(max_duration), .min = 1, .max = COUNT_MAX},
+    {SET_BATCH, SECTION_RUN, 0, "timeout", OPTION_COUNT, "SECONDS", "give a file up after so long", FIELD(timeout), .min = 1, .max = COUNT_MAX},
     {SET_CACHE, SECTION_RUN, 0, "no-cache", OPTION_FLAG, NULL, "encode every picture and sound anew, and keep nothing of it", FIELD(no_cache)},
     {SET_CACHE, SECTION_RUN, 0, "cache-size", OPTION_COUNT, "MIB", "keep so much of what --mmproj encodes in $XDG_CACHE_HOME/senses/media; what was not used longest goes (default: 1024, or $SENSES_CACHE_SIZE)", FIELD(cache_mib), .min = 1, .max = COUNT_MAX},
     {SET_ENGINE, SECTION_RUN, 't', "threads", OPTION_COUNT, "N", "threads (default: one per physical core)", FIELD(threads), .min = 1, .max = 1024},
@@ -75,7 +92,7 @@ static const option table[] = {
 };
 /* clang-format on */
 
-_Static_assert(sizeof table / sizeof table[0] <= 64, "cli_options.given has a bit for every row");
+_Static_assert(sizeof table / sizeof table[0] <= 128, "cli_options.given has a bit for every row");
 
 const option *option_table(size_t *n)
 {
@@ -96,6 +113,8 @@ void options_free(cli_options *o)
     free(o->lora);
     o->lora = NULL;
     o->n_lora = 0;
+    free(o->globs);
+    o->globs = NULL;
     free(o->operands);
     o->media = NULL;
     o->operands = NULL;
@@ -181,10 +200,14 @@ static bool add_lora(cli_options *o, const option *row, const char *value, char 
 static bool set_value(cli_options *o, const option *row, const char *value, char **problem)
 {
     void *field = (char *)o + row->field;
-    o->given |= UINT64_C(1) << (row - table);
+    size_t bit = (size_t)(row - table);
+    o->given[bit / 64] |= UINT64_C(1) << bit % 64;
     switch (row->kind) {
     case OPTION_FLAG: *(bool *)field = true; return true;
-    case OPTION_TEXT: *(const char **)field = value; return true;
+    case OPTION_TEXT:
+    case OPTION_MAYBE: *(const char **)field = value; return true;
+    case OPTION_INCLUDE:
+    case OPTION_EXCLUDE: o->globs[o->n_globs++] = (cli_glob){row->kind == OPTION_EXCLUDE, value}; return true;
     case OPTION_CHOICE: return parse_choice(row, value, field, problem);
     case OPTION_COUNT:
     case OPTION_SEED:
@@ -254,6 +277,7 @@ static bool parse_long(cli_options *o, uint32_t sets, int argc, char **argv, int
         return false;
     }
     const char *value = equals != NULL ? equals + 1 : NULL;
+    if (row->kind == OPTION_MAYBE && value == NULL) value = "";
     if (row->kind != OPTION_FLAG && value == NULL) {
         if (*i + 1 >= argc) {
             *problem = text_format("--%s needs a value: --%s %s", row->name, row->name, row->arg);
@@ -291,6 +315,7 @@ bool options_parse(cli_options *o, uint32_t sets, int argc, char **argv, char **
     bool open = true; /* until "--" */
     o->media = must(calloc((size_t)argc + 1, sizeof *o->media));
     o->lora = must(calloc((size_t)argc + 1, sizeof *o->lora));
+    o->globs = must(calloc((size_t)argc + 1, sizeof *o->globs));
     o->operands = must(calloc((size_t)argc + 1, sizeof *o->operands));
     for (int i = 0; i < argc && !o->help; i++) {
         const char *word = argv[i];
@@ -317,7 +342,7 @@ bool options_default(cli_options *o, const char *name, const char *value, char *
 bool options_given(const cli_options *o, const char *name)
 {
     for (size_t i = 0; i < sizeof table / sizeof table[0]; i++)
-        if ((o->given >> i & 1) != 0 && strcmp(table[i].name, name) == 0) return true;
+        if ((o->given[i / 64] >> i % 64 & 1) != 0 && strcmp(table[i].name, name) == 0) return true;
     return false;
 }
 

@@ -33,7 +33,8 @@ enum {
     SET_LOGITS = 1u << 21,
     SET_BENCH = 1u << 22,
     SET_SKETCH = 1u << 23,
-    SET_QUANTIZE = 1u << 24
+    SET_QUANTIZE = 1u << 24,
+    SET_BATCH = 1u << 25
 };
 
 typedef enum { MEDIUM_IMAGE, MEDIUM_AUDIO, MEDIUM_TEXT } cli_medium_kind;
@@ -47,12 +48,18 @@ typedef struct {
     float scale;
 } cli_lora;
 
+/* Which files of a folder: the patterns of --include and --exclude in the order given. */
+typedef struct {
+    bool exclude;
+    const char *pattern;
+} cli_glob;
+
 #define CLI_UNSET ((size_t)-1) /* of a count: not given */
 enum { CLI_MAX_MMPROJ = 2 };   /* one for images, one for audio */
 
 /* What the command line says. Strings point into argv. */
 typedef struct {
-    uint64_t given; /* bit i: row i of the table was given */
+    uint64_t given[2]; /* bit i % 64 of i / 64: row i of the table was given */
     bool help, quiet, verbose, json;
     const char *model, *whisper;
     const char *mmproj[CLI_MAX_MMPROJ];
@@ -70,19 +77,25 @@ typedef struct {
     cli_medium *media;             /* in the order given */
     size_t n_media;
     const char *output;
-    const char *prompt;                 /* describe */
-    const char *format, *language;      /* transcribe */
-    bool translate;                     /* transcribe */
-    float first_temperature;            /* transcribe */
-    bool ids;                           /* ask */
-    bool no_special;                    /* tokenize */
-    bool mel;                           /* encode */
-    bool all;                           /* logits */
-    bool allow_requantize;              /* quantize */
-    size_t bench_prompt, bench_repeats; /* bench */
-    const char *style, *title;          /* sketch */
-    bool open;                          /* sketch */
-    char **operands;                    /* what is no option, in order */
+    const char *prompt;                                           /* describe, batch */
+    const char *format;                                           /* transcribe */
+    const char *language;                                         /* transcribe, batch */
+    bool translate;                                               /* transcribe, batch */
+    float first_temperature;                                      /* transcribe */
+    bool ids;                                                     /* ask */
+    bool no_special;                                              /* tokenize */
+    bool mel;                                                     /* encode */
+    bool all;                                                     /* logits */
+    bool allow_requantize;                                        /* quantize */
+    size_t bench_prompt, bench_repeats;                           /* bench */
+    const char *style, *title;                                    /* sketch */
+    bool open;                                                    /* sketch */
+    const char *task, *files_from, *sidecar, *csv, *shard, *join; /* batch; sidecar "": the usual one */
+    bool null_names, overwrite, retry_failed, dry_run;            /* batch */
+    size_t timeout, max_duration;                                 /* batch; seconds, 0: none */
+    cli_glob *globs;                                              /* batch */
+    size_t n_globs;
+    char **operands; /* what is no option, in order */
     size_t n_operands;
 } cli_options;
 
@@ -96,7 +109,10 @@ typedef enum {
     OPTION_REAL,
     OPTION_MMPROJ,
     OPTION_LORA,
-    OPTION_MEDIUM
+    OPTION_MEDIUM,
+    OPTION_INCLUDE,
+    OPTION_EXCLUDE,
+    OPTION_MAYBE /* a text that may be left out: --name or --name=TEXT */
 } option_kind;
 typedef enum { SECTION_COMMAND, SECTION_MODEL, SECTION_ANSWER, SECTION_RUN, SECTION_COUNT } option_section;
 

@@ -88,7 +88,8 @@ static void say(const char *prefix, const char *fmt, va_list ap)
     const char *no_colour = getenv("NO_COLOR"), *term = getenv("TERM");
     bool colours = prefix[0] != '\0' && isatty(STDERR_FILENO) && (no_colour == NULL || no_colour[0] == '\0') && term != NULL &&
                    strcmp(term, "dumb") != 0;
-    fflush(stdout); /* what was said before stands before, where both go to one place */
+    fflush(stdout);                                       /* what was said before stands before, where both go to one place */
+    if (interrupt_line_open()) fputs("\r\033[K", stderr); /* in place of a progress bar, which is drawn again */
     if (colours)
         fprintf(stderr, "\033[31m%s\033[0m%s\n", prefix, line);
     else

@@ -8,6 +8,7 @@
 #include "progress.h"
 
 typedef struct {
+    cli_runtime *rt;
     cli_progress progress;
     size_t *n_tokens;
 } reading;
@@ -17,7 +18,7 @@ static bool on_token(void *user, size_t n_tokens)
     reading *r = user;
     *r->n_tokens = n_tokens;
     progress_tokens(&r->progress, n_tokens);
-    return !interrupt_seen();
+    return runtime_go_on(r->rt);
 }
 
 /* A vision model that was given needs no advice to bring one. */
@@ -34,7 +35,7 @@ bool page_read(cli_runtime *rt, const char *path, const senses_image *img, sense
 {
     senses_error err = {0};
     senses_reader *reader = runtime_reader(rt);
-    reading r = {.n_tokens = n_tokens};
+    reading r = {.rt = rt, .n_tokens = n_tokens};
     *n_tokens = 0;
     if (reader == NULL) return false;
     progress_start(&r.progress, rt->o, path_base(input_name(path)));

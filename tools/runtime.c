@@ -7,6 +7,7 @@
 #include "interrupt.h"
 #include "models_path.h"
 #include "output.h"
+#include "progress.h"
 
 void runtime_init(cli_runtime *rt, const cli_options *o)
 {
@@ -180,6 +181,19 @@ bool runtime_whisper(cli_runtime *rt)
     return good;
 }
 
+bool runtime_language(const cli_runtime *rt)
+{
+    const cli_options *o = rt->o;
+    if (senses_whisper_multilingual(rt->whisper)) return true;
+    bool other = o->language != NULL && strcmp(o->language, "auto") != 0 && strcmp(o->language, "en") != 0;
+    if (!other && !o->translate) return true;
+    if (other)
+        diag_error("%s: knows English only; for '%s' take a model of many languages: --whisper base", rt->whisper_path, o->language);
+    else
+        diag_error("%s: knows English only; to translate take a model of many languages: --whisper base", rt->whisper_path);
+    return false;
+}
+
 senses_encoder *runtime_encoder(const cli_runtime *rt, senses_medium_kind kind)
 {
     for (size_t i = 0; i < rt->n_encoders; i++)
@@ -234,10 +248,30 @@ bool runtime_fit_fits(const cli_options *o, const char *command)
     return false;
 }
 
+bool runtime_go_on(cli_runtime *rt)
+{
+    if (rt->tick != NULL) rt->tick(rt->tick_user);
+    if (rt->deadline_s > 0 && clock_s() > rt->deadline_s) rt->timed_out = true;
+    return !rt->timed_out && !interrupt_seen();
+}
+
+bool runtime_go_on_hearing(cli_runtime *rt, double done_s, double total_s)
+{
+    double most_s = (double)rt->o->max_duration;
+    if (most_s > 0 && (done_s > most_s || total_s > most_s)) rt->too_long = true;
+    return !rt->too_long && runtime_go_on(rt);
+}
+
 void runtime_say_stopped(cli_runtime *rt, const char *path)
 {
     senses_error err = {.code = SN_ECANCELLED};
-    snprintf(err.msg, sizeof err.msg, "%s: reading it was stopped", input_name(path));
+    const char *name = input_name(path);
+    if (rt->too_long)
+        snprintf(err.msg, sizeof err.msg, "%s: more than %zu s of sound (--max-duration)", name, rt->o->max_duration);
+    else if (rt->timed_out)
+        snprintf(err.msg, sizeof err.msg, "%s: not done within %zu s (--timeout)", name, rt->o->timeout);
+    else
+        snprintf(err.msg, sizeof err.msg, "%s: reading it was stopped", name);
     runtime_say(rt, &err);
 }
 
@@ -248,7 +282,7 @@ senses_image *runtime_image(cli_runtime *rt, const char *path)
     senses_image_params p = {.max_pixels = rt->o->max_pixels};
     if (senses_image_load(&img, path, &p, &err) != SN_OK) {
         runtime_say(rt, &err);
-    } else if (interrupt_seen()) {
+    } else if (!runtime_go_on(rt)) {
         runtime_say_stopped(rt, path);
         senses_image_close(img);
         img = NULL;

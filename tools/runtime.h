@@ -16,6 +16,11 @@ typedef struct {
     senses_encoder *page_encoder; /* the default pair that reads pages */
     senses_text *page_text;
     senses_reader *reader;
+    double deadline_s;        /* of clock_s, for the file that is worked on; 0: none */
+    bool timed_out;           /* it passed */
+    void (*tick)(void *user); /* may be NULL: called now and then while a file is worked on */
+    void *tick_user;
+    bool too_long;     /* its sound is longer than --max-duration */
     bool partial;      /* of a page only the beginning was read: said, and put into results; who asks for another result clears it */
     bool reader_noted; /* it was said what the default pair can see */
     senses_error last; /* what runtime_say said last: the error of a JSON result */
@@ -27,6 +32,7 @@ bool runtime_engine(cli_runtime *rt);
 bool runtime_text(cli_runtime *rt);     /* with its adapters */
 bool runtime_encoders(cli_runtime *rt); /* all of --mmproj, which may be none */
 bool runtime_whisper(cli_runtime *rt);
+bool runtime_language(const cli_runtime *rt); /* after it: the language and the translation that were asked for can be had of it */
 
 /* The encoder of a kind, NULL when none was given; after runtime_encoders. */
 senses_encoder *runtime_encoder(const cli_runtime *rt, senses_medium_kind kind);
@@ -44,6 +50,11 @@ senses_image_fit runtime_fit(const cli_options *o);
 bool runtime_fit_fits(const cli_options *o, const char *command);
 /* NULL: said. Also where Ctrl-C was pressed meanwhile and is not to end the program (interrupt_soft). */
 senses_image *runtime_image(cli_runtime *rt, const char *path);
+/* Whether to go on with the present file: neither was Ctrl-C pressed nor has its time run out. */
+bool runtime_go_on(cli_runtime *rt);
+/* The same while a sound is heard: done of total seconds, total < 0: unknown. */
+bool runtime_go_on_hearing(cli_runtime *rt, double done_s, double total_s);
+/* Says why the work on a file was stopped. */
 void runtime_say_stopped(cli_runtime *rt, const char *path);
 senses_session *runtime_session(cli_runtime *rt);
 

@@ -165,6 +165,14 @@ static const format *find_format(vis_bytes f)
     return NULL;
 }
 
+vis_file_kind vis_image_kind(const void *head, size_t n)
+{
+    const format *fmt = find_format((vis_bytes){head, n});
+
+    if (!fmt) return VIS_NO_PICTURE;
+    return fmt->match == vis_is_movie ? VIS_FILM : VIS_STILL;
+}
+
 static sn_status decode(vis_image *out, vis_bytes f, size_t max_pixels, sn_err *err)
 {
     const format *fmt = find_format(f);

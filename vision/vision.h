@@ -18,6 +18,9 @@ typedef struct {
 /* A picture file, or the first frame of a video; "-" is standard input. Type by content. Truncated or corrupt files are refused. */
 sn_status vis_image_load(vis_image *out, const char *path, const vis_load_params *p, sn_err *err);
 sn_status vis_image_decode(vis_image *out, const void *bytes, size_t n, const char *name, const vis_load_params *p, sn_err *err);
+/* Of what kind a file is that begins with these bytes (64 KiB are enough): a still, a container of films, or neither. */
+typedef enum { VIS_NO_PICTURE, VIS_STILL, VIS_FILM } vis_file_kind;
+vis_file_kind vis_image_kind(const void *head, size_t n);
 void vis_image_free(vis_image *img);
 /* A picture of w x h pixels, not initialised. */
 sn_status vis_image_new(vis_image *out, size_t w, size_t h, sn_err *err);
