@@ -125,7 +125,8 @@ static bool add_sound(cli_media *m, cli_runtime *rt, const char *path)
 {
     senses_error err = {0};
     senses_sound *sound = NULL;
-    if (senses_sound_load(&sound, path, 0, &err) != SN_OK) {
+    const senses_sound_params p = {.no_sandbox = rt->o->no_sandbox};
+    if (senses_sound_load(&sound, path, &p, &err) != SN_OK) {
         runtime_say(rt, &err);
         return false;
     }
@@ -160,7 +161,7 @@ static bool add_transcript(cli_media *m, cli_runtime *rt, const char *path)
     listening l;
     const char *language = NULL;
     double seconds = 0;
-    senses_transcribe_params p = {.language = "auto"};
+    senses_transcribe_params p = {.language = "auto", .no_sandbox = rt->o->no_sandbox};
     senses_transcribe_callbacks cb = {.segment = on_segment, .progress = on_progress, .user = &l};
     transcript_begin(&l.t, transcript_find("json"));
     progress_start(&l.progress, rt->o, input_name(path));
