@@ -645,8 +645,27 @@ static void read_all_holds_its_limit(void **state)
     aud_source_close(NULL);
 }
 
+static void a_worker_gives_what_this_process_would(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < N_SAMPLES; i++) {
+        size_t n_a, n_b;
+        float *a = good(samples[i], &n_a), *b = NULL;
+        aud_source *s;
+        sn_err err = {0};
+        if (aud_source_open(&s, samples[i], &(aud_open_params){.no_sandbox = true}, &err) != SN_OK) fail_msg("%s", err.msg);
+        assert_int_equal(aud_source_read_all(s, (size_t)1 << 30, &b, &n_b, &err), SN_OK);
+        aud_source_close(s);
+        assert_int_equal(n_a, n_b);
+        assert_memory_equal(a, b, n_a * sizeof *a);
+        sn_free(a);
+        sn_free(b);
+    }
+}
+
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(samples_have_the_levels_of_the_reference),
+    cmocka_unit_test(a_worker_gives_what_this_process_would),
     cmocka_unit_test(wav_samples_are_exact),
     cmocka_unit_test(blocks_of_any_size_give_the_same),
     cmocka_unit_test(seconds_are_as_declared),
