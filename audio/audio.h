@@ -15,9 +15,13 @@
 
 /* ---- sound.c: any file libsndfile or FFmpeg reads, decoded in blocks, mixed to mono, resampled ---- */
 typedef struct aud_source aud_source;
+typedef struct {
+    bool no_sandbox;  /* decode in this process, not in a worker (core/worker.h) */
+    double timeout_s; /* for the next block from the worker; 0: core/worker.h's */
+} aud_open_params;
 /* path "-": standard input. The sound of a video is its first audio stream. Refuses files without sound, truncated ones and
  * wrong kinds with one line. */
-sn_status aud_source_open(aud_source **out, const char *path, sn_err *err);
+sn_status aud_source_open(aud_source **out, const char *path, const aud_open_params *p /* NULL: defaults */, sn_err *err);
 /* Whether a file that begins with these bytes (64 KiB are enough) is of a kind that holds sound alone. */
 bool aud_is_sound(const void *head, size_t n);
 /* Which streams a container has; a cover picture is none. What was found goes to *sound and *moving. */

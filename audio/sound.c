@@ -1,12 +1,14 @@
 /* sound.c: any sound file as mono float32 at 16 kHz, in blocks.
  *
  *   path or stdin ─ aud_file ─ aud_check_whole ─ libsndfile, else FFmpeg (mono blocks) ─ resampler ─ aud_source_read
+ *                             └──────────────── all in a worker, whose samples are a source's blocks ────────────────┘
  *
  * The kind is told by content. libsndfile has the plain formats (WAV, AIFF, AU, CAF, FLAC), FFmpeg all others and what
  * libsndfile refuses. Ogg is FFmpeg's too: libsndfile 1.2 loses memory on damaged Vorbis headers. */
 #include "sound.h"
 #include "../core/file.h"
 #include "../core/mem.h"
+#include "../core/worker.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -230,13 +232,34 @@ static sn_status fill(aud_source *s, sn_err *err)
     return SN_OK;
 }
 
+typedef struct {
+    bool sound, moving;
+} streams;
+
+/* In the worker. */
+static sn_status look_at_streams(sn_worker_out *out, void *arg, sn_err *err)
+{
+    streams s = {0};
+    sn_status st = aud_av_streams(arg, &s.sound, &s.moving, err);
+    return st == SN_OK ? sn_worker_send(out, &s, sizeof s, err) : st;
+}
+
 sn_status aud_container_streams(const char *path, bool *sound, bool *moving, sn_err *err)
 {
     aud_file f = {.fd = -1};
+    sn_worker *w = NULL;
+    unsigned char got[sizeof(streams)];
+    size_t n = 0;
     sn_status st = open_file(&f, path, err);
-    if (st == SN_OK) st = aud_av_streams(&f, sound, moving, err);
+    if (st == SN_OK) st = sn_worker_start(&w, &(sn_worker_limits){.fd = f.fd}, look_at_streams, &f, err);
+    if (st == SN_OK) st = sn_worker_read(w, got, sizeof got, &n, err);
+    if (st == SN_OK && n != sizeof got) st = sn_fail(err, SN_EFORMAT, "the decoder gave no answer");
+    sn_worker_close(w);
     if (f.fd >= 0) close(f.fd);
-    return st == SN_OK ? SN_OK : sn_wrap(err, "%s", path);
+    if (st != SN_OK) return sn_wrap(err, "%s", path);
+    *sound = got[offsetof(streams, sound)] != 0;
+    *moving = got[offsetof(streams, moving)] != 0;
+    return SN_OK;
 }
 
 static sn_status new_source(aud_source **out, const char *name, sn_err *err)
@@ -254,15 +277,90 @@ static sn_status new_source(aud_source **out, const char *name, sn_err *err)
     return SN_OK;
 }
 
-sn_status aud_source_open(aud_source **out, const char *path, sn_err *err)
+/* Opens the decoder of s->file and fills the first block: a file without sound is refused here. */
+static sn_status begin(aud_source *s, sn_err *err)
+{
+    sn_status st = open_decoder(s, err);
+    while (st == SN_OK && s->ready_n == 0 && !s->ended) st = fill(s, err);
+    if (st == SN_OK && s->ready_n == 0) st = sn_fail(err, SN_EFORMAT, "holds no sound");
+    return st;
+}
+
+/* ---- decoding in a worker ---- */
+
+/* In the worker: seconds, then samples. */
+static sn_status run_job(sn_worker_out *out, void *arg, sn_err *err)
+{
+    aud_source *s = arg;
+    sn_status st = begin(s, err);
+    double seconds = st == SN_OK ? aud_source_seconds(s) : 0;
+    if (st == SN_OK) st = sn_worker_send(out, &seconds, sizeof seconds, err);
+    while (st == SN_OK && s->ready_at < s->ready_n) {
+        st = sn_worker_send(out, s->ready + s->ready_at, (s->ready_n - s->ready_at) * sizeof *s->ready, err);
+        s->ready_at = s->ready_n;
+        while (st == SN_OK && s->ready_at == s->ready_n && !s->ended) st = fill(s, err);
+    }
+    return st;
+}
+
+typedef struct {
+    sn_worker *worker;
+    double seconds;
+} remote;
+
+static sn_status remote_read(void *state, float *dst, size_t n, size_t *got, size_t *rate_hz, sn_err *err)
+{
+    remote *r = state;
+    size_t n_bytes;
+    sn_status st = sn_worker_read(r->worker, dst, n * sizeof *dst, &n_bytes, err);
+    if (st != SN_OK) return st;
+    *got = n_bytes / sizeof *dst;
+    *rate_hz = AUD_RATE_HZ;
+    aud_mix(dst, dst, *got, 1);
+    return SN_OK;
+}
+
+static double remote_seconds(const void *state)
+{
+    const remote *r = state;
+    return r->seconds;
+}
+
+static void remote_close(void *state)
+{
+    remote *r = state;
+    sn_worker_close(r->worker);
+    sn_free(r);
+}
+
+static const aud_decoder_ops remote_ops = {.read = remote_read, .seconds = remote_seconds, .close = remote_close};
+
+static sn_status open_remote(aud_source *s, const aud_open_params *p, sn_err *err)
+{
+    const sn_worker_limits limits = {.fd = s->file.fd, .wait_s = p ? p->timeout_s : 0};
+    remote *r = sn_calloc(1, sizeof *r);
+    size_t got;
+    sn_status st;
+    if (!r) return sn_fail(err, SN_ENOMEM, "out of memory");
+    st = sn_worker_start(&r->worker, &limits, run_job, s, err);
+    if (st == SN_OK) st = sn_worker_read(r->worker, &r->seconds, sizeof r->seconds, &got, err);
+    if (st == SN_OK && got != sizeof r->seconds) st = sn_fail(err, SN_EFORMAT, "the decoder gave something that is no sound");
+    if (st != SN_OK) {
+        remote_close(r);
+        return st;
+    }
+    if (!isfinite(r->seconds)) r->seconds = -1;
+    s->decoder = (aud_decoder){.ops = &remote_ops, .state = r};
+    return SN_OK;
+}
+
+sn_status aud_source_open(aud_source **out, const char *path, const aud_open_params *p, sn_err *err)
 {
     aud_source *s = NULL;
     sn_status st = new_source(&s, strcmp(path, "-") == 0 ? "standard input" : path, err);
     if (st != SN_OK) return st;
     st = open_file(&s->file, path, err);
-    if (st == SN_OK) st = open_decoder(s, err);
-    while (st == SN_OK && s->ready_n == 0 && !s->ended) st = fill(s, err); /* a file without sound is refused here */
-    if (st == SN_OK && s->ready_n == 0) st = sn_fail(err, SN_EFORMAT, "holds no sound");
+    if (st == SN_OK) st = p && p->no_sandbox ? begin(s, err) : open_remote(s, p, err);
     if (st != SN_OK) {
         sn_wrap(err, "%s", s->name);
         aud_source_close(s);

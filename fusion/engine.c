@@ -1,4 +1,5 @@
 /* engine.c: the engine, pictures and sounds: thin handles over core, vision and audio. */
+#include "../core/sandbox.h"
 #include "internal.h"
 
 #include <stdlib.h>
@@ -45,9 +46,15 @@ const char *senses_engine_isa(const senses_engine *e)
     return sn_isa_name(sn_compute_isa(e->compute));
 }
 
+const char *senses_sandbox(void)
+{
+    return sn_sandbox_layers();
+}
+
 senses_status senses_image_load(senses_image **out, const char *path, const senses_image_params *p, senses_error *err)
 {
-    vis_load_params limits = {.max_pixels = p && p->max_pixels ? p->max_pixels : (size_t)100000000};
+    vis_load_params limits = {0};
+    if (p) limits = (vis_load_params){.max_pixels = p->max_pixels, .no_sandbox = p->no_sandbox, .timeout_s = p->timeout_s};
     senses_image *img = calloc(1, sizeof *img);
     if (img == NULL) return sn_fail(err, SN_ENOMEM, "%s: out of memory", path);
     sn_status st = vis_image_load(&img->pixels, path, &limits, err);
@@ -72,13 +79,15 @@ void senses_image_size(const senses_image *img, size_t *width_px, size_t *height
     *height_px = img->pixels.h;
 }
 
-senses_status senses_sound_load(senses_sound **out, const char *path, double max_seconds, senses_error *err)
+senses_status senses_sound_load(senses_sound **out, const char *path, const senses_sound_params *p, senses_error *err)
 {
-    if (!(max_seconds > 0)) max_seconds = DEFAULT_MAX_SECONDS;
+    const double max_seconds = p && p->max_seconds > 0 ? p->max_seconds : DEFAULT_MAX_SECONDS;
+    aud_open_params how = {0};
+    if (p) how = (aud_open_params){.no_sandbox = p->no_sandbox, .timeout_s = p->timeout_s};
     senses_sound *s = calloc(1, sizeof *s);
     if (s == NULL) return sn_fail(err, SN_ENOMEM, "%s: out of memory", path);
     aud_source *src = NULL;
-    sn_status st = aud_source_open(&src, path, err);
+    sn_status st = aud_source_open(&src, path, &how, err);
     if (st == SN_OK) st = aud_source_read_all(src, (size_t)(max_seconds * AUD_RATE_HZ), &s->samples, &s->n, err);
     aud_source_close(src);
     if (st != SN_OK) {
@@ -99,7 +108,7 @@ void senses_sound_close(senses_sound *s)
 senses_status senses_sound_length(const char *path, double *seconds, senses_error *err)
 {
     aud_source *src = NULL;
-    sn_status st = aud_source_open(&src, path, err);
+    sn_status st = aud_source_open(&src, path, NULL, err);
     if (st == SN_OK) *seconds = aud_source_seconds(src);
     aud_source_close(src);
     return st;

@@ -68,7 +68,7 @@ senses_status senses_transcribe(senses_whisper *w, const char *path, const sense
     const aud_transcribe_callbacks forward = {.segment = forward_segment, .progress = forward_progress, .user = &given};
 
     aud_source *src = NULL;
-    sn_status st = aud_source_open(&src, path, err);
+    sn_status st = aud_source_open(&src, path, &(aud_open_params){.no_sandbox = p->no_sandbox, .timeout_s = p->timeout_s}, err);
     if (st == SN_OK) st = aud_transcribe(w->model, src, &params, &forward, language, seconds, err);
     aud_source_close(src);
     return st;

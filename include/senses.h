@@ -63,17 +63,29 @@ const char *senses_engine_isa(const senses_engine *e);
 typedef enum { SENSES_MEDIA_NONE, SENSES_MEDIA_IMAGE, SENSES_MEDIA_SOUND, SENSES_MEDIA_VIDEO } senses_media_kind_t;
 senses_status senses_media_kind(const char *path, senses_media_kind_t *out, senses_error *err);
 
+/* Media are decoded in a process of their own, forked for each file, that can open nothing, send nothing and start nothing: a file that
+ * takes over its decoder is an error, "FILE: the decoder crashed (signal 11)". The program must not ignore SIGCHLD. The parameters
+ * below can switch this off (no_sandbox), and say how long to wait for the decoder to give something (timeout_s; 0: two minutes). */
+/* The layers that this kernel has: "seccomp, Landlock (files, TCP, signals), limits". */
+const char *senses_sandbox(void);
+
 typedef struct senses_image senses_image; /* decoded, upright RGB */
 typedef struct {
     size_t max_pixels; /* 0: 100 million */
+    bool no_sandbox;
+    double timeout_s;
 } senses_image_params;
 senses_status senses_image_load(senses_image **out, const char *path, const senses_image_params *p, senses_error *err);
 void senses_image_close(senses_image *img);
 void senses_image_size(const senses_image *img, size_t *width_px, size_t *height_px);
 
 typedef struct senses_sound senses_sound; /* a whole sound in memory, 16 kHz mono */
-/* max_seconds 0: 3600. Longer sounds are SN_ELIMIT (transcription streams, and has no limit). */
-senses_status senses_sound_load(senses_sound **out, const char *path, double max_seconds, senses_error *err);
+typedef struct {
+    double max_seconds; /* 0: 3600. Longer sounds are SN_ELIMIT (transcription streams, and has no limit) */
+    bool no_sandbox;
+    double timeout_s;
+} senses_sound_params;
+senses_status senses_sound_load(senses_sound **out, const char *path, const senses_sound_params *p /* NULL: defaults */, senses_error *err);
 void senses_sound_close(senses_sound *s);
 double senses_sound_seconds(const senses_sound *s);
 /* How long the sound of a file says it is, without decoding it; negative where it does not say. */
@@ -259,6 +271,8 @@ typedef struct {
     float temperature;                           /* of the first try */
     const char *prompt;
     uint64_t seed;
+    bool no_sandbox;  /* as of other media */
+    double timeout_s; /* for the next stretch of sound */
 } senses_transcribe_params;
 typedef struct {
     double start_s, end_s;

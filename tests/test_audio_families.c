@@ -27,7 +27,7 @@ static float *speech(size_t times)
     size_t got;
     float *x = malloc(times * JFK * sizeof *x);
     assert_non_null(x);
-    if (aud_source_open(&s, "samples/jfk.wav", &err) != SN_OK) fail_msg("%s", err.msg);
+    if (aud_source_open(&s, "samples/jfk.wav", NULL, &err) != SN_OK) fail_msg("%s", err.msg);
     assert_int_equal(aud_source_read(s, x, JFK, &got, &err), SN_OK);
     assert_int_equal(got, JFK);
     aud_source_close(s);

@@ -26,7 +26,7 @@ static float *speech(size_t n)
     size_t got;
     float *x = calloc(n, sizeof *x);
     assert_non_null(x);
-    if (aud_source_open(&s, "samples/jfk.wav", &err) != SN_OK) fail_msg("%s", err.msg);
+    if (aud_source_open(&s, "samples/jfk.wav", NULL, &err) != SN_OK) fail_msg("%s", err.msg);
     assert_int_equal(aud_source_read(s, x, n, &got, &err), SN_OK);
     assert_int_equal(got, 176000);
     aud_source_close(s);

@@ -113,7 +113,7 @@ static sn_status transcribe(aud_whisper *w, const char *path, const aud_transcri
     aud_transcribe_params defaults;
     aud_source *src;
     aud_transcribe_defaults(&defaults);
-    if (aud_source_open(&src, path, err) != SN_OK) fail_msg("%s", err->msg);
+    if (aud_source_open(&src, path, NULL, err) != SN_OK) fail_msg("%s", err->msg);
     const sn_status st = aud_transcribe(w, src, params == NULL ? &defaults : params, &cb, &h->language, &h->seconds, err);
     aud_source_close(src);
     return st;
@@ -254,7 +254,7 @@ static void no_word_is_lost_at_the_seams_of_windows(void **state)
     aud_source *src;
     float *speech;
     size_t n;
-    assert_int_equal(aud_source_open(&src, GOLDEN "whisper_jfk.flac", &err), SN_OK);
+    assert_int_equal(aud_source_open(&src, GOLDEN "whisper_jfk.flac", NULL, &err), SN_OK);
     assert_int_equal(aud_source_read_all(src, AUD_WINDOW_SAMPLES, &speech, &n, &err), SN_OK);
     aud_source_close(src);
     /* Five times the 11 s, 2 s apart: 30 s and 60 s lie inside of the third and the fifth. */

@@ -210,7 +210,7 @@ static void real_states_and_logits_are_those_of_transformers(void **state)
     sn_err err = {0};
     size_t n;
     float *samples, *sound = calloc(AUD_WINDOW_SAMPLES, sizeof *sound), *mel = malloc(80 * AUD_WINDOW_FRAMES * sizeof *mel);
-    if (aud_source_open(&src, GOLDEN "whisper_jfk.flac", &err) != SN_OK) fail_msg("%s", err.msg);
+    if (aud_source_open(&src, GOLDEN "whisper_jfk.flac", NULL, &err) != SN_OK) fail_msg("%s", err.msg);
     assert_int_equal(aud_source_read_all(src, AUD_WINDOW_SAMPLES, &samples, &n, &err), SN_OK);
     aud_source_close(src);
     memcpy(sound, samples, n * sizeof *sound);

@@ -4,6 +4,7 @@
 #include "../vision/decode.h"
 #include "testing.h"
 
+#include <dirent.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -304,8 +305,35 @@ static void a_damaged_file_never_does_harm(void **state)
     each_file(check_flipped);
 }
 
+/* Readable or not: the same pixels, or the same words. */
+static void a_worker_gives_what_this_process_would(void **state)
+{
+    const vis_load_params here = {.no_sandbox = true};
+    DIR *d = opendir(FILES);
+    size_t n = 0;
+    (void)state;
+    assert_non_null(d);
+    for (struct dirent *e; (e = readdir(d)) != NULL;) {
+        vis_image a = {0}, b = {0};
+        sn_err err_a = {0}, err_b = {0};
+        char path[1024];
+        if (e->d_name[0] == '.') continue;
+        snprintf(path, sizeof path, FILES "%s", e->d_name);
+        assert_int_equal(vis_image_load(&a, path, NULL, &err_a), vis_image_load(&b, path, &here, &err_b));
+        if (!a.rgb) assert_string_equal(err_a.msg, err_b.msg);
+        assert_true(a.w == b.w && a.h == b.h);
+        if (a.rgb) assert_memory_equal(a.rgb, b.rgb, a.w * a.h * 3);
+        n += a.rgb != NULL;
+        vis_image_free(&a);
+        vis_image_free(&b);
+    }
+    closedir(d);
+    assert_true(n > 20);
+}
+
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(every_format_equals_pillow),
+    cmocka_unit_test(a_worker_gives_what_this_process_would),
     cmocka_unit_test(standard_input_equals_the_file),
     cmocka_unit_test(wrong_kinds_are_named),
     cmocka_unit_test(a_missing_file_and_a_directory_are_named),

@@ -186,7 +186,8 @@ static bool transcribe(batch_result *r, cli_runtime *rt, const char *path)
     senses_error err = {0};
     hearing h = {.rt = rt};
     const senses_transcribe_params p = {
-        .language = o->language, .translate = o->translate, .temperature = o->first_temperature, .seed = o->session.seed};
+        .language = o->language, .translate = o->translate, .temperature = o->first_temperature, .seed = o->session.seed,
+        .no_sandbox = o->no_sandbox, .timeout_s = (double)o->timeout};
     const senses_transcribe_callbacks cb = {.segment = on_segment, .progress = on_progress, .user = &h};
     transcript_begin(&h.json, transcript_find("json"));
     transcript_begin(&h.srt, transcript_find("srt"));

@@ -10,7 +10,8 @@
 static bool load_sound(cli_runtime *rt, const char *path, senses_sound **sound)
 {
     senses_error err = {0};
-    if (senses_sound_load(sound, path, 0, &err) == SN_OK) return true;
+    const senses_sound_params p = {.no_sandbox = rt->o->no_sandbox};
+    if (senses_sound_load(sound, path, &p, &err) == SN_OK) return true;
     runtime_say(rt, &err);
     return false;
 }

@@ -134,8 +134,11 @@ static int listen(listening *l, cli_runtime *rt, const char *path)
     senses_error err = {0};
     const char *language = NULL;
     double length_s = 0, start_s = clock_s();
-    const senses_transcribe_params p = {
-        .language = o->language, .translate = o->translate, .temperature = o->first_temperature, .seed = o->session.seed};
+    const senses_transcribe_params p = {.language = o->language,
+                                        .translate = o->translate,
+                                        .temperature = o->first_temperature,
+                                        .seed = o->session.seed,
+                                        .no_sandbox = o->no_sandbox};
     const senses_transcribe_callbacks cb = {.segment = on_segment, .progress = on_progress, .user = l};
     progress_start(&l->progress, o, input_name(path));
     drain(l);

@@ -106,6 +106,16 @@ static void choose_repeat_penalty(cli_options *o)
     o->session.repeat_penalty = options_given(o, "temp") || o->session.raw ? 1.0f : 1.1f;
 }
 
+/* Of the commands that take media. */
+static void say_sandbox(const cli_command *c, const cli_options *o)
+{
+    if ((c->sets & (SET_IMAGE | SET_MEDIA | SET_SKETCH | SET_TRANSCRIBE)) == 0) return;
+    if (o->no_sandbox)
+        diag_note(o, "--no-sandbox: media are decoded in this process, with all its rights");
+    else
+        diag_explain(o, "sandbox of media decoders: %s", senses_sandbox());
+}
+
 static int run_command(const cli_command *c, int argc, char **argv)
 {
     cli_options o;
@@ -119,7 +129,10 @@ static int run_command(const cli_command *c, int argc, char **argv)
     } else {
         choose_repeat_penalty(&o);
         status = check(c, &o);
-        if (status == EXIT_DONE) status = c->run(&o);
+        if (status == EXIT_DONE) {
+            say_sandbox(c, &o);
+            status = c->run(&o);
+        }
     }
     free(problem);
     options_free(&o);
@@ -134,6 +147,7 @@ static int run(int argc, char **argv)
     }
     if (strcmp(argv[1], "--version") == 0) {
         out_line("senses %s", SENSES_VERSION);
+        out_line("sandbox of media decoders: %s", senses_sandbox());
         return EXIT_DONE;
     }
     if (strcmp(argv[1], "help") == 0 || strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) return run_help(argc - 2, argv + 2);

@@ -125,7 +125,8 @@ static bool add_sound(cli_media *m, cli_runtime *rt, const char *path)
 {
     senses_error err = {0};
     senses_sound *sound = NULL;
-    if (senses_sound_load(&sound, path, (double)rt->o->max_duration, &err) != SN_OK) {
+    const senses_sound_params p = {.max_seconds = (double)rt->o->max_duration, .no_sandbox = rt->o->no_sandbox, .timeout_s = (double)rt->o->timeout};
+    if (senses_sound_load(&sound, path, &p, &err) != SN_OK) {
         runtime_say(rt, &err);
         return false;
     }
@@ -161,7 +162,10 @@ static bool add_transcript(cli_media *m, cli_runtime *rt, const char *path)
     listening l = {.rt = rt};
     const char *language = NULL;
     double seconds = 0;
-    senses_transcribe_params p = {.language = rt->o->language != NULL ? rt->o->language : "auto", .translate = rt->o->translate};
+    senses_transcribe_params p = {.language = rt->o->language != NULL ? rt->o->language : "auto",
+                                  .translate = rt->o->translate,
+                                  .no_sandbox = rt->o->no_sandbox,
+                                  .timeout_s = (double)rt->o->timeout};
     senses_transcribe_callbacks cb = {.segment = on_segment, .progress = on_progress, .user = &l};
     transcript_begin(&l.t, transcript_find("json"));
     progress_start(&l.progress, rt->o, input_name(path));

@@ -70,6 +70,7 @@ typedef struct {
     const char *isa;
     const char *image_fit;
     size_t max_pixels;
+    bool no_sandbox;
     bool no_cache; /* also for commands without SET_CACHE */
     size_t cache_mib;
     senses_session_params session; /* sampling, context size, template */

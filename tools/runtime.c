@@ -279,7 +279,7 @@ senses_image *runtime_image(cli_runtime *rt, const char *path)
 {
     senses_error err = {0};
     senses_image *img = NULL;
-    senses_image_params p = {.max_pixels = rt->o->max_pixels};
+    senses_image_params p = {.max_pixels = rt->o->max_pixels, .no_sandbox = rt->o->no_sandbox, .timeout_s = (double)rt->o->timeout};
     if (senses_image_load(&img, path, &p, &err) != SN_OK) {
         runtime_say(rt, &err);
     } else if (!runtime_go_on(rt)) {

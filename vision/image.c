@@ -2,15 +2,21 @@
  * the file and refuses damage before its decoder runs, and the size is held against the limits in between. */
 #include "../core/file.h"
 #include "../core/mem.h"
+#include "../core/worker.h"
 #include "decode.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #define DEFAULT_MAX_PIXELS 100000000
+#define MAX_PIXELS ((size_t)VIS_MAX_SIDE * VIS_MAX_SIDE)
 #define BLOCK 32
+/* What a decoder may take: 16-bit RGBA twice and 8-bit RGBA as well a pixel is the most that the formats here need. */
+#define BASE_BYTES ((size_t)1 << 30)
+#define BYTES_PER_PIXEL 24
 #define MAX_READ_BYTES (1 << 28)           /* larger files (films) are mapped; what is mapped must not shrink meanwhile */
 #define MAX_STREAM_BYTES ((size_t)1 << 30) /* of a pipe, which must be held in memory */
 
@@ -109,7 +115,7 @@ static sn_status to_rgb(vis_image *out, vis_raster *r, sn_err *err)
     sn_status st;
 
     if (r->n_ch == 3) {
-        *out = (vis_image){r->w, r->h, r->data};
+        *out = (vis_image){.w = r->w, .h = r->h, .rgb = r->data};
         r->data = NULL;
         return SN_OK;
     }
@@ -154,7 +160,10 @@ static sn_status apply_orientation(vis_image *img, int orientation, sn_err *err)
 
 void vis_image_free(vis_image *img)
 {
-    sn_free(img->rgb);
+    if (img->mapped)
+        munmap(img->rgb, img->mapped);
+    else
+        sn_free(img->rgb);
     *img = (vis_image){0};
 }
 
@@ -201,11 +210,76 @@ static sn_status decode(vis_image *out, vis_bytes f, size_t max_pixels, sn_err *
     return SN_OK;
 }
 
+static size_t most_pixels(const vis_load_params *p)
+{
+    return p && p->max_pixels ? p->max_pixels : DEFAULT_MAX_PIXELS;
+}
+
 sn_status vis_image_decode(vis_image *out, const void *bytes, size_t n, const char *name, const vis_load_params *p, sn_err *err)
 {
-    const size_t max_pixels = p && p->max_pixels ? p->max_pixels : DEFAULT_MAX_PIXELS;
+    return decode(out, (vis_bytes){bytes, n}, most_pixels(p), err) == SN_OK ? SN_OK : sn_wrap(err, "%s", name);
+}
 
-    return decode(out, (vis_bytes){bytes, n}, max_pixels, err) == SN_OK ? SN_OK : sn_wrap(err, "%s", name);
+/* ---- decoding in a worker ---- */
+
+typedef struct {
+    vis_bytes file;
+    size_t max_pixels;
+    unsigned char *shared; /* room for max_pixels of RGB */
+} job;
+
+static sn_status run_job(sn_worker_out *out, void *arg, sn_err *err)
+{
+    const job *j = arg;
+    vis_image img;
+    sn_status st = decode(&img, j->file, j->max_pixels, err);
+
+    if (st != SN_OK) return st;
+    memcpy(j->shared, img.rgb, img.w * img.h * 3);
+    return sn_worker_send(out, (size_t[2]){img.w, img.h}, 2 * sizeof(size_t), err);
+}
+
+/* The size that the worker says, and the end of its work. */
+static sn_status take_size(size_t size[2], sn_worker *w, size_t max_pixels, sn_err *err)
+{
+    const size_t n = 2 * sizeof *size;
+    size_t got, more;
+    unsigned char rest;
+    sn_status st;
+
+    if ((st = sn_worker_read(w, size, n, &got, err)) != SN_OK || (st = sn_worker_read(w, &rest, 1, &more, err)) != SN_OK) return st;
+    if (got != n || more != 0) return sn_fail(err, SN_EFORMAT, "the decoder gave something that is no picture");
+    return vis_check_size(size[0], size[1], max_pixels, err);
+}
+
+/* The pixels come through memory that both map, which is the worker's alone until it has ended. */
+static sn_status decode_apart(vis_image *out, vis_bytes f, const vis_load_params *p, sn_err *err)
+{
+    const size_t max_pixels = most_pixels(p) < MAX_PIXELS ? most_pixels(p) : MAX_PIXELS, page = (size_t)sysconf(_SC_PAGESIZE);
+    const size_t room = (max_pixels * 3 + page - 1) / page * page;
+    const sn_worker_limits limits = {
+        .fd = -1, .memory_bytes = BASE_BYTES + max_pixels * BYTES_PER_PIXEL, .cpu_s = p ? p->timeout_s : 0, .wait_s = p ? p->timeout_s : 0};
+    job j = {f, max_pixels, mmap(NULL, room, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0)};
+    size_t size[2], used = 0;
+    sn_worker *w = NULL;
+    sn_status st;
+
+    if (j.shared == MAP_FAILED) return sn_fail(err, SN_ENOMEM, "no memory for a picture of %zu pixels", max_pixels);
+    st = sn_worker_start(&w, &limits, run_job, &j, err);
+    if (st == SN_OK) st = take_size(size, w, max_pixels, err);
+    sn_worker_close(w);
+    if (st == SN_OK) {
+        used = (size[0] * size[1] * 3 + page - 1) / page * page;
+        *out = (vis_image){size[0], size[1], j.shared, used};
+    }
+    if (used < room) munmap(j.shared + used, room - used);
+    return st;
+}
+
+static sn_status decode_file(vis_image *out, vis_bytes f, const char *name, const vis_load_params *p, sn_err *err)
+{
+    if (p && p->no_sandbox) return vis_image_decode(out, f.p, f.n, name, p, err);
+    return decode_apart(out, f, p, err) == SN_OK ? SN_OK : sn_wrap(err, "%s", name);
 }
 
 /* ---- files and pipes ---- */
@@ -246,13 +320,13 @@ sn_status vis_image_load(vis_image *out, const char *path, const vis_load_params
         st = sn_fail(err, SN_EIO, "%s: is a directory", name);
     } else if (S_ISREG(info.st_mode) && info.st_size > MAX_READ_BYTES && !is_stdin) {
         if ((st = sn_map_open(&map, path, err)) == SN_OK) {
-            st = vis_image_decode(out, map.data, map.size, name, p, err);
+            st = decode_file(out, (vis_bytes){map.data, map.size}, name, p, err);
             sn_map_close(&map);
         }
     } else if ((st = read_stream(fd, &data, &n, err)) != SN_OK) {
         st = sn_wrap(err, "%s", name);
     } else {
-        st = vis_image_decode(out, data, n, name, p, err);
+        st = decode_file(out, (vis_bytes){data, n}, name, p, err);
     }
     sn_free(data);
     if (fd >= 0 && !is_stdin) close(fd);

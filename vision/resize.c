@@ -188,7 +188,7 @@ sn_status vis_image_new(vis_image *out, size_t w, size_t h, sn_err *err)
 
     if (w == 0 || h == 0 || !sn_mul_ok(w, h, &n) || !sn_mul_ok(n, N_CH, &n) || !(rgb = sn_alloc(n, 1)))
         return sn_fail(err, SN_ENOMEM, "no memory for a picture of %zux%zu pixels", w, h);
-    *out = (vis_image){w, h, rgb};
+    *out = (vis_image){.w = w, .h = h, .rgb = rgb};
     return SN_OK;
 }
 

@@ -10,13 +10,18 @@
 typedef struct {
     size_t w, h;        /* pixels, upright: EXIF orientation applied */
     unsigned char *rgb; /* [h, w, 3] sRGB, alpha composited on white; free with vis_image_free */
+    size_t mapped;      /* bytes mapped at rgb; 0: it is from sn_alloc */
 } vis_image;
 #define VIS_MAX_SIDE 65535
 typedef struct {
     size_t max_pixels; /* refused above before memory is taken; default 100e6 */
+    bool no_sandbox;   /* vis_image_load decodes in this process */
+    double timeout_s;  /* of the decoder in its own; 0: core/worker.h's */
 } vis_load_params;
-/* A picture file, or the first frame of a video; "-" is standard input. Type by content. Truncated or corrupt files are refused. */
+/* A picture file, or the first frame of a video; "-" is standard input. Type by content. Truncated or corrupt files are refused.
+ * This process reads the bytes, and a worker (core/worker.h) makes the picture of them. */
 sn_status vis_image_load(vis_image *out, const char *path, const vis_load_params *p, sn_err *err);
+/* Decodes in the calling process. */
 sn_status vis_image_decode(vis_image *out, const void *bytes, size_t n, const char *name, const vis_load_params *p, sn_err *err);
 /* Of what kind a file is that begins with these bytes (64 KiB are enough): a still, a container of films, or neither. */
 typedef enum { VIS_NO_PICTURE, VIS_STILL, VIS_FILM } vis_file_kind;

@@ -27,7 +27,8 @@ claim_help_lines_fit_a_terminal() {
 claim_help_of_an_unknown_command_is_wrong_usage() { run help bogus; wrong_usage; run help ask chat; wrong_usage; }
 claim_the_version_is_the_headers() {
     run --version; is 0; err_empty
-    out_is "senses $(sed -n 's/^#define SENSES_VERSION "\(.*\)"/\1/p' "$ROOT/include/senses.h")"
+    [ "$(sed -n 1p out)" = "senses $(sed -n 's/^#define SENSES_VERSION "\(.*\)"/\1/p' "$ROOT/include/senses.h")" ] || wrong "another version"
+    sed -n 2p out | grep -q '^sandbox of media decoders: seccomp, ' || wrong "no word of the sandbox"
 }
 claim_unknown_options_are_wrong_usage() {
     for c in $commands; do

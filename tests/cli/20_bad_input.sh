@@ -104,3 +104,11 @@ claim_a_prompt_beyond_the_context_is_refused_with_figures() {
     needs "$TINY"
     run ask -m "$TINY" -c 8 -n 4 "one two three four five six seven eight nine ten eleven twelve"; failed_with_one_line; err_has 8
 }
+claim_without_the_sandbox_it_is_said_and_the_result_is_the_same() {
+    needs "$TINY_MMPROJ"
+    run encode -o a.npy --mmproj "$TINY_MMPROJ" --image "$SAMPLES/sign.png"; is 0
+    run encode -v -o a.npy --mmproj "$TINY_MMPROJ" --image "$SAMPLES/sign.png"; is 0; err_has "sandbox of media decoders: seccomp"
+    run encode --no-sandbox -o b.npy --mmproj "$TINY_MMPROJ" --image "$SAMPLES/sign.png"; is 0; err_has "--no-sandbox: media are decoded in this process"
+    cmp -s a.npy b.npy || wrong "the results differ"
+    for c in describe ask chat encode logits sketch transcribe; do run help "$c"; out_has "--no-sandbox"; done
+}
