@@ -99,7 +99,7 @@ const cli_command cmd_ask = {
                 "senses ask --text report.txt \"Sum this up in two sentences.\"\n"
                 "senses ask -m llava.gguf --mmproj mmproj.gguf --image a.jpg --image b.jpg \"What is different?\"",
     .sets = SET_COMMON | SET_CACHE | SET_JSON | SET_ENGINE | SET_TEXT | SET_LORA | SET_MMPROJ | SET_WHISPER | SET_IMAGE | SET_MEDIA |
-            SET_MEDIA_TEXT | SET_PROMPT | SET_SAMPLING | SET_RAW | SET_ASK,
+            SET_MEDIA_TEXT | SET_PROMPT | SET_SAMPLING | SET_GRAMMAR | SET_RAW | SET_ASK,
     .min_operands = 1,
     .max_operands = 1,
     .operand_missing = "no question was given",

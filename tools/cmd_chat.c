@@ -214,7 +214,7 @@ const cli_command cmd_chat = {
                 "senses chat --system \"Answer in one sentence.\" --audio talk.mp3\n"
                 "printf 'Hello.\\nWhat did I say?\\n' | senses chat -q",
     .sets = SET_COMMON | SET_CACHE | SET_JSON | SET_ENGINE | SET_TEXT | SET_LORA | SET_MMPROJ | SET_WHISPER | SET_IMAGE | SET_MEDIA |
-            SET_MEDIA_TEXT | SET_PROMPT | SET_SAMPLING,
+            SET_MEDIA_TEXT | SET_PROMPT | SET_SAMPLING | SET_GRAMMAR,
     .min_operands = 0,
     .max_operands = 0,
     .run = run,
