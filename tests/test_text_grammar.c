@@ -158,8 +158,8 @@ static void test_fields(void **state)
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_language), cmocka_unit_test(test_characters), cmocka_unit_test(test_refused),
-        cmocka_unit_test(test_explosion), cmocka_unit_test(test_schema),    cmocka_unit_test(test_fields),
+        cmocka_unit_test(test_language),  cmocka_unit_test(test_characters), cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_explosion), cmocka_unit_test(test_schema),     cmocka_unit_test(test_fields),
     };
     return testing_main("grammar", tests, sizeof tests / sizeof tests[0], argc, argv);
 }

@@ -223,7 +223,8 @@ static sn_status refuse_left_recursion(const txt_grammar *g, unsigned char *seen
             if (!is_rule || seen[r] == DONE) continue;
             if (seen[r] == OPEN) {
                 while (n > 0 && g->rules[way[n - 1].rule].name == NULL) n--;
-                return sn_fail(err, SN_EFORMAT, "line %zu: left recursion%s%.60s: a rule that begins with itself, or repeats what may be empty",
+                return sn_fail(err, SN_EFORMAT,
+                               "line %zu: left recursion%s%.60s: a rule that begins with itself, or repeats what may be empty",
                                g->rules[r].line, n ? " in rule " : "", n ? g->rules[way[n - 1].rule].name : "");
             }
             seen[r] = OPEN;

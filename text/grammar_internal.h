@@ -9,9 +9,9 @@
 
 /* A symbol is its kind in the upper two bits, an index in the others. */
 typedef uint32_t grammar_symbol;
-#define SYMBOL_END 0u           /* of an alternative */
-#define SYMBOL_SET (1u << 30)   /* one byte of sets[index] */
-#define SYMBOL_RULE (2u << 30)  /* rules[index] */
+#define SYMBOL_END 0u          /* of an alternative */
+#define SYMBOL_SET (1u << 30)  /* one byte of sets[index] */
+#define SYMBOL_RULE (2u << 30) /* rules[index] */
 #define SYMBOL_KIND (3u << 30)
 #define SYMBOL_INDEX (~SYMBOL_KIND)
 

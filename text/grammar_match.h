@@ -7,7 +7,7 @@
 #define STATE_DEAD 0u
 #define STATE_UNKNOWN UINT32_MAX
 
-typedef struct { /* a place in the grammar and what follows when its alternative is over: a stack with shared tails */
+typedef struct {        /* a place in the grammar and what follows when its alternative is over: a stack with shared tails */
     uint32_t at, below; /* symbol; frame. Frame 0: the end of the text */
     uint32_t cost;      /* bytes of the shortest text from here to the end */
     uint32_t next;      /* in its hash chain */

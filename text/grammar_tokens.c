@@ -6,12 +6,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define STATES_KEEP ((size_t)1 << 14)        /* more: the automaton is built anew before the next token */
+#define STATES_KEEP ((size_t)1 << 14) /* more: the automaton is built anew before the next token */
 #define MASK_BYTES_KEEP ((size_t)64 << 20)
 #define TRIES 16 /* of the sampler near the end of the room, before the shortest way out is taken */
 
 typedef struct {
-    uint32_t skip; /* the node behind all those below this one */
+    uint32_t skip;     /* the node behind all those below this one */
     uint32_t first, n; /* ids[first .. first + n) are the tokens that end here */
     uint16_t depth;
     unsigned char byte;

@@ -101,8 +101,8 @@ static bool in_list(const char *name, const char *const *list)
 /* Nothing in s but the keywords of the list and notes for people. */
 static sn_status only(writer *w, const cJSON *s, const char *const *list)
 {
-    static const char *const notes[] = {"title",       "description", "default",  "examples",  "$schema",   "$id",
-                                        "$comment",    "$defs",       "definitions", "deprecated", "readOnly", "writeOnly", NULL};
+    static const char *const notes[] = {"title", "description", "default",    "examples", "$schema",   "$id", "$comment",
+                                        "$defs", "definitions", "deprecated", "readOnly", "writeOnly", NULL};
     for (const cJSON *k = s->child; k; k = k->next)
         if (!in_list(k->string, list) && !in_list(k->string, notes)) return refuse(w, k->string, "this keyword is not supported here");
     return SN_OK;
@@ -219,8 +219,7 @@ static sn_status put_object(writer *w, text *t, const cJSON *s)
     if (!cJSON_IsObject(others)) return put(w, t, "object");
     text value = {0};
     st = put_schema(w, &value, others);
-    if (st == SN_OK)
-        st = put(w, t, "\"{\" (string \":\" \" \"? %s (\",\" \" \"? string \":\" \" \"? %s)*)? \"}\"", value.p, value.p);
+    if (st == SN_OK) st = put(w, t, "\"{\" (string \":\" \" \"? %s (\",\" \" \"? string \":\" \" \"? %s)*)? \"}\"", value.p, value.p);
     sn_free(value.p);
     return st;
 }
@@ -250,8 +249,7 @@ static sn_status put_type(writer *w, text *t, const cJSON *s, const char *type)
     if (strcmp(type, "array") == 0) return put_array(w, t, s);
     if (strcmp(type, "object") == 0) return put_object(w, t, s);
     if (strcmp(type, "integer") == 0) return put_integer(w, t, s);
-    if (strcmp(type, "number") != 0 && strcmp(type, "boolean") != 0 && strcmp(type, "null") != 0)
-        return refuse(w, "type", "names no type");
+    if (strcmp(type, "number") != 0 && strcmp(type, "boolean") != 0 && strcmp(type, "null") != 0) return refuse(w, "type", "names no type");
     sn_status st = only(w, s, plain);
     return st == SN_OK ? put(w, t, "%s", type) : st;
 }
@@ -351,8 +349,8 @@ sn_status txt_grammar_from_schema(const char *json, size_t n, char **gbnf, sn_er
 /* The schema of "int", "number", "bool", "string", "" (a string) or "a|b|c". */
 static cJSON *value_schema(const char *type)
 {
-    static const char *const names[][2] = {{"", "string"},      {"string", "string"}, {"int", "integer"},
-                                           {"number", "number"}, {"bool", "boolean"}};
+    static const char *const names[][2] = {
+        {"", "string"}, {"string", "string"}, {"int", "integer"}, {"number", "number"}, {"bool", "boolean"}};
     cJSON *s = cJSON_CreateObject();
     for (size_t i = 0; s && i < sizeof names / sizeof names[0]; i++)
         if (strcmp(type, names[i][0]) == 0) return cJSON_AddStringToObject(s, "type", names[i][1]), s;

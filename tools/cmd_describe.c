@@ -46,8 +46,8 @@ static int read_words(description *d, cli_runtime *rt, const char *path)
 /* Nothing was said that only a text model can do. */
 static bool reader_is_enough(const cli_options *o)
 {
-    return o->n_mmproj == 0 && o->model == NULL && o->n_lora == 0 && o->prompt == NULL && o->grammar == NULL &&
-           o->schema == NULL && o->fields == NULL;
+    return o->n_mmproj == 0 && o->model == NULL && o->n_lora == 0 && o->prompt == NULL && o->grammar == NULL && o->schema == NULL &&
+           o->fields == NULL;
 }
 
 static int describe_image(cli_runtime *rt, const char *path)
@@ -109,13 +109,14 @@ const cli_command cmd_describe = {
         "LLaVA-1.5 "
         "or SmolVLM, any picture is described.\n"
         "Without one the page reader that comes with senses says what stands on drawn, printed and shown pages, signs and documents, an "
-        "element a line; photographs it cannot see. With -p, a text model alone (-m), or --grammar, --json-schema or --fields, that is what the text model is asked about.",
+        "element a line; photographs it cannot see. With -p, a text model alone (-m), or --grammar, --json-schema or --fields, that is "
+        "what the text model is asked about.",
     .examples = "senses describe drawing.jpg\n"
                 "senses describe -p \"What can be ordered here?\" menu.png\n"
                 "senses describe -m llava-v1.5-7b-Q4_K.gguf --mmproj llava-v1.5-7b-mmproj-f16.gguf photo.jpg\n"
                 "senses describe -m smolvlm.gguf --mmproj mmproj-smolvlm.gguf -p \"What does the sign say?\" --json *.png",
-    .sets = SET_COMMON | SET_CACHE | SET_JSON | SET_ENGINE | SET_TEXT | SET_LORA | SET_MMPROJ | SET_IMAGE | SET_PROMPT | SET_SAMPLING | SET_GRAMMAR |
-            SET_RAW | SET_DESCRIBE,
+    .sets = SET_COMMON | SET_CACHE | SET_JSON | SET_ENGINE | SET_TEXT | SET_LORA | SET_MMPROJ | SET_IMAGE | SET_PROMPT | SET_SAMPLING |
+            SET_GRAMMAR | SET_RAW | SET_DESCRIBE,
     .min_operands = 1,
     .max_operands = SIZE_MAX,
     .operand_missing = "no image was given",
