@@ -139,7 +139,7 @@ typedef struct {
     const char *chat_template; /* NULL: recognised from the file */
     bool raw;                  /* no chat template: prompts are used as they are, control tokens parsed */
     senses_image_fit fit;
-    const char *grammar;         /* GBNF: answers are texts of it, whole ones, however few tokens are allowed; NULL: any text */
+    const char *grammar; /* GBNF: answers are texts of it, whole ones, however few tokens are allowed; NULL: any text */
 } senses_session_params;
 void senses_session_defaults(senses_session_params *p);
 

@@ -114,7 +114,7 @@ static sn_status put_string(writer *w, text *t, const cJSON *s)
 {
     static const char *const known[] = {"type", "minLength", "maxLength", "format", NULL};
     const cJSON *format = cJSON_GetObjectItemCaseSensitive(s, "format");
-    int low, high;
+    int low = 0, high = -1;
     sn_status st = only(w, s, known);
     if (st == SN_OK) st = count_of(w, s, "minLength", 0, &low);
     if (st == SN_OK) st = count_of(w, s, "maxLength", -1, &high);
@@ -137,7 +137,7 @@ static sn_status put_array(writer *w, text *t, const cJSON *s)
     static const char *const known[] = {"type", "items", "minItems", "maxItems", NULL};
     const cJSON *items = cJSON_GetObjectItemCaseSensitive(s, "items");
     text item = {0};
-    int low, high;
+    int low = 0, high = -1;
     sn_status st = only(w, s, known);
     if (st == SN_OK) st = count_of(w, s, "minItems", 0, &low);
     if (st == SN_OK) st = count_of(w, s, "maxItems", -1, &high);

@@ -16,7 +16,7 @@ typedef struct {
     senses_encoder *page_encoder; /* the default pair that reads pages */
     senses_text *page_text;
     senses_reader *reader;
-    char *grammar; /* GBNF of --grammar, --json-schema or --fields; NULL until a session needs it */
+    char *grammar;     /* GBNF of --grammar, --json-schema or --fields; NULL until a session needs it */
     bool partial;      /* of a page only the beginning was read: said, and put into results; who asks for another result clears it */
     bool reader_noted; /* it was said what the default pair can see */
     senses_error last; /* what runtime_say said last: the error of a JSON result */
