@@ -7,6 +7,7 @@
 #include "../core/mem.h"
 #include "../text/text.h"
 #include "../vision/vision.h"
+#include <pthread.h>
 
 struct senses_engine {
     sn_compute *compute;
@@ -42,6 +43,8 @@ struct senses_encoder { /* exactly one of vision and audio is set */
 struct senses_text {
     char *path;
     txt_model *model;
+    pthread_mutex_t lock; /* of trie */
+    txt_trie *trie;       /* for grammars; NULL until one is used */
 };
 
 struct senses_whisper {
@@ -59,6 +62,9 @@ bool fus_file_state_get(fus_file_state *out, const char *path);
 /* The rows of a medium, out [rows, n_embd]: from the encoder's cache, where they are there; otherwise made, and kept there. `tiles` for
  * an image encoder, `sound` for an audio encoder. */
 sn_status fus_encode(senses_encoder *c, const vis_prepared *tiles, const senses_sound *sound, float *out, sn_err *err);
+
+/* The vocabulary as a tree, made when it is first asked for; it lives as long as t. Sessions of several threads may ask. */
+sn_status fus_text_trie(senses_text *t, const txt_trie **out, sn_err *err);
 
 /* A copy of a file name that the handle owns. */
 sn_status fus_copy_path(char **out, const char *path, sn_err *err);

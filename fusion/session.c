@@ -17,9 +17,12 @@ struct senses_session {
     fus_conversation talk;
     txt_session *kv; /* opened with the first prompt, when its size is known */
     txt_sampler *sampler;
+    txt_grammar *grammar; /* NULL: any text */
+    txt_matcher *matcher;
+    size_t n_left;        /* tokens that the running answer may still take; 0: as many as the context has */
     fus_choose_fn choose; /* NULL: the sampler */
     void *choose_user;
-    float *logits, *trial; /* [n_vocab]: behind the last position; the sampler's scratch copy */
+    float *logits, *trial; /* [n_vocab]: behind the last position; [2 * n_vocab]: scratch of what chooses */
     bool ready;            /* logits are those of the next token */
     txt_id pending;        /* sampled, not yet in the KV cache */
     fus_text answer;       /* of the running answer */
@@ -58,6 +61,20 @@ static sn_status open_sampler(senses_session *s, sn_err *err)
     return txt_sampler_open(&s->sampler, &sampling, senses_text_n_vocab(s->text), err);
 }
 
+static sn_status open_grammar(senses_session *s, sn_err *err)
+{
+    const txt_trie *trie = NULL;
+    const char *text = s->params.grammar;
+    if (text == NULL) return SN_OK;
+    sn_status st = txt_grammar_open(&s->grammar, text, strlen(text), err);
+    if (st != SN_OK) {
+        sn_wrap(err, "grammar");
+        return st;
+    }
+    st = fus_text_trie(s->text, &trie, err);
+    return st == SN_OK ? txt_matcher_open(&s->matcher, s->grammar, trie, err) : st;
+}
+
 static sn_status open_conversation(senses_session *s, sn_err *err)
 {
     if (s->params.raw) return SN_OK;
@@ -85,9 +102,10 @@ senses_status senses_session_open(senses_session **out, senses_text *t, senses_e
     for (size_t i = 0; i < n_encoders && st == SN_OK; i++) st = take_encoder(s, encoders[i], err);
     const size_t n_vocab = senses_text_n_vocab(t);
     s->logits = sn_alloc(n_vocab, sizeof(float));
-    s->trial = sn_alloc(n_vocab, sizeof(float));
+    s->trial = sn_alloc(n_vocab, 2 * sizeof(float));
     if (st == SN_OK && (s->logits == NULL || s->trial == NULL)) st = sn_fail(err, SN_ENOMEM, "out of memory");
     if (st == SN_OK) st = open_sampler(s, err);
+    if (st == SN_OK) st = open_grammar(s, err);
     if (st == SN_OK) st = open_conversation(s, err);
     if (st != SN_OK) {
         senses_session_close(s);
@@ -103,6 +121,8 @@ void senses_session_close(senses_session *s)
     fus_conversation_free(&s->talk);
     txt_session_close(s->kv);
     txt_sampler_close(s->sampler);
+    txt_matcher_close(s->matcher);
+    txt_grammar_close(s->grammar);
     fus_text_free(&s->answer);
     fus_text_free(&s->notes);
     sn_free(s->logits);
@@ -305,6 +325,7 @@ static sn_status ask(senses_session *s, const question *q, sn_err *err)
     fus_medium *ready = calloc(q->n_media + 1, sizeof *ready);
     if (ready == NULL) return sn_fail(err, SN_ENOMEM, "out of memory");
     st = read_prompt(s, q, ready, err);
+    if (st == SN_OK && s->matcher) st = txt_matcher_reset(s->matcher, err);
     s->ready = st == SN_OK && q->all == NULL;
     free(ready);
     return st;
@@ -358,14 +379,21 @@ void fus_session_set_choice(senses_session *s, fus_choose_fn fn, void *user)
     s->choose_user = user;
 }
 
-static txt_id choose_next(senses_session *s)
+static sn_status choose_next(senses_session *s, txt_id *next, sn_err *err)
 {
     const size_t n_vocab = senses_text_n_vocab(s->text);
-    if (s->choose) return s->choose(s->choose_user, s->logits, n_vocab);
+    if (s->choose) {
+        *next = s->choose(s->choose_user, s->logits, n_vocab);
+        return SN_OK;
+    }
+    if (s->matcher) {
+        const size_t room = txt_session_n_ctx(s->kv) - txt_session_n_past(s->kv) + 1; /* the last token needs no position */
+        return txt_matcher_next(s->matcher, s->sampler, s->logits, s->trial, s->n_left && s->n_left < room ? s->n_left : room, next, err);
+    }
     memcpy(s->trial, s->logits, n_vocab * sizeof(float));
-    const txt_id next = txt_sampler_next(s->sampler, s->trial);
-    txt_sampler_accept(s->sampler, next);
-    return next;
+    *next = txt_sampler_next(s->sampler, s->trial);
+    txt_sampler_accept(s->sampler, *next);
+    return SN_OK;
 }
 
 senses_status senses_session_next(senses_session *s, int32_t *id, bool *end, senses_error *err)
@@ -381,7 +409,9 @@ senses_status senses_session_next(senses_session *s, int32_t *id, bool *end, sen
         sn_status st = flush_pending(s, s->logits, err);
         if (st != SN_OK) return st;
     }
-    const txt_id next = choose_next(s);
+    txt_id next = TXT_NO_ID;
+    sn_status chosen = choose_next(s, &next, err);
+    if (chosen != SN_OK) return chosen;
     if (next == TXT_NO_ID || (s->choose == NULL && txt_vocab_is_end(v, next))) {
         *end = true;
         return SN_OK;
@@ -448,18 +478,20 @@ senses_status senses_session_answer(senses_session *s, size_t n_predict, senses_
                                     senses_error *err)
 {
     txt_ids list = {0};
-    outlet o = {.fn = fn, .user = user, .text = &s->answer, .trim = s->talk.framed != NULL};
-    if (s->talk.framed) o.stop = txt_chat_stop(s->talk.framed);
+    outlet o = {.fn = fn, .user = user, .text = &s->answer, .trim = s->talk.framed != NULL && s->matcher == NULL};
+    if (s->talk.framed && s->matcher == NULL) o.stop = txt_chat_stop(s->talk.framed);
     s->answer.n = 0;
     sn_status st = SN_OK;
     for (size_t n = 0; st == SN_OK && !o.stopped && (n_predict == 0 || n < n_predict); n++) {
         int32_t id = 0;
         bool end = false;
+        s->n_left = n_predict ? n_predict - n : 0;
         st = senses_session_next(s, &id, &end, err);
         if (st != SN_OK || end) break;
         st = txt_ids_push(&list, id, err);
         if (st == SN_OK) show(&o, false);
     }
+    s->n_left = 0;
     if (st == SN_OK && !o.stopped) show(&o, true);
     if (st == SN_OK && ids) {
         int32_t *copy = malloc((list.n + 1) * sizeof *copy);

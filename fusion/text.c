@@ -8,6 +8,7 @@ senses_status senses_text_open(senses_text **out, senses_engine *e, const char *
 {
     senses_text *t = calloc(1, sizeof *t);
     if (t == NULL) return sn_fail(err, SN_ENOMEM, "%s: out of memory", path);
+    pthread_mutex_init(&t->lock, NULL);
     sn_status st = fus_copy_path(&t->path, path, err);
     if (st == SN_OK) st = txt_model_open(&t->model, path, e->compute, err);
     if (st != SN_OK) {
@@ -26,9 +27,34 @@ senses_status senses_text_adapt(senses_text *t, const char *path, float scale, s
 void senses_text_close(senses_text *t)
 {
     if (t == NULL) return;
+    txt_trie_close(t->trie);
+    pthread_mutex_destroy(&t->lock);
     txt_model_close(t->model);
     free(t->path);
     free(t);
+}
+
+sn_status fus_text_trie(senses_text *t, const txt_trie **out, sn_err *err)
+{
+    pthread_mutex_lock(&t->lock);
+    sn_status st = t->trie ? SN_OK : txt_trie_open(&t->trie, txt_model_vocab(t->model), err);
+    *out = t->trie;
+    pthread_mutex_unlock(&t->lock);
+    return st;
+}
+
+senses_status senses_grammar_from_schema(const char *json, char **gbnf, senses_error *err)
+{
+    return txt_grammar_from_schema(json, strlen(json), gbnf, err);
+}
+
+senses_status senses_grammar_from_fields(const char *fields, char **gbnf, senses_error *err)
+{
+    char *json = NULL;
+    sn_status st = txt_schema_from_fields(fields, &json, err);
+    if (st == SN_OK) st = txt_grammar_from_schema(json, strlen(json), gbnf, err);
+    free(json);
+    return st;
 }
 
 const char *senses_text_path(const senses_text *t)

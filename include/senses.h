@@ -159,6 +159,7 @@ typedef struct {
     const char *chat_template; /* NULL: recognised from the file */
     bool raw;                  /* no chat template: prompts are used as they are, control tokens parsed */
     senses_image_fit fit;
+    const char *grammar; /* GBNF: answers are texts of it, whole ones, however few tokens are allowed; NULL: any text */
 } senses_session_params;
 void senses_session_defaults(senses_session_params *p);
 
@@ -174,6 +175,10 @@ typedef struct {
 #define SENSES_MEDIA_MARKER "<__media__>" /* in a prompt: here goes the next medium; those without a marker go in front */
 
 /* encoders[n_encoders] (at most one of each kind) must have the decoder's width: refused here, naming both files. */
+/* GBNF text, for senses_session_params.grammar, of a JSON schema; and of fields: "title, people:int, price:number, ok:bool, kind:a|b,
+ * tags[], sizes[]:int, note?" (the last may be left out). Malloc'ed: free(). SN_EUSAGE names what is not supported. */
+senses_status senses_grammar_from_schema(const char *json, char **gbnf, senses_error *err);
+senses_status senses_grammar_from_fields(const char *fields, char **gbnf, senses_error *err);
 senses_status senses_session_open(senses_session **out, senses_text *t, senses_encoder *const *encoders, size_t n_encoders,
                                   const senses_session_params *p, senses_error *err);
 void senses_session_close(senses_session *s);

@@ -170,4 +170,31 @@ txt_id txt_sampler_next(txt_sampler *s, float *logits);
 void txt_sampler_accept(txt_sampler *s, txt_id id); /* the repeat penalty looks back on it; id must be in range */
 void txt_sampler_reset(txt_sampler *s);             /* as opened: forgets the tokens, starts the seed again */
 
+/* ---- grammars (grammar.c, grammar_parse.c, grammar_match.c, grammar_tokens.c, json_schema.c) ---- */
+typedef struct txt_grammar txt_grammar; /* immutable once open */
+/* Reads GBNF (llama.cpp's grammars/README.md); any bytes are safe. SN_EFORMAT, naming the line, for what is none, is left-recursive,
+ * or can never end; SN_ELIMIT for one that is too large. */
+sn_status txt_grammar_open(txt_grammar **out, const char *text, size_t n, sn_err *err);
+void txt_grammar_close(txt_grammar *g);
+/* A JSON schema as GBNF (malloc'ed, NUL-terminated). SN_EUSAGE, naming the keyword, for what is not supported. */
+sn_status txt_grammar_from_schema(const char *json, size_t n, char **gbnf, sn_err *err);
+/* "title, people:int, tags[]" as a JSON schema (malloc'ed, NUL-terminated). */
+sn_status txt_schema_from_fields(const char *fields, char **json, sn_err *err);
+
+typedef struct txt_trie txt_trie; /* the bytes of a vocabulary's tokens as a tree; immutable once open */
+sn_status txt_trie_open(txt_trie **out, const txt_vocab *v, sn_err *err);
+void txt_trie_close(txt_trie *t);
+
+typedef struct txt_matcher txt_matcher; /* how far a text has come in a grammar */
+/* g (and trie, which may be NULL where only bytes are matched) must outlive it. */
+sn_status txt_matcher_open(txt_matcher **out, const txt_grammar *g, const txt_trie *trie, sn_err *err);
+void txt_matcher_close(txt_matcher *m);
+sn_status txt_matcher_reset(txt_matcher *m, sn_err *err);
+/* Goes on by bytes; *fits false where the grammar does not allow them (nothing is taken then). SN_ELIMIT: too ambiguous. */
+sn_status txt_matcher_accept(txt_matcher *m, const char *bytes, size_t n, bool *fits, sn_err *err);
+bool txt_matcher_may_end(const txt_matcher *m);
+/* Chooses the next token under the grammar with at most `left` tokens to come, this one included, so that the answer can be ended in
+ * time; scratch [2 * n_vocab]: *id is TXT_NO_ID at the end. Takes the token. SN_ELIMIT where `left` is too few for the shortest text there is. */
+sn_status txt_matcher_next(txt_matcher *m, txt_sampler *s, const float *logits, float *scratch, size_t left, txt_id *id, sn_err *err);
+
 #endif

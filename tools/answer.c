@@ -60,7 +60,7 @@ int answer_get(cli_answer *a, cli_runtime *rt, senses_session *s, const char *pr
 {
     const cli_options *o = rt->o;
     senses_error err = {0};
-    listener l = {.answer = a, .rt = rt, .stream = stream, .trim = !o->session.raw};
+    listener l = {.answer = a, .rt = rt, .stream = stream, .trim = !o->session.raw && rt->grammar == NULL};
     size_t before = senses_session_n_past(s);
     double start_s = clock_s();
     buffer_add(&a->text, "", 0);

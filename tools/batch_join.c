@@ -12,14 +12,15 @@ typedef struct {
     batch_set good, written; /* good: there is a record of it without an error */
     size_t n_records, n_failed;
     FILE *out;
-    bool csv;
+    cJSON *fields; /* of a table: the keys of the records' data; NULL: lines of JSON are written */
 } joining;
 
 typedef void (*line_fn)(joining *j, const char *line, size_t n, const batch_record_facts *facts, const cJSON *record);
 
 static void note_good(joining *j, const char *line, size_t n, const batch_record_facts *facts, const cJSON *record)
 {
-    (void)line, (void)n, (void)record;
+    (void)line, (void)n;
+    if (j->fields != NULL) batch_csv_add_fields(j->fields, record);
     if (!facts->failed) batch_set_add(&j->good, facts->id);
 }
 
@@ -29,8 +30,8 @@ static void put_once(joining *j, const char *line, size_t n, const batch_record_
     if (!batch_set_add(&j->written, facts->id)) return;
     j->n_records++;
     j->n_failed += facts->failed;
-    if (j->csv)
-        batch_csv_row(j->out, record);
+    if (j->fields != NULL)
+        batch_csv_row(j->out, record, j->fields);
     else
         fwrite(line, 1, n, j->out);
 }
@@ -80,7 +81,7 @@ static int write_joined(joining *j, const char *path, char *const *parts, size_t
     for (size_t i = 0; good && i < n; i++) good = each_record(j, parts[i], note_good);
     good = good && outfile_open(&out, path);
     j->out = out.f;
-    if (good && j->csv) batch_csv_head(out.f);
+    if (good && j->fields != NULL) batch_csv_head(out.f, j->fields);
     for (size_t i = 0; good && i < n; i++) good = each_record(j, parts[i], put_once);
     if (good) good = outfile_commit(&out);
     outfile_abandon(&out);
@@ -91,7 +92,7 @@ static int write_joined(joining *j, const char *path, char *const *parts, size_t
 
 int batch_join(const cli_options *o, const char *path, char *const *parts, size_t n)
 {
-    joining j = {.csv = false};
+    joining j = {.fields = NULL};
     for (size_t i = 0; i < n; i++)
         if (is_same_file(path, parts[i])) return diag_usage("batch", "batch: --join would overwrite '%s', which it is to read", parts[i]);
     int status = write_joined(&j, path, parts, n);
@@ -101,10 +102,11 @@ int batch_join(const cli_options *o, const char *path, char *const *parts, size_
 
 int batch_write_csv(const cli_options *o, const char *from, const char *to)
 {
-    joining j = {.csv = true};
+    joining j = {.fields = json_object()};
     char *part = must(strdup(from));
     int status = write_joined(&j, to, &part, 1);
     free(part);
+    cJSON_Delete(j.fields);
     if (status == EXIT_DONE) diag_explain(o, "%s: %zu records as a table", to, j.n_records);
     return status;
 }

@@ -98,11 +98,6 @@ static const char *const columns[] = {"file",     "type",    "task",    "model",
                                       "duration", "partial", "seconds", "error", "sha256", "file_hex"};
 enum { N_COLUMNS = sizeof columns / sizeof columns[0] };
 
-void batch_csv_head(FILE *f)
-{
-    for (size_t i = 0; i < N_COLUMNS; i++) fprintf(f, "%s%s", columns[i], i + 1 < N_COLUMNS ? "," : "\r\n");
-}
-
 static void put_quoted(FILE *f, const char *s)
 {
     bool plain = strpbrk(s, ",\"\r\n") == NULL && s[0] != ' ';
@@ -114,13 +109,49 @@ static void put_quoted(FILE *f, const char *s)
     if (!plain) fputc('"', f);
 }
 
-void batch_csv_row(FILE *f, const cJSON *record)
+static void put_value(FILE *f, const cJSON *item)
+{
+    if (cJSON_IsString(item)) put_quoted(f, item->valuestring);
+    if (cJSON_IsNumber(item)) fprintf(f, "%.10g", item->valuedouble);
+    if (cJSON_IsBool(item)) fputs(cJSON_IsTrue(item) ? "true" : "false", f);
+    if (cJSON_IsArray(item) || cJSON_IsObject(item)) {
+        char *text = must(cJSON_PrintUnformatted(item));
+        put_quoted(f, text);
+        cJSON_free(text);
+    }
+}
+
+static const cJSON *data_of(const cJSON *record)
+{
+    return cJSON_GetObjectItemCaseSensitive(record, "data");
+}
+
+void batch_csv_add_fields(cJSON *fields, const cJSON *record)
+{
+    const cJSON *data = data_of(record);
+    for (const cJSON *v = cJSON_IsObject(data) ? data->child : NULL; v != NULL; v = v->next)
+        if (cJSON_GetObjectItemCaseSensitive(fields, v->string) == NULL) must(cJSON_AddTrueToObject(fields, v->string));
+}
+
+void batch_csv_head(FILE *f, const cJSON *fields)
+{
+    for (size_t i = 0; i < N_COLUMNS; i++) fprintf(f, "%s%s", i > 0 ? "," : "", columns[i]);
+    for (const cJSON *v = fields->child; v != NULL; v = v->next) {
+        fputc(',', f);
+        put_quoted(f, v->string);
+    }
+    fputs("\r\n", f);
+}
+
+void batch_csv_row(FILE *f, const cJSON *record, const cJSON *fields)
 {
     for (size_t i = 0; i < N_COLUMNS; i++) {
-        const cJSON *item = cJSON_GetObjectItemCaseSensitive(record, columns[i]);
-        if (cJSON_IsString(item)) put_quoted(f, item->valuestring);
-        if (cJSON_IsNumber(item)) fprintf(f, "%.10g", item->valuedouble);
-        if (cJSON_IsTrue(item)) fputs("true", f);
-        fputs(i + 1 < N_COLUMNS ? "," : "\r\n", f);
+        if (i > 0) fputc(',', f);
+        put_value(f, cJSON_GetObjectItemCaseSensitive(record, columns[i]));
     }
+    for (const cJSON *v = fields->child; v != NULL; v = v->next) {
+        fputc(',', f);
+        put_value(f, cJSON_GetObjectItemCaseSensitive(data_of(record), v->string));
+    }
+    fputs("\r\n", f);
 }

@@ -24,8 +24,10 @@ bool batch_record_read(const char *line, size_t n, batch_record_facts *facts, cJ
 /* Whether these bytes are how the line of a record begins. */
 bool batch_record_begins(const char *bytes, size_t n);
 
-/* Rows of RFC 4180 with CRLF at their ends, the first with the names of the columns. */
-void batch_csv_head(FILE *f);
-void batch_csv_row(FILE *f, const cJSON *record);
+/* Rows of RFC 4180 with CRLF at their ends, the first with the names of the columns. `fields` is an object whose keys are those of the
+ * records' "data": a column each, behind the usual ones. */
+void batch_csv_add_fields(cJSON *fields, const cJSON *record);
+void batch_csv_head(FILE *f, const cJSON *fields);
+void batch_csv_row(FILE *f, const cJSON *record, const cJSON *fields);
 
 #endif

@@ -41,6 +41,7 @@ static bool open_to_ask(cli_runtime *rt)
 
 bool batch_open_models(cli_runtime *rt)
 {
+    if (!runtime_grammar(rt)) return false;
     if (is_asking(rt->o)) return open_to_ask(rt);
     if (batch_task(rt->o, SENSES_MEDIA_IMAGE) != NULL && !describe_open(rt, "a batch of pictures")) return false;
     return batch_task(rt->o, SENSES_MEDIA_SOUND) == NULL || (runtime_whisper(rt) && runtime_language(rt));
@@ -86,6 +87,7 @@ static bool add_asked(cli_buffer *b, const cli_runtime *rt)
                              (double)s->top_p, (double)s->min_p, (double)s->repeat_penalty, (unsigned long long)s->seed);
     buffer_add(b, line, strlen(line));
     free(line);
+    if (rt->grammar != NULL) buffer_add(b, rt->grammar, strlen(rt->grammar));
     return good;
 }
 

@@ -67,7 +67,7 @@ static int run(const cli_options *o)
     char *from_stdin = NULL;
     int status = EXIT_FAILED;
     if (o->json && o->ids) return diag_usage("ask", "ask: --ids and --json exclude one another");
-    if (!runtime_stdin_once(o, "ask") || !runtime_fit_fits(o, "ask")) return EXIT_USAGE;
+    if (!runtime_stdin_once(o, "ask") || !runtime_fit_fits(o, "ask") || !runtime_grammar_once(o, "ask")) return EXIT_USAGE;
     if (strcmp(o->operands[0], "-") == 0) {
         size_t n;
         from_stdin = media_read_text("-", &n);
@@ -99,7 +99,7 @@ const cli_command cmd_ask = {
                 "senses ask --text report.txt \"Sum this up in two sentences.\"\n"
                 "senses ask -m llava.gguf --mmproj mmproj.gguf --image a.jpg --image b.jpg \"What is different?\"",
     .sets = SET_COMMON | SET_CACHE | SET_JSON | SET_ENGINE | SET_TEXT | SET_LORA | SET_MMPROJ | SET_WHISPER | SET_IMAGE | SET_MEDIA |
-            SET_MEDIA_TEXT | SET_PROMPT | SET_SAMPLING | SET_RAW | SET_ASK,
+            SET_MEDIA_TEXT | SET_PROMPT | SET_SAMPLING | SET_GRAMMAR | SET_RAW | SET_ASK,
     .min_operands = 1,
     .max_operands = 1,
     .operand_missing = "no question was given",

@@ -47,7 +47,7 @@ static int check(const cli_options *o, batch_run *b)
     b->sidecars = o->sidecar != NULL ? batch_sidecar_formats(o->sidecar) : 0;
     if (o->sidecar != NULL && b->sidecars == 0)
         return diag_usage("batch", "batch: --sidecar: '%s' is no list of txt, json, srt and xmp", o->sidecar);
-    return runtime_fit_fits(o, "batch") ? EXIT_DONE : EXIT_USAGE;
+    return runtime_fit_fits(o, "batch") && runtime_grammar_once(o, "batch") ? EXIT_DONE : EXIT_USAGE;
 }
 
 /* ---- before the work: how many files there are, and whether what is wanted beside them can be written ---- */
@@ -138,11 +138,12 @@ const cli_command cmd_batch = {
         "The status is 0 when all is done, 3 when some files failed, 1 when the batch could not go on, and 130 when it was interrupted.",
     .examples = "senses batch -o results.jsonl photos/ recordings/\n"
                 "senses batch -o menus.jsonl --task ask -p \"What is the cheapest dish?\" menus/\n"
+                "senses batch -o cards.jsonl --csv cards.csv --fields \"name, phone?, mail?\" --task describe cards/\n"
                 "senses batch -o all.jsonl --sidecar=txt,xmp --exclude '.*' --timeout 600 ~/Pictures\n"
                 "find / -name '*.wav' -print0 | senses batch -o talks.jsonl --task transcribe --files-from - -0\n"
                 "senses batch --join all.jsonl part-1.jsonl part-2.jsonl",
     .sets = SET_COMMON | SET_CACHE | SET_ENGINE | SET_TEXT | SET_LORA | SET_MMPROJ | SET_WHISPER | SET_IMAGE | SET_PROMPT | SET_SAMPLING |
-            SET_BATCH,
+            SET_GRAMMAR | SET_BATCH,
     .min_operands = 0,
     .max_operands = SIZE_MAX,
     .operand_missing = "no file or folder was given",

@@ -183,7 +183,7 @@ static senses_session *open_session(cli_runtime *rt)
 static int run(const cli_options *o)
 {
     chat c = {.failed = true};
-    if (!runtime_fit_fits(o, "chat")) return EXIT_USAGE;
+    if (!runtime_fit_fits(o, "chat") || !runtime_grammar_once(o, "chat")) return EXIT_USAGE;
     runtime_init(&c.rt, o);
     for (size_t i = 0; i < o->n_media; i++)
         if (strcmp(o->media[i].path, "-") == 0) return diag_usage("chat", "chat: standard input is the conversation; name a file");
@@ -214,7 +214,7 @@ const cli_command cmd_chat = {
                 "senses chat --system \"Answer in one sentence.\" --audio talk.mp3\n"
                 "printf 'Hello.\\nWhat did I say?\\n' | senses chat -q",
     .sets = SET_COMMON | SET_CACHE | SET_JSON | SET_ENGINE | SET_TEXT | SET_LORA | SET_MMPROJ | SET_WHISPER | SET_IMAGE | SET_MEDIA |
-            SET_MEDIA_TEXT | SET_PROMPT | SET_SAMPLING,
+            SET_MEDIA_TEXT | SET_PROMPT | SET_SAMPLING | SET_GRAMMAR,
     .min_operands = 0,
     .max_operands = 0,
     .run = run,

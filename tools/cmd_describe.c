@@ -31,7 +31,7 @@ static int run(const cli_options *o)
 {
     cli_runtime rt;
     int status = EXIT_DONE;
-    if (!runtime_stdin_once(o, "describe") || !runtime_fit_fits(o, "describe")) return EXIT_USAGE;
+    if (!runtime_stdin_once(o, "describe") || !runtime_fit_fits(o, "describe") || !runtime_grammar_once(o, "describe")) return EXIT_USAGE;
     runtime_init(&rt, o);
     if (!describe_open(&rt, o->operands[0])) {
         status = EXIT_FAILED;
@@ -56,13 +56,14 @@ const cli_command cmd_describe = {
         "LLaVA-1.5 "
         "or SmolVLM, any picture is described.\n"
         "Without one the page reader that comes with senses says what stands on drawn, printed and shown pages, signs and documents, an "
-        "element a line; photographs it cannot see. With -p, or a text model alone (-m), that is what the text model is asked about.",
+        "element a line; photographs it cannot see. With -p, a text model alone (-m), or --grammar, --json-schema or --fields, that is "
+        "what the text model is asked about.",
     .examples = "senses describe drawing.jpg\n"
                 "senses describe -p \"What can be ordered here?\" menu.png\n"
                 "senses describe -m llava-v1.5-7b-Q4_K.gguf --mmproj llava-v1.5-7b-mmproj-f16.gguf photo.jpg\n"
                 "senses describe -m smolvlm.gguf --mmproj mmproj-smolvlm.gguf -p \"What does the sign say?\" --json *.png",
     .sets = SET_COMMON | SET_CACHE | SET_JSON | SET_ENGINE | SET_TEXT | SET_LORA | SET_MMPROJ | SET_IMAGE | SET_PROMPT | SET_SAMPLING |
-            SET_RAW | SET_DESCRIBE,
+            SET_GRAMMAR | SET_RAW | SET_DESCRIBE,
     .min_operands = 1,
     .max_operands = SIZE_MAX,
     .operand_missing = "no image was given",

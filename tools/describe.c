@@ -36,7 +36,8 @@ static int read_words(description *d, cli_runtime *rt, const char *path, bool st
 
 bool describe_reader_is_enough(const cli_options *o)
 {
-    return o->n_mmproj == 0 && o->model == NULL && o->n_lora == 0 && o->prompt == NULL;
+    return o->n_mmproj == 0 && o->model == NULL && o->n_lora == 0 && o->prompt == NULL && o->grammar == NULL && o->schema == NULL &&
+           o->fields == NULL;
 }
 
 bool describe_open(cli_runtime *rt, const char *file)

@@ -24,6 +24,7 @@ enum {
     SET_OUTPUT = 1u << 12,    /* -o */
     SET_LORA = 1u << 13,      /* --lora */
     SET_CACHE = 1u << 14,     /* --no-cache --cache-size */
+    SET_GRAMMAR = 1u << 15,   /* --grammar --json-schema --fields */
     /* what one command alone takes */
     SET_DESCRIBE = 1u << 16,
     SET_TRANSCRIBE = 1u << 17,
@@ -77,6 +78,7 @@ typedef struct {
     size_t n_predict;              /* CLI_UNSET: not given */
     cli_medium *media;             /* in the order given */
     size_t n_media;
+    const char *grammar, *schema, *fields; /* at most one */
     const char *output;
     const char *prompt;                                           /* describe, batch */
     const char *format;                                           /* transcribe */

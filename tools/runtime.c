@@ -5,6 +5,7 @@
 
 #include "command.h"
 #include "interrupt.h"
+#include "media.h"
 #include "models_path.h"
 #include "output.h"
 #include "progress.h"
@@ -16,6 +17,7 @@ void runtime_init(cli_runtime *rt, const cli_options *o)
 
 void runtime_close(cli_runtime *rt)
 {
+    free(rt->grammar);
     senses_reader_close(rt->reader);
     senses_text_close(rt->page_text);
     senses_encoder_close(rt->page_encoder);
@@ -290,11 +292,44 @@ senses_image *runtime_image(cli_runtime *rt, const char *path)
     return img;
 }
 
+bool runtime_grammar_once(const cli_options *o, const char *command)
+{
+    if ((o->grammar != NULL) + (o->schema != NULL) + (o->fields != NULL) <= 1) return true;
+    diag_usage(command, "%s: --grammar, --json-schema and --fields exclude one another", command);
+    return false;
+}
+
+bool runtime_grammar(cli_runtime *rt)
+{
+    const cli_options *o = rt->o;
+    const char *path = o->grammar != NULL ? o->grammar : o->schema;
+    senses_error err = {0};
+    senses_status st = SN_OK;
+    size_t n;
+    if (rt->grammar != NULL || (path == NULL && o->fields == NULL)) return true;
+    char *text = path != NULL ? media_read_text(path, &n) : NULL;
+    if (path != NULL && text == NULL) return false;
+    if (o->grammar != NULL) {
+        rt->grammar = text;
+        return true;
+    }
+    st = path != NULL ? senses_grammar_from_schema(text, &rt->grammar, &err) : senses_grammar_from_fields(o->fields, &rt->grammar, &err);
+    free(text);
+    if (st == SN_OK) return true;
+    char *what = text_format("%s: %s", path != NULL ? path : "--fields", err.msg);
+    snprintf(err.msg, sizeof err.msg, "%s", what);
+    free(what);
+    runtime_say(rt, &err);
+    return false;
+}
+
 senses_session *runtime_session(cli_runtime *rt)
 {
     senses_error err = {0};
     senses_session *s = NULL;
+    if (!runtime_grammar(rt)) return NULL;
     senses_session_params p = rt->o->session;
+    p.grammar = rt->grammar;
     p.fit = runtime_fit(rt->o);
     if (senses_session_open(&s, rt->text, rt->encoders, rt->n_encoders, &p, &err) == SN_OK) return s;
     runtime_say(rt, &err);

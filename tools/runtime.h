@@ -21,6 +21,7 @@ typedef struct {
     void (*tick)(void *user); /* may be NULL: called now and then while a file is worked on */
     void *tick_user;
     bool too_long;     /* its sound is longer than --max-duration */
+    char *grammar;     /* GBNF of --grammar, --json-schema or --fields; NULL until a session needs it */
     bool partial;      /* of a page only the beginning was read: said, and put into results; who asks for another result clears it */
     bool reader_noted; /* it was said what the default pair can see */
     senses_error last; /* what runtime_say said last: the error of a JSON result */
@@ -48,6 +49,10 @@ const char *runtime_reader_path(const cli_runtime *rt);
 senses_image_fit runtime_fit(const cli_options *o);
 /* --image-fit is for an image encoder that was given; false, and said as wrong usage, where there is none. */
 bool runtime_fit_fits(const cli_options *o, const char *command);
+/* Of --grammar, --json-schema and --fields at most one; else that was said. */
+bool runtime_grammar_once(const cli_options *o, const char *command);
+/* What answers must be, as GBNF in rt->grammar: read once. Also true when nothing was said. */
+bool runtime_grammar(cli_runtime *rt);
 /* NULL: said. Also where Ctrl-C was pressed meanwhile and is not to end the program (interrupt_soft). */
 senses_image *runtime_image(cli_runtime *rt, const char *path);
 /* Whether to go on with the present file: neither was Ctrl-C pressed nor has its time run out. */
