@@ -25,6 +25,7 @@ static const option table[] = {
     {SET_DESCRIBE, SECTION_COMMAND, 'p', "prompt", OPTION_TEXT, "TEXT", "what to ask about each image (default: \"Describe this image.\"; without a model to ask, the page in words)", FIELD(prompt)},
     {SET_MEDIA, SECTION_COMMAND, 0, "image", OPTION_MEDIUM, "FILE", "a picture; media reach the model in the order given", .medium = MEDIUM_IMAGE},
     {SET_MEDIA, SECTION_COMMAND, 0, "audio", OPTION_MEDIUM, "FILE", "a recording (or the sound of a video)", .medium = MEDIUM_AUDIO},
+    {SET_MEDIA, SECTION_COMMAND, 0, "video", OPTION_MEDIUM, "FILE", "a video: its key frames, each with its time, then what is said in it", .medium = MEDIUM_VIDEO},
     {SET_MEDIA_TEXT, SECTION_COMMAND, 0, "text", OPTION_MEDIUM, "FILE", "a text file (UTF-8), taken as data", .medium = MEDIUM_TEXT},
     {SET_TRANSCRIBE, SECTION_COMMAND, 'f', "format", OPTION_CHOICE, "FORMAT", "txt, srt, vtt, json, csv or lrc (default: by the name of -o, else txt)", FIELD(format), .choices = format_names},
     {SET_TRANSCRIBE, SECTION_COMMAND, 'l', "language", OPTION_TEXT, "LANG", "language spoken, as en, de, fr; auto finds out (default: auto; a .en model hears English only)", FIELD(language)},
@@ -65,6 +66,7 @@ static const option table[] = {
 
     {SET_IMAGE, SECTION_RUN, 0, "image-fit", OPTION_CHOICE, "HOW", "pad, crop or stretch pictures to the encoder's shape (default: as the model was trained)", FIELD(image_fit), .choices = fit_names},
     {SET_IMAGE | SET_SKETCH, SECTION_RUN, 0, "max-pixels", OPTION_COUNT, "N", "refuse pictures with more pixels (default: 100000000)", FIELD(max_pixels), .min = 1, .max = 4e9},
+    {SET_MEDIA, SECTION_RUN, 0, "max-frames", OPTION_COUNT, "N", "key frames of a video at most: the first of each scene, and more of long ones", FIELD(max_frames), .min = 1, .max = 1024, .show_default = true},
     {SET_CACHE, SECTION_RUN, 0, "no-cache", OPTION_FLAG, NULL, "encode every picture and sound anew, and keep nothing of it", FIELD(no_cache)},
     {SET_CACHE, SECTION_RUN, 0, "cache-size", OPTION_COUNT, "MIB", "keep so much of what --mmproj encodes in $XDG_CACHE_HOME/senses/media; what was not used longest goes (default: 1024, or $SENSES_CACHE_SIZE)", FIELD(cache_mib), .min = 1, .max = COUNT_MAX},
     {SET_ENGINE, SECTION_RUN, 't', "threads", OPTION_COUNT, "N", "threads (default: one per physical core)", FIELD(threads), .min = 1, .max = 1024},
@@ -85,7 +87,7 @@ const option *option_table(size_t *n)
 
 void options_init(cli_options *o)
 {
-    *o = (cli_options){.n_predict = CLI_UNSET, .bench_prompt = 512, .bench_repeats = 3, .cache_mib = 1024};
+    *o = (cli_options){.n_predict = CLI_UNSET, .bench_prompt = 512, .bench_repeats = 3, .cache_mib = 1024, .max_frames = 8};
     senses_session_defaults(&o->session);
 }
 

@@ -165,12 +165,26 @@ static const format *find_format(vis_bytes f)
     return NULL;
 }
 
+sn_status vis_raster_to_image(vis_image *out, vis_raster *r, int orientation, sn_err *err)
+{
+    vis_image img = {0};
+    sn_status st = to_rgb(&img, r, err);
+
+    sn_free(r->data);
+    r->data = NULL;
+    if (st == SN_OK) st = apply_orientation(&img, orientation, err);
+    if (st == SN_OK)
+        *out = img;
+    else
+        vis_image_free(&img);
+    return st;
+}
+
 static sn_status decode(vis_image *out, vis_bytes f, size_t max_pixels, sn_err *err)
 {
     const format *fmt = find_format(f);
     vis_head head = {0, 0, 1};
     vis_raster raster = {0};
-    vis_image img = {0};
     sn_status st;
 
     if (!fmt) {
@@ -182,15 +196,7 @@ static sn_status decode(vis_image *out, vis_bytes f, size_t max_pixels, sn_err *
     if ((st = fmt->check(f, &head, err)) != SN_OK) return st;
     if (fmt->check != vis_check_movie && (st = vis_check_size(head.w, head.h, max_pixels, err)) != SN_OK) return st;
     if ((st = fmt->decode(&raster, f, &head, max_pixels, err)) != SN_OK) return st;
-    st = to_rgb(&img, &raster, err);
-    sn_free(raster.data);
-    if (st == SN_OK) st = apply_orientation(&img, raster.orientation ? raster.orientation : head.orientation, err);
-    if (st != SN_OK) {
-        vis_image_free(&img);
-        return st;
-    }
-    *out = img;
-    return SN_OK;
+    return vis_raster_to_image(out, &raster, raster.orientation ? raster.orientation : head.orientation, err);
 }
 
 sn_status vis_image_decode(vis_image *out, const void *bytes, size_t n, const char *name, const vis_load_params *p, sn_err *err)

@@ -22,6 +22,20 @@ void vis_image_free(vis_image *img);
 /* A picture of w x h pixels, not initialised. */
 sn_status vis_image_new(vis_image *out, size_t w, size_t h, sn_err *err);
 
+/* ---- video_av.c: key frames of films ---- */
+#define VIS_MAX_KEY_FRAMES 1024
+typedef struct {
+    size_t max_pixels; /* as of a picture */
+    size_t max_frames; /* 1 to VIS_MAX_KEY_FRAMES */
+} vis_video_params;
+/* A key frame, upright and of square samples, and its time from the film's start, in order of time. The picture is the callee's:
+ * vis_image_free. False stops with SN_ECANCELLED. */
+typedef bool (*vis_frame_fn)(void *user, vis_image *img, double t_s);
+/* Reads a regular file from an open descriptor (its offset stays), and does nothing else. *sound: whether it has an audio stream; may be
+ * set also on failure. Damage is found before the first frame comes. Truncated and corrupt films are refused. */
+sn_status vis_video_read(int fd, const vis_video_params *p, vis_frame_fn fn, void *user, bool *sound, sn_err *err);
+sn_status vis_video_load(const char *path, const vis_video_params *p, vis_frame_fn fn, void *user, bool *sound, sn_err *err);
+
 /* ---- resize.c: Pillow's resampling on 8-bit RGB, bit for bit ---- */
 typedef enum { VIS_BILINEAR, VIS_BICUBIC, VIS_LANCZOS } vis_filter;
 sn_status vis_resize(vis_image *out, const vis_image *in, size_t w, size_t h, vis_filter f, sn_err *err);
