@@ -12,18 +12,19 @@ double vis_look_difference(const vis_look *a, const vis_look *b)
 {
     unsigned sum = 0;
 
-    for (size_t i = 0; i < sizeof a->luma; i++) sum += (unsigned)abs(a->luma[i] - b->luma[i]);
-    return (double)sum / sizeof a->luma;
+    for (size_t i = 0; i < sizeof a->rgb; i++) sum += (unsigned)abs(a->rgb[i] - b->rgb[i]);
+    return (double)sum / sizeof a->rgb;
 }
 
-/* In a film that moves much a scene must differ by more: three times what its neighbours do in the middle. */
+/* In a film that moves much a scene must differ by more: three times what its quieter looks do. Where all of them are cuts that says
+ * nothing: hence the limit. */
 static double threshold(const vis_look *looks, size_t n)
 {
-    size_t count[256] = {0}, seen = 0, middle = 0;
+    size_t count[256] = {0}, seen = 0, quiet = 0;
 
     for (size_t i = 1; i < n; i++) count[(size_t)vis_look_difference(&looks[i - 1], &looks[i])]++;
-    while (middle < 255 && (seen += count[middle]) * 2 < n) middle++;
-    return 3.0 * (double)middle > VIS_LOOK_CUT ? 3.0 * (double)middle : VIS_LOOK_CUT;
+    while (quiet < 255 && (seen += count[quiet]) * 4 < n) quiet++;
+    return fmin(fmax(3.0 * (double)quiet, VIS_LOOK_CUT), 4 * VIS_LOOK_CUT);
 }
 
 /* The look nearest to t among from..to-1. */

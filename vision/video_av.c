@@ -142,8 +142,8 @@ static sn_status film_open(film *f, size_t max_pixels, sn_err *err)
     f->start_s = f->format->start_time != AV_NOPTS_VALUE ? (double)f->format->start_time / AV_TIME_BASE : 0;
     f->duration_s = f->format->duration > 0 ? (double)f->format->duration / AV_TIME_BASE : -1;
     if (f->stream->duration > 0 && !f->whole_end) f->duration_s = (double)f->stream->duration * av_q2d(f->stream->time_base);
-    for (unsigned i = 0; i < f->format->nb_streams && !f->whole_end; i++)
-        f->format->streams[i]->discard = (int)i != stream ? AVDISCARD_ALL : f->keys_only ? AVDISCARD_NONKEY : AVDISCARD_DEFAULT;
+    for (unsigned i = 0; i < f->format->nb_streams && !f->whole_end; i++) /* not NONKEY: libavformat's MP4 demuxer then tells wrong times */
+        if ((int)i != stream) f->format->streams[i]->discard = AVDISCARD_ALL;
     return open_codec(f, max_pixels, err);
 }
 
@@ -208,11 +208,12 @@ static sn_status film_next(film *f, bool *end, sn_err *err)
 
         if (res >= 0) {
             const bool whole = !f->frame->decode_error_flags && !(f->frame->flags & AV_FRAME_FLAG_CORRUPT);
-            const double rate = av_q2d(f->stream->avg_frame_rate), t = seconds(f, f->frame->best_effort_timestamp, f->stream);
+            const int64_t ts = f->frame->pts != AV_NOPTS_VALUE ? f->frame->pts : f->frame->best_effort_timestamp;
+            const double rate = av_q2d(f->stream->avg_frame_rate);
             if (!whole && f->n_frames == 0) continue;
             if (!whole) return sn_fail(err, SN_EFORMAT, "damaged: a picture after %.2f s does not decode whole", f->t_s);
             if (f->n_frames == MAX_FRAMES) return sn_fail(err, SN_ELIMIT, "more than %d pictures to look at", MAX_FRAMES);
-            const double at = f->frame->best_effort_timestamp != AV_NOPTS_VALUE ? t : (double)f->n_frames / (rate > 0 ? rate : 25);
+            const double at = ts != AV_NOPTS_VALUE ? seconds(f, ts, f->stream) : (double)f->n_frames / (rate > 0 ? rate : 25);
             if (at > f->t_s) f->t_s = at; /* never back, and never before the start */
             f->n_frames++;
             return SN_OK;
@@ -260,14 +261,14 @@ static sn_status look_at(film *f, look_list *l, sn_err *err)
     while ((st = film_next(f, &end, err)) == SN_OK && !end) {
         vis_look look = {.t_s = f->t_s, .ordinal = f->n_frames - 1};
         const AVFrame *p = f->frame;
-        sws = sws_getCachedContext(sws, p->width, p->height, p->format, VIS_LOOK_SIDE, VIS_LOOK_SIDE, AV_PIX_FMT_GRAY8, SWS_AREA, NULL,
+        sws = sws_getCachedContext(sws, p->width, p->height, p->format, VIS_LOOK_SIDE, VIS_LOOK_SIDE, AV_PIX_FMT_RGB24, SWS_AREA, NULL,
                                    NULL, NULL);
         if (!sws) {
             st = sn_fail(err, SN_EUNSUPPORTED, "its pictures of %dx%d cannot be scaled", p->width, p->height);
             break;
         }
-        sws_scale(sws, (const uint8_t *const *)p->data, p->linesize, 0, p->height, (uint8_t *const[4]){look.luma},
-                  (const int[4]){VIS_LOOK_SIDE});
+        sws_scale(sws, (const uint8_t *const *)p->data, p->linesize, 0, p->height, (uint8_t *const[4]){look.rgb},
+                  (const int[4]){VIS_LOOK_SIDE * 3});
         put_look(l, &look);
     }
     sws_freeContext(sws);

@@ -11,12 +11,12 @@ h264="-c:v libx264 -preset veryslow -pix_fmt yuv420p -bf 2 -g 250 -sc_threshold 
 three="-f lavfi -i $(card red 160x120 2) -f lavfi -i $(card green 160x120 2) -f lavfi -i $(card white 160x120 2)"
 $f $three -filter_complex concat=n=3 $h264 $d/cards.mp4
 $f $three -f lavfi -i sine=440:d=6 -filter_complex concat=n=3[v] -map [v] -map 3:a -c:v libvpx -b:v 50k -c:a libvorbis -q:a 0 $d/sound.webm
-$f -f lavfi -i "testsrc=s=96x64:r=10:d=1" $h264 $d/plain.mp4
+$f -f lavfi -i "testsrc=s=96x64:r=10:d=1" $h264 -pix_fmt yuv444p $d/plain.mp4
 $f -display_rotation 90 -i $d/plain.mp4 -c copy $d/turned.mp4
 $f -f lavfi -i "testsrc=s=90x64:r=10:d=1,setsar=4/3" $h264 $d/wide.mp4
 $f -f lavfi -i "testsrc=s=33x17:r=10:d=0.1" -c:v ffv1 -pix_fmt yuv444p10le $d/one_odd.mkv
 $f -f lavfi -i "testsrc=s=64x48:r=10:d=1,format=yuva420p" -c:v libvpx-vp9 -b:v 50k $d/alpha.webm
-# Frames at 0, 0.1, 0.2, then none for 3 s: the blue one comes at 3.2 s.
+# Frames at 0, 0.1, 0.2, then none until the blue one at 6.
 $f -f lavfi -i "$(card red 64x48 0.3)" -f lavfi -i "$(card blue 64x48 0.3)" \
    -filter_complex "[1]setpts=PTS+2.9/TB[b];[0][b]concat=n=2,setpts='if(gte(N,3),PTS+2.9/TB,PTS)'" -fps_mode vfr $h264 $d/vfr.mp4
 $f $three -filter_complex "concat=n=3,negate" -c:v mpeg2video -b:v 100k -g 10 $d/cards.mpg
