@@ -33,3 +33,9 @@ $f -i $d/cover.mp3 -map 0 -c:a aac -b:a 16k -c:v copy -disposition:v attached_pi
 for v in plain.mp4 turned.mp4 one_odd.mkv; do
   $f -i $d/$v -frames:v 1 -sws_flags bilinear+accurate_rnd+full_chroma_int+full_chroma_inp -f rawvideo -pix_fmt rgb24 $d/$v.rgb
 done
+
+# samples/pages.mp4: two drawn pages and a photograph, with a speech.
+fit="scale=800:800:force_original_aspect_ratio=decrease,pad=800:800:-1:-1:white,setsar=1,fps=2"
+$f -loop 1 -t 3 -i samples/sketch-jokes.jpg -loop 1 -t 4 -i samples/sketch-cafe.jpg -loop 1 -t 4 -i samples/rocket.jpg -i samples/jfk.wav \
+   -filter_complex "[0]$fit[a];[1]$fit[b];[2]$fit[c];[a][b][c]concat=n=3[v]" -map '[v]' -map 3:a -c:v libx264 -preset veryslow \
+   -pix_fmt yuv420p -crf 32 -c:a aac -b:a 24k samples/pages.mp4
