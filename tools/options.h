@@ -64,7 +64,7 @@ typedef struct {
     const char *image_fit;
     size_t max_pixels;
     size_t max_frames; /* of a video */
-    bool no_cache; /* also for commands without SET_CACHE */
+    bool no_cache;     /* also for commands without SET_CACHE */
     size_t cache_mib;
     senses_session_params session; /* sampling, context size, template */
     size_t n_predict;              /* CLI_UNSET: not given */
