@@ -79,6 +79,39 @@ void senses_image_size(const senses_image *img, size_t *width_px, size_t *height
     *height_px = img->pixels.h;
 }
 
+typedef struct {
+    senses_frame_fn fn;
+    void *user;
+    bool no_memory;
+} frame_receiver;
+
+static bool receive_frame(void *user, vis_image *pixels, double time_s)
+{
+    frame_receiver *r = user;
+    senses_image *img = calloc(1, sizeof *img);
+    if (img == NULL) {
+        vis_image_free(pixels);
+        r->no_memory = true;
+        return false;
+    }
+    img->pixels = *pixels;
+    return r->fn(r->user, img, time_s);
+}
+
+senses_status senses_video_frames(const char *path, const senses_video_params *p, senses_frame_fn fn, void *user, bool *sound,
+                                  senses_error *err)
+{
+    vis_video_params limits = {.max_frames = p && p->max_frames ? p->max_frames : 8};
+    if (p) limits = (vis_video_params){p->max_pixels, limits.max_frames, p->no_sandbox, p->timeout_s};
+    frame_receiver r = {fn, user, false};
+    bool heard = false;
+    if (strcmp(path, "-") == 0) return sn_fail(err, SN_EUSAGE, "standard input: a video is read more than once; name a file");
+    sn_status st = vis_video_load(path, &limits, receive_frame, &r, &heard, err);
+    if (r.no_memory) return sn_fail(err, SN_ENOMEM, "%s: out of memory", path);
+    if (st == SN_OK && sound) *sound = heard;
+    return st;
+}
+
 senses_status senses_sound_load(senses_sound **out, const char *path, const senses_sound_params *p, senses_error *err)
 {
     const double max_seconds = p && p->max_seconds > 0 ? p->max_seconds : DEFAULT_MAX_SECONDS;

@@ -79,6 +79,21 @@ senses_status senses_image_load(senses_image **out, const char *path, const sens
 void senses_image_close(senses_image *img);
 void senses_image_size(const senses_image *img, size_t *width_px, size_t *height_px);
 
+/* Key frames of a video: the first of each scene, at most max_frames, and of long scenes more, evenly spaced. */
+typedef struct {
+    size_t max_frames; /* 0: 8; at most 1024 */
+    size_t max_pixels; /* 0: 100 million */
+    bool no_sandbox;
+    double timeout_s;
+} senses_video_params;
+/* A key frame, upright, and its time from the start, in order of time. The image is the callee's: senses_image_close. False stops with
+ * SN_ECANCELLED. */
+typedef bool (*senses_frame_fn)(void *user, senses_image *img, double time_s);
+/* Reads a regular file ("-" is none). *sound (may be NULL): whether it has a sound track. A video that is truncated, or damaged in what
+ * is looked at, is refused before the first frame comes; a sound with a cover picture is no video. */
+senses_status senses_video_frames(const char *path, const senses_video_params *p /* NULL: defaults */, senses_frame_fn fn, void *user,
+                                  bool *sound, senses_error *err);
+
 typedef struct senses_sound senses_sound; /* a whole sound in memory, 16 kHz mono */
 typedef struct {
     double max_seconds; /* 0: 3600. Longer sounds are SN_ELIMIT (transcription streams, and has no limit) */

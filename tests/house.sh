@@ -48,6 +48,6 @@ for header in stb/stb_image.h sndfile.h; do
     files=$(including "$header")
     [ "$(wc -l <<<"$files")" -gt 1 ] && complain "<$header> is included by more than one file:" "$files"
 done
-complain "FFmpeg outside the two files that are its place (sound_av.c, image_av.c):" \
-    "$(including '(libav|libsw)' | grep -v -E '^(audio/sound_av|vision/image_av)\.c$')"
+complain "FFmpeg outside the files that are its place (sound_av.c, image_av.c, video_av.c, av.h):" \
+    "$(including '(libav|libsw)' | grep -v -E '^(audio/sound_av\.c|vision/(image_av\.c|video_av\.c|av\.h))$')"
 exit $bad

@@ -105,15 +105,16 @@ static bool is_unchanged(const struct stat *a, const struct stat *b)
 static void add_result(cJSON *j, batch_result *r, const cli_runtime *rt)
 {
     json_add_text(j, "text", r->text.data, r->text.n);
-    cJSON *data = rt->grammar != NULL && r->segments == NULL ? cJSON_ParseWithLength(r->text.data, r->text.n) : NULL;
+    cJSON *data = rt->grammar != NULL && r->segments == NULL && r->timeline == NULL ? cJSON_ParseWithLength(r->text.data, r->text.n) : NULL;
     if (data != NULL) cJSON_AddItemToObject(j, "data", data);
-    if (r->segments != NULL) {
+    if (r->duration_s >= 0) {
         json_add_string(j, "language", r->language != NULL ? r->language : "");
         json_add_decimal(j, "duration", r->duration_s, 3);
-        cJSON_AddItemReferenceToObject(j, "segments", r->segments);
-    } else {
+    } else if (r->timeline == NULL) {
         json_add_number(j, "tokens", (double)r->n_tokens);
     }
+    if (r->segments != NULL) cJSON_AddItemReferenceToObject(j, "segments", r->segments);
+    if (r->timeline != NULL) cJSON_AddItemReferenceToObject(j, "timeline", r->timeline);
     if (rt->partial) must(cJSON_AddTrueToObject(j, "partial"));
 }
 

@@ -7,6 +7,7 @@
 #include "describe.h"
 #include "progress.h"
 #include "transcript.h"
+#include "video.h"
 
 const char *batch_type(senses_media_kind_t kind)
 {
@@ -20,6 +21,7 @@ const char *batch_task(const cli_options *o, senses_media_kind_t kind)
     bool any = o->task == NULL || strcmp(o->task, "auto") == 0;
     if (!seen && !heard) return NULL;
     if (!any && strcmp(o->task, "ask") == 0) return "ask";
+    if (kind == SENSES_MEDIA_VIDEO && any) return "timeline";
     if (seen && (any || strcmp(o->task, "describe") == 0)) return "describe";
     if (heard && (any || strcmp(o->task, "transcribe") == 0)) return "transcribe";
     return NULL;
@@ -111,11 +113,20 @@ bool batch_settings(const cli_runtime *rt, senses_media_kind_t kind, char settin
     if (task == NULL) return true;
     buffer_add(&b, task, strlen(task));
     buffer_add(&b, "\n", 1);
+    bool timeline = strcmp(task, "timeline") == 0;
+    if (timeline) {
+        char *frames = text_format("frames %zu\n", rt->o->max_frames);
+        buffer_add(&b, frames, strlen(frames));
+        free(frames);
+        good = add_heard(&b, rt);
+    }
     if (strcmp(task, "transcribe") == 0) {
         good = add_heard(&b, rt);
-    } else if (strcmp(task, "describe") == 0 && describe_reader_is_enough(rt->o)) {
+    } else if (good && (timeline ? runtime_encoder(rt, SENSES_IMAGE) == NULL : strcmp(task, "describe") == 0 && describe_reader_is_enough(rt->o))) {
         good = add_reader(&b, rt);
-    } else {
+    } else if (good && timeline) {
+        good = add_asked(&b, rt);
+    } else if (good) {
         good = add_asked(&b, rt);
         if (good && sight && runtime_encoder(rt, SENSES_IMAGE) == NULL) good = add_reader(&b, rt);
         if (good && !sight && runtime_encoder(rt, SENSES_AUDIO) == NULL) good = add_heard(&b, rt);
@@ -209,10 +220,31 @@ static bool transcribe(batch_result *r, cli_runtime *rt, const char *path)
     return status == SN_OK;
 }
 
-/* The place where what is seen of a film joins what is heard of it. */
-static bool transcribe_video(batch_result *r, cli_runtime *rt, const char *path)
+/* What is seen of a film and what is heard of it, in the order of time. */
+static bool timeline(batch_result *r, cli_runtime *rt, const char *path)
 {
-    return transcribe(r, rt, path);
+    video_timeline v = {.events = NULL};
+    transcript srt = {.format = NULL};
+    bool good = video_timeline_make(rt, path, &v);
+    transcript_begin(&srt, transcript_find("srt"));
+    for (size_t i = 0; good && i < v.n; i++) {
+        if (!v.events[i].speech) continue;
+        const senses_segment s = {.start_s = v.events[i].start_s, .end_s = v.events[i].end_s, .text = v.events[i].text};
+        transcript_segment(&srt, &s);
+    }
+    r->model = runtime_encoder(rt, SENSES_IMAGE) != NULL ? senses_text_path(rt->text) : runtime_reader_path(rt);
+    video_timeline_text(&v, &r->text);
+    while (r->text.n > 0 && r->text.data[r->text.n - 1] == '\n') r->text.n--;
+    buffer_add(&r->text, "", 0);
+    r->timeline = video_timeline_json(&v);
+    if (v.language != NULL) {
+        r->language = v.language;
+        r->duration_s = v.duration_s;
+        buffer_add(&r->srt, srt.out.data, srt.out.n);
+    }
+    transcript_free(&srt);
+    video_timeline_free(&v);
+    return good;
 }
 
 bool batch_do(batch_result *r, cli_runtime *rt, senses_media_kind_t kind, const char *path)
@@ -227,8 +259,8 @@ bool batch_do(batch_result *r, cli_runtime *rt, senses_media_kind_t kind, const 
         good = ask(r, rt, kind, path);
     else if (strcmp(task, "describe") == 0)
         good = describe(r, rt, path);
-    else if (kind == SENSES_MEDIA_VIDEO)
-        good = transcribe_video(r, rt, path);
+    else if (strcmp(task, "timeline") == 0)
+        good = timeline(r, rt, path);
     else
         good = transcribe(r, rt, path);
     if (good && rt->timed_out) { /* an answer that was stopped is none */
@@ -244,5 +276,6 @@ void batch_result_free(batch_result *r)
     free(r->text.data);
     free(r->srt.data);
     cJSON_Delete(r->segments);
+    cJSON_Delete(r->timeline);
     *r = (batch_result){.model = NULL};
 }

@@ -8,6 +8,7 @@ typedef struct {
     const char *model; /* who says so; borrowed from the runtime */
     cli_buffer text;
     cJSON *segments; /* of speech; NULL: there is none */
+    cJSON *timeline; /* of a video seen and heard; NULL: it is none */
     cli_buffer srt;  /* the same as subtitles */
     const char *language;
     double duration_s; /* of the sound; negative: there is none */
@@ -16,7 +17,7 @@ typedef struct {
 
 enum { BATCH_KINDS = SENSES_MEDIA_VIDEO + 1 };
 
-/* "describe", "transcribe" or "ask": what --task means for files of this kind; NULL: nothing, they are skipped. */
+/* "describe", "transcribe", "timeline" (of a video, both) or "ask": what --task means for files of this kind; NULL: nothing, they are skipped. */
 const char *batch_task(const cli_options *o, senses_media_kind_t kind);
 /* How records call a kind; NULL for none. */
 const char *batch_type(senses_media_kind_t kind);

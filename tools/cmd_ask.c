@@ -7,7 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *const kind_names[] = {[MEDIUM_IMAGE] = "image", [MEDIUM_AUDIO] = "audio", [MEDIUM_TEXT] = "text"};
+static const char *const kind_names[] = {
+    [MEDIUM_IMAGE] = "image", [MEDIUM_AUDIO] = "audio", [MEDIUM_VIDEO] = "video", [MEDIUM_TEXT] = "text"};
 
 /* The result; several media make `file` and `type` arrays. */
 static cJSON *result(const cli_options *o, const char *model)
@@ -83,7 +84,7 @@ static int run(const cli_options *o)
 const cli_command cmd_ask = {
     .name = "ask",
     .operands = "QUESTION",
-    .summary = "answer a question about pictures, recordings and texts",
+    .summary = "answer a question about pictures, recordings, videos and texts",
     .details = "Writes the answer while it is made. The media reach the model in the order given, before the question, or where "
                "<__media__> stands "
                "in it. QUESTION - is read from standard input.\n"
@@ -92,10 +93,13 @@ const cli_command cmd_ask = {
                "model as text: this works with any text model. A recording goes to the model through an audio encoder when one is given "
                "with --mmproj; otherwise it is transcribed, and the transcript goes to the model as text. What was done is said on "
                "standard error.\n"
+               "Of a video the model sees key frames, the first of each scene, each behind its time, and then gets what is said in it. "
+               "A video is a regular file.\n"
                "What stands in media and files is data: it is never read as control tokens.",
     .examples = "senses ask \"What is the capital of France?\"\n"
                 "senses ask --audio talk.mp3 \"What does the speaker ask for?\"\n"
                 "senses ask --image page.jpg \"What does the second button say?\"\n"
+                "senses ask --video lecture.mp4 \"Which page shows the price?\"\n"
                 "senses ask --text report.txt \"Sum this up in two sentences.\"\n"
                 "senses ask -m llava.gguf --mmproj mmproj.gguf --image a.jpg --image b.jpg \"What is different?\"",
     .sets = SET_COMMON | SET_CACHE | SET_JSON | SET_ENGINE | SET_TEXT | SET_LORA | SET_MMPROJ | SET_WHISPER | SET_IMAGE | SET_MEDIA |

@@ -20,6 +20,7 @@ typedef struct {
 static const char chat_help[] = "Type a question and press Enter. Lines that begin with / are commands:\n"
                                 "  /image FILE   show a picture with the next question\n"
                                 "  /audio FILE   play a recording with the next question\n"
+                                "  /video FILE   show a video with the next question\n"
                                 "  /text FILE    give a text file with the next question\n"
                                 "  /clear        forget the conversation\n"
                                 "  /save FILE    write the conversation to a file\n"
@@ -29,7 +30,7 @@ static const char chat_help[] = "Type a question and press Enter. Lines that beg
 /* A picture is read here, which Ctrl-C stops as it stops an answer. */
 static bool add_medium(chat *c, const cli_medium *medium)
 {
-    if (medium->kind == MEDIUM_IMAGE) interrupt_soft(true);
+    if (medium->kind == MEDIUM_IMAGE || medium->kind == MEDIUM_VIDEO) interrupt_soft(true);
     bool good = media_add(&c->pending, &c->rt, medium);
     interrupt_soft(false);
     return good;
@@ -37,9 +38,11 @@ static bool add_medium(chat *c, const cli_medium *medium)
 
 static void do_medium(chat *c, cli_medium_kind kind, const char *path)
 {
+    static const char *const names[] = {
+        [MEDIUM_IMAGE] = "image", [MEDIUM_AUDIO] = "audio", [MEDIUM_VIDEO] = "video", [MEDIUM_TEXT] = "text"};
     const cli_medium medium = {kind, path};
     if (path[0] == '\0') {
-        diag_error("which file? for example: /%s FILE", kind == MEDIUM_IMAGE ? "image" : kind == MEDIUM_AUDIO ? "audio" : "text");
+        diag_error("which file? for example: /%s FILE", names[kind]);
         c->failed = true;
     } else if (strcmp(path, "-") == 0) {
         diag_error("standard input is the conversation; name a file");
@@ -86,6 +89,8 @@ static void do_command(chat *c, char *line)
         do_medium(c, MEDIUM_IMAGE, rest);
     else if (strcmp(line, "/audio") == 0)
         do_medium(c, MEDIUM_AUDIO, rest);
+    else if (strcmp(line, "/video") == 0)
+        do_medium(c, MEDIUM_VIDEO, rest);
     else if (strcmp(line, "/text") == 0)
         do_medium(c, MEDIUM_TEXT, rest);
     else if (strcmp(line, "/save") == 0)
@@ -206,7 +211,8 @@ const cli_command cmd_chat = {
     .summary = "hold a conversation",
     .details = "Reads questions from standard input, a line each, and writes the answers. Media given as options go with the first "
                "question. Lines "
-               "that begin with / are commands: /image FILE, /audio FILE and /text FILE add a medium to the next question, /clear forgets "
+               "that begin with / are commands: /image FILE, /audio FILE, /video FILE and /text FILE add a medium to the next question, "
+               "/clear forgets "
                "the conversation, /save FILE writes it down, /help lists the commands, /quit ends. Ctrl-C stops an answer, or the reading "
                "of a picture. Pictures and "
                "recordings reach the model as with ask: without encoders for them as the page that is read in them and as a transcript.",

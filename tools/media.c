@@ -6,11 +6,13 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "interrupt.h"
 #include "output.h"
 #include "page.h"
 #include "progress.h"
 #include "transcript.h"
 #include "utf8.h"
+#include "video.h"
 
 enum { TEXT_LIMIT_BYTES = 64 << 20 };
 
@@ -185,11 +187,88 @@ static bool add_transcript(cli_media *m, cli_runtime *rt, const char *path)
     return status == SN_OK;
 }
 
+/* ---- videos ---- */
+
+typedef struct {
+    cli_media *m;
+    cli_runtime *rt;
+    const char *path;
+    size_t n, n_shown; /* frames; those that reach the model */
+    bool failed;
+} showing;
+
+/* Where no encoder sees, the page in a frame; a frame that shows none is passed over. */
+static void show_page(showing *s, const senses_image *img, const char *time)
+{
+    size_t n_tokens;
+    char *words = NULL;
+    char *name = text_format("%s at %s", s->path, time), *before = text_format("Page in the video at %s:\n", time);
+    if (!page_words_of(s->rt, name, img, &words, &n_tokens)) {
+        s->failed = true;
+    } else if (words == NULL) {
+        diag_note(s->rt->o, "%s: no page to see in this frame; it is passed over", name);
+    } else {
+        put_text(s->m, s->rt->o, before, words, strlen(words));
+        s->n_shown++;
+    }
+    free(words);
+    free(before);
+    free(name);
+}
+
+static bool on_frame(void *user, senses_image *img, double time_s)
+{
+    showing *s = user;
+    char time[32];
+    video_time(time, sizeof time, time_s);
+    s->n++;
+    if (runtime_encoder(s->rt, SENSES_IMAGE) == NULL) {
+        show_page(s, img, time);
+        senses_image_close(img);
+    } else {
+        char *before = text_format("Frame at %s:\n", time);
+        put(s->m, (senses_medium){.text = before, .n_text = strlen(before)});
+        put(s->m, (senses_medium){.image = img});
+        s->n_shown++;
+    }
+    if (!s->failed && interrupt_seen()) {
+        runtime_say_stopped(s->rt, s->path);
+        s->failed = true;
+    }
+    return !s->failed;
+}
+
+static bool add_video(cli_media *m, cli_runtime *rt, const char *path)
+{
+    senses_error err = {0};
+    senses_video_params p = {.max_frames = rt->o->max_frames,
+                             .max_pixels = rt->o->max_pixels,
+                             .no_sandbox = rt->o->no_sandbox,
+                             .timeout_s = (double)rt->o->timeout};
+    showing s = {.m = m, .rt = rt, .path = path};
+    bool sound = false;
+    if (senses_video_frames(path, &p, on_frame, &s, &sound, &err) != SN_OK) {
+        if (!s.failed) runtime_say(rt, &err);
+        return false;
+    }
+    diag_note(rt->o, "%s: %zu key frame%s, %zu shown to the model%s", path, s.n, s.n == 1 ? "" : "s", s.n_shown,
+              sound ? "" : "; there is no sound");
+    if (sound) return runtime_encoder(rt, SENSES_AUDIO) != NULL ? add_sound(m, rt, path) : add_transcript(m, rt, path);
+    if (s.n_shown > 0) return true;
+    snprintf(err.msg, sizeof err.msg,
+             "%s: no page to see in this video, and no sound; for other videos bring a vision model: -m FILE --mmproj FILE", path);
+    runtime_say(rt, &err);
+    return false;
+}
+
+/* ---- all kinds ---- */
+
 bool media_add(cli_media *m, cli_runtime *rt, const cli_medium *medium)
 {
     switch (medium->kind) {
     case MEDIUM_IMAGE: return add_image(m, rt, medium->path);
     case MEDIUM_TEXT: return add_text(m, rt, medium->path);
+    case MEDIUM_VIDEO: return add_video(m, rt, medium->path);
     case MEDIUM_AUDIO: break;
     }
     return runtime_encoder(rt, SENSES_AUDIO) != NULL ? add_sound(m, rt, medium->path) : add_transcript(m, rt, medium->path);

@@ -1,4 +1,4 @@
-/* media.h: the media of a prompt, from --image, --audio and --text, in the order given. */
+/* media.h: the media of a prompt, from --image, --audio, --video and --text, in the order given. */
 #ifndef TOOLS_MEDIA_H
 #define TOOLS_MEDIA_H
 
@@ -11,7 +11,7 @@ typedef struct {
 
 /* Loads one medium behind the others. A recording goes in as it is when there is an audio encoder; without one it is transcribed,
  * and the transcript goes in as data; which of the two is said. So do pictures, and the page that is read in one without an image
- * encoder. False: said on standard error, *m is as before. */
+ * encoder. A video becomes its key frames, each behind its time, and its sound. False: said on standard error, the caller gives *m up. */
 bool media_add(cli_media *m, cli_runtime *rt, const cli_medium *medium);
 /* All of the command line. */
 bool media_load(cli_media *m, cli_runtime *rt);

@@ -25,7 +25,7 @@ const char *const option_section_names[SECTION_COUNT] = {"Options", "Models", "T
 static const option table[] = {
     {SET_DESCRIBE, SECTION_COMMAND, 'p', "prompt", OPTION_TEXT, "TEXT", "what to ask about each image (default: \"Describe this image.\"; without a model to ask, the page in words)", FIELD(prompt)},
     {SET_BATCH, SECTION_COMMAND, 'o', "output", OPTION_FILE, "FILE", "append the records to FILE, and go on where it was left (default: standard output, from the beginning)", FIELD(output)},
-    {SET_BATCH, SECTION_COMMAND, 0, "task", OPTION_CHOICE, "TASK", "auto (describe pictures, transcribe sound), describe, transcribe or ask, which needs -p (default: auto)", FIELD(task), .choices = task_names},
+    {SET_BATCH, SECTION_COMMAND, 0, "task", OPTION_CHOICE, "TASK", "auto (describe pictures, transcribe sound, both of videos), describe, transcribe or ask, which needs -p (default: auto)", FIELD(task), .choices = task_names},
     {SET_BATCH, SECTION_COMMAND, 'p', "prompt", OPTION_TEXT, "TEXT", "what to ask about each picture, and with --task ask about each recording", FIELD(prompt)},
     {SET_BATCH, SECTION_COMMAND, 0, "include", OPTION_INCLUDE, "GLOB", "only files whose name matches, or whose path where GLOB has a /; may be given many times", .field = 0},
     {SET_BATCH, SECTION_COMMAND, 0, "exclude", OPTION_EXCLUDE, "GLOB", "no files and folders that match; may be given many times", .field = 0},
@@ -40,6 +40,7 @@ static const option table[] = {
     {SET_BATCH, SECTION_COMMAND, 0, "dry-run", OPTION_FLAG, NULL, "say what would be done, and estimate how long it takes", FIELD(dry_run)},
     {SET_MEDIA, SECTION_COMMAND, 0, "image", OPTION_MEDIUM, "FILE", "a picture; media reach the model in the order given", .medium = MEDIUM_IMAGE},
     {SET_MEDIA, SECTION_COMMAND, 0, "audio", OPTION_MEDIUM, "FILE", "a recording (or the sound of a video)", .medium = MEDIUM_AUDIO},
+    {SET_MEDIA, SECTION_COMMAND, 0, "video", OPTION_MEDIUM, "FILE", "a video: its key frames, each with its time, then what is said in it", .medium = MEDIUM_VIDEO},
     {SET_MEDIA_TEXT, SECTION_COMMAND, 0, "text", OPTION_MEDIUM, "FILE", "a text file (UTF-8), taken as data", .medium = MEDIUM_TEXT},
     {SET_TRANSCRIBE, SECTION_COMMAND, 'f', "format", OPTION_CHOICE, "FORMAT", "txt, srt, vtt, json, csv or lrc (default: by the name of -o, else txt)", FIELD(format), .choices = format_names},
     {SET_TRANSCRIBE | SET_BATCH, SECTION_COMMAND, 'l', "language", OPTION_TEXT, "LANG", "language spoken, as en, de, fr; auto finds out (default: auto; a .en model hears English only)", FIELD(language)},
@@ -86,6 +87,7 @@ static const option table[] = {
     {SET_BATCH, SECTION_RUN, 0, "max-duration", OPTION_COUNT, "SECONDS", "refuse longer sounds", FIELD(max_duration), .min = 1, .max = COUNT_MAX},
     {SET_BATCH, SECTION_RUN, 0, "timeout", OPTION_COUNT, "SECONDS", "give a file up after so long", FIELD(timeout), .min = 1, .max = COUNT_MAX},
     {SET_IMAGE | SET_MEDIA | SET_SKETCH | SET_TRANSCRIBE | SET_BATCH, SECTION_RUN, 0, "no-sandbox", OPTION_FLAG, NULL, "decode media in this process: only for files that are trusted, for a bad one may take it over", FIELD(no_sandbox)},
+    {SET_MEDIA | SET_BATCH, SECTION_RUN, 0, "max-frames", OPTION_COUNT, "N", "key frames of a video at most: the first of each scene, and more of long ones", FIELD(max_frames), .min = 1, .max = 1024, .show_default = true},
     {SET_CACHE, SECTION_RUN, 0, "no-cache", OPTION_FLAG, NULL, "encode every picture and sound anew, and keep nothing of it", FIELD(no_cache)},
     {SET_CACHE, SECTION_RUN, 0, "cache-size", OPTION_COUNT, "MIB", "keep so much of what --mmproj encodes in $XDG_CACHE_HOME/senses/media; what was not used longest goes (default: 1024, or $SENSES_CACHE_SIZE)", FIELD(cache_mib), .min = 1, .max = COUNT_MAX},
     {SET_ENGINE, SECTION_RUN, 't', "threads", OPTION_COUNT, "N", "threads (default: one per physical core)", FIELD(threads), .min = 1, .max = 1024},
@@ -106,7 +108,7 @@ const option *option_table(size_t *n)
 
 void options_init(cli_options *o)
 {
-    *o = (cli_options){.n_predict = CLI_UNSET, .bench_prompt = 512, .bench_repeats = 3, .cache_mib = 1024};
+    *o = (cli_options){.n_predict = CLI_UNSET, .bench_prompt = 512, .bench_repeats = 3, .cache_mib = 1024, .max_frames = 8};
     senses_session_defaults(&o->session);
 }
 

@@ -16,7 +16,7 @@ enum {
     SET_MMPROJ = 1u << 4,     /* --mmproj */
     SET_WHISPER = 1u << 5,    /* --whisper */
     SET_IMAGE = 1u << 6,      /* --image-fit --max-pixels */
-    SET_MEDIA = 1u << 7,      /* --image --audio */
+    SET_MEDIA = 1u << 7,      /* --image --audio --video --max-frames */
     SET_MEDIA_TEXT = 1u << 8, /* --text */
     SET_PROMPT = 1u << 9,     /* -c --system --chat-template */
     SET_SAMPLING = 1u << 10,  /* -n and how the next token is chosen */
@@ -38,7 +38,7 @@ enum {
     SET_BATCH = 1u << 25
 };
 
-typedef enum { MEDIUM_IMAGE, MEDIUM_AUDIO, MEDIUM_TEXT } cli_medium_kind;
+typedef enum { MEDIUM_IMAGE, MEDIUM_AUDIO, MEDIUM_VIDEO, MEDIUM_TEXT } cli_medium_kind;
 typedef struct {
     cli_medium_kind kind;
     const char *path;
@@ -71,6 +71,7 @@ typedef struct {
     const char *isa;
     const char *image_fit;
     size_t max_pixels;
+    size_t max_frames; /* of a video */
     bool no_sandbox;
     bool no_cache; /* also for commands without SET_CACHE */
     size_t cache_mib;

@@ -31,7 +31,8 @@ static void say_no_page(cli_runtime *rt, const char *path)
     runtime_say(rt, &err);
 }
 
-bool page_read(cli_runtime *rt, const char *path, const senses_image *img, senses_page *page, size_t *n_tokens)
+/* Whether it was read, and if it was only to find that there is no page: page->n is 0 then. */
+static bool read_any(cli_runtime *rt, const char *path, const senses_image *img, senses_page *page, size_t *n_tokens)
 {
     senses_error err = {0};
     senses_reader *reader = runtime_reader(rt);
@@ -45,12 +46,17 @@ bool page_read(cli_runtime *rt, const char *path, const senses_image *img, sense
         runtime_say_stopped(rt, path);
     else if (status != SN_OK)
         runtime_say(rt, &err);
-    else if (page->n == 0)
-        say_no_page(rt, path);
     else if (page->cut)
         diag_note(rt->o, "%s: only the beginning of the page was read", input_name(path));
     rt->partial = rt->partial || (status == SN_OK && page->cut);
-    return status == SN_OK && page->n > 0;
+    return status == SN_OK;
+}
+
+bool page_read(cli_runtime *rt, const char *path, const senses_image *img, senses_page *page, size_t *n_tokens)
+{
+    if (!read_any(rt, path, img, page, n_tokens)) return false;
+    if (page->n == 0) say_no_page(rt, path);
+    return page->n > 0;
 }
 
 /* Behind the first page that was read: the line for a picture that shows none says as much. */
@@ -64,10 +70,23 @@ static void note_eyes(cli_runtime *rt)
               path_base(runtime_reader_path(rt)));
 }
 
-char *page_words(cli_runtime *rt, const char *path, size_t *n_tokens)
+bool page_words_of(cli_runtime *rt, const char *name, const senses_image *img, char **words, size_t *n_tokens)
 {
     senses_error err = {0};
     senses_page page = {.items = NULL};
+    bool good = read_any(rt, name, img, &page, n_tokens);
+    if (good && page.n > 0) {
+        note_eyes(rt);
+        good = senses_page_text(&page, words, &err) == SN_OK;
+        if (!good) runtime_say(rt, &err);
+    }
+    senses_page_free(&page);
+    return good;
+}
+
+char *page_words(cli_runtime *rt, const char *path, size_t *n_tokens)
+{
+    senses_error err = {0};
     char *words = NULL;
     if (rt->o->image_fit != NULL) { /* an encoder was given, but one that hears */
         snprintf(err.msg, sizeof err.msg, "%s: --image-fit needs an image encoder: the page reader sees pictures in their own shape",
@@ -76,11 +95,7 @@ char *page_words(cli_runtime *rt, const char *path, size_t *n_tokens)
         return NULL;
     }
     senses_image *img = runtime_image(rt, path);
-    if (img != NULL && page_read(rt, path, img, &page, n_tokens)) {
-        note_eyes(rt);
-        if (senses_page_text(&page, &words, &err) != SN_OK) runtime_say(rt, &err);
-    }
-    senses_page_free(&page);
+    if (img != NULL && page_words_of(rt, path, img, &words, n_tokens) && words == NULL) say_no_page(rt, path);
     senses_image_close(img);
     return words;
 }

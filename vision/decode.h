@@ -22,6 +22,9 @@ typedef struct { /* decoded samples, 8 bits, interleaved: gray, gray+alpha, RGB,
     int orientation;     /* where only the decoder learns it (films); 0: the head's counts */
 } vis_raster;
 
+/* Takes over r->data, also on failure: RGB, on white, upright. *out is untouched on failure. */
+sn_status vis_raster_to_image(vis_image *out, vis_raster *r, int orientation, sn_err *err);
+
 /* Refuses sides of 0 or above VIS_MAX_SIDE, and more than max_pixels. */
 sn_status vis_check_size(size_t w, size_t h, size_t max_pixels, sn_err *err);
 

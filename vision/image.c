@@ -11,7 +11,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define DEFAULT_MAX_PIXELS 100000000
 #define MAX_PIXELS ((size_t)VIS_MAX_SIDE * VIS_MAX_SIDE)
 #define BLOCK 32
 /* What a decoder may take: 16-bit RGBA twice and 8-bit RGBA as well a pixel is the most that the formats here need. */
@@ -182,12 +181,26 @@ vis_file_kind vis_image_kind(const void *head, size_t n)
     return fmt->match == vis_is_movie ? VIS_FILM : VIS_STILL;
 }
 
+sn_status vis_raster_to_image(vis_image *out, vis_raster *r, int orientation, sn_err *err)
+{
+    vis_image img = {0};
+    sn_status st = to_rgb(&img, r, err);
+
+    sn_free(r->data);
+    r->data = NULL;
+    if (st == SN_OK) st = apply_orientation(&img, orientation, err);
+    if (st == SN_OK)
+        *out = img;
+    else
+        vis_image_free(&img);
+    return st;
+}
+
 static sn_status decode(vis_image *out, vis_bytes f, size_t max_pixels, sn_err *err)
 {
     const format *fmt = find_format(f);
     vis_head head = {0, 0, 1};
     vis_raster raster = {0};
-    vis_image img = {0};
     sn_status st;
 
     if (!fmt) {
@@ -199,20 +212,12 @@ static sn_status decode(vis_image *out, vis_bytes f, size_t max_pixels, sn_err *
     if ((st = fmt->check(f, &head, err)) != SN_OK) return st;
     if (fmt->check != vis_check_movie && (st = vis_check_size(head.w, head.h, max_pixels, err)) != SN_OK) return st;
     if ((st = fmt->decode(&raster, f, &head, max_pixels, err)) != SN_OK) return st;
-    st = to_rgb(&img, &raster, err);
-    sn_free(raster.data);
-    if (st == SN_OK) st = apply_orientation(&img, raster.orientation ? raster.orientation : head.orientation, err);
-    if (st != SN_OK) {
-        vis_image_free(&img);
-        return st;
-    }
-    *out = img;
-    return SN_OK;
+    return vis_raster_to_image(out, &raster, raster.orientation ? raster.orientation : head.orientation, err);
 }
 
 static size_t most_pixels(const vis_load_params *p)
 {
-    return p && p->max_pixels ? p->max_pixels : DEFAULT_MAX_PIXELS;
+    return p && p->max_pixels ? p->max_pixels : VIS_MAX_PIXELS;
 }
 
 sn_status vis_image_decode(vis_image *out, const void *bytes, size_t n, const char *name, const vis_load_params *p, sn_err *err)

@@ -1,10 +1,7 @@
 /* image_av.c: libavcodec for single coded pictures, libavformat for the first frame of a film, libswscale for their colours. Nothing is
  * opened but the bytes that are given: demuxers are on a list, and every other file or address they ask for is refused. */
 #include "../core/mem.h"
-#include "decode.h"
-
-#include <libavcodec/avcodec.h>
-#include <libavformat/avformat.h>
+#include "av.h"
 
 #include <libavutil/pixdesc.h>
 #include <libswscale/swscale.h>
@@ -98,7 +95,7 @@ static sn_status convert(vis_raster *r, const AVFrame *f, sn_err *err)
     return st;
 }
 
-static sn_status frame_to_raster(vis_raster *out, const AVFrame *f, size_t max_pixels, sn_err *err)
+sn_status vis_av_frame_to_raster(vis_raster *out, const AVFrame *f, size_t max_pixels, sn_err *err)
 {
     const AVPixFmtDescriptor *desc = av_pix_fmt_desc_get(f->format);
     const plain_format *plain = NULL;
@@ -129,8 +126,7 @@ static sn_status frame_to_raster(vis_raster *out, const AVFrame *f, size_t max_p
 
 /* ---- one coded picture ---- */
 
-/* A decoder that says nothing, stops at damage and keeps to one thread. */
-static AVCodecContext *new_decoder(const AVCodec *codec, size_t max_pixels)
+AVCodecContext *vis_av_new_decoder(const AVCodec *codec, size_t max_pixels)
 {
     AVCodecContext *c = codec ? avcodec_alloc_context3(codec) : NULL;
 
@@ -141,9 +137,9 @@ static AVCodecContext *new_decoder(const AVCodec *codec, size_t max_pixels)
     return c;
 }
 
-static void quiet(void)
+void vis_av_quiet(void)
 {
-    av_log_set_level(AV_LOG_QUIET); /* it prints otherwise; the setting is the process's, and always this */
+    av_log_set_level(AV_LOG_QUIET);
 }
 
 /* A packet with the padding that libavcodec reads over. */
@@ -165,9 +161,9 @@ sn_status vis_av_decode(vis_raster *out, vis_av_codec codec, vis_bytes extra, vi
     AVFrame *frame = av_frame_alloc();
     sn_status st;
 
-    quiet();
+    vis_av_quiet();
     if (!c && codec == VIS_AV_AV1) c = avcodec_find_decoder(AV_CODEC_ID_AV1);
-    ctx = new_decoder(c, max_pixels);
+    ctx = vis_av_new_decoder(c, max_pixels);
     if (!c) {
         st = sn_fail(err, SN_EUNSUPPORTED, "libavcodec has no decoder for %s here", avcodec_get_name(ids[codec]));
         goto done;
@@ -186,7 +182,7 @@ sn_status vis_av_decode(vis_raster *out, vis_av_codec codec, vis_bytes extra, vi
         avcodec_receive_frame(ctx, frame) < 0 || frame->decode_error_flags)
         st = sn_fail(err, SN_EFORMAT, "the picture is damaged or cut short (%s)", avcodec_get_name(ids[codec]));
     else
-        st = frame_to_raster(out, frame, max_pixels, err);
+        st = vis_av_frame_to_raster(out, frame, max_pixels, err);
 done:
     av_frame_free(&frame);
     av_packet_free(&packet);
@@ -246,7 +242,7 @@ static int refuse_open(AVFormatContext *s, AVIOContext **pb, const char *url, in
     return AVERROR(ENOENT);
 }
 
-static AVFormatContext *open_film(AVIOContext *io)
+static AVFormatContext *open_container(AVIOContext *io)
 {
     AVFormatContext *fmt = avformat_alloc_context();
     AVDictionary *options = NULL;
@@ -277,14 +273,25 @@ static int matrix_orientation(const int32_t *m)
     return 1;
 }
 
+sn_status vis_av_film_to_raster(vis_raster *out, AVFrame *f, const AVStream *stream, size_t max_pixels, sn_err *err)
+{
+    const int32_t *matrix = (const int32_t *)av_stream_get_side_data(stream, AV_PKT_DATA_DISPLAYMATRIX, NULL);
+    sn_status st;
+
+    if (f->chroma_location == AVCHROMA_LOC_UNSPECIFIED) f->chroma_location = AVCHROMA_LOC_LEFT;     /* MPEG-2's and its successors' */
+    if (f->colorspace == AVCOL_SPC_UNSPECIFIED && f->height > 576) f->colorspace = AVCOL_SPC_BT709; /* what players take for HD */
+    st = vis_av_frame_to_raster(out, f, max_pixels, err);
+    if (st == SN_OK && matrix) out->orientation = matrix_orientation(matrix);
+    return st;
+}
+
 /* The stream's first picture. */
 static sn_status first_picture(vis_raster *out, AVFormatContext *fmt, const AVStream *stream, size_t max_pixels, sn_err *err)
 {
     const AVCodec *codec = avcodec_find_decoder(stream->codecpar->codec_id);
-    AVCodecContext *ctx = new_decoder(codec, max_pixels);
+    AVCodecContext *ctx = vis_av_new_decoder(codec, max_pixels);
     AVPacket *packet = av_packet_alloc();
     AVFrame *frame = av_frame_alloc();
-    const int32_t *matrix = (const int32_t *)av_stream_get_side_data(stream, AV_PKT_DATA_DISPLAYMATRIX, NULL);
     sn_status st = sn_fail(err, SN_EFORMAT, "no picture can be decoded from this film: damaged or cut short");
     bool found = false;
 
@@ -301,11 +308,7 @@ static sn_status first_picture(vis_raster *out, AVFormatContext *fmt, const AVSt
         if (res < 0) break;
     }
     if (!found) goto done;
-    if (frame->chroma_location == AVCHROMA_LOC_UNSPECIFIED) frame->chroma_location = AVCHROMA_LOC_LEFT; /* MPEG-2's and its successors' */
-    if (frame->colorspace == AVCOL_SPC_UNSPECIFIED && frame->height > 576)
-        frame->colorspace = AVCOL_SPC_BT709; /* what players take for HD */
-    st = frame_to_raster(out, frame, max_pixels, err);
-    if (st == SN_OK && matrix) out->orientation = matrix_orientation(matrix);
+    st = vis_av_film_to_raster(out, frame, stream, max_pixels, err);
 done:
     av_frame_free(&frame);
     av_packet_free(&packet);
@@ -344,6 +347,30 @@ static bool probe_streams(AVFormatContext *fmt, size_t max_pixels)
     return ok;
 }
 
+static sn_status choose_stream(AVFormatContext *fmt, int *stream, size_t max_pixels, sn_err *err)
+{
+    sn_status st = check_streams(fmt, max_pixels, err);
+
+    if (st != SN_OK) return st;
+    if (!probe_streams(fmt, max_pixels)) return sn_fail(err, SN_EFORMAT, "this film is damaged or cut short");
+    *stream = av_find_best_stream(fmt, AVMEDIA_TYPE_VIDEO, -1, -1, NULL, 0);
+    if (*stream < 0 || fmt->streams[*stream]->disposition & AV_DISPOSITION_ATTACHED_PIC)
+        return sn_fail(err, SN_EFORMAT, "no pictures in this file: it is a sound, or damaged");
+    return check_streams(fmt, max_pixels, err);
+}
+
+sn_status vis_av_open_film(AVFormatContext **out, int *stream, AVIOContext *io, size_t max_pixels, sn_err *err)
+{
+    AVFormatContext *fmt = open_container(io);
+    sn_status st = fmt ? choose_stream(fmt, stream, max_pixels, err) : sn_fail(err, SN_EFORMAT, "this film is damaged or cut short");
+
+    if (st == SN_OK)
+        *out = fmt;
+    else
+        avformat_close_input(&fmt);
+    return st;
+}
+
 sn_status vis_decode_movie(vis_raster *out, vis_bytes f, const vis_head *head, size_t max_pixels, sn_err *err)
 {
     reader r = {f, 0};
@@ -354,28 +381,13 @@ sn_status vis_decode_movie(vis_raster *out, vis_bytes f, const vis_head *head, s
     sn_status st;
 
     (void)head;
-    quiet();
+    vis_av_quiet();
     if (!io) {
         av_free(buffer);
         return sn_fail(err, SN_ENOMEM, "out of memory");
     }
-    if (!(fmt = open_film(io))) {
-        st = sn_fail(err, SN_EFORMAT, "this film is damaged or cut short");
-        goto done;
-    }
-    if ((st = check_streams(fmt, max_pixels, err)) != SN_OK) goto done;
-    if (!probe_streams(fmt, max_pixels)) {
-        st = sn_fail(err, SN_EFORMAT, "this film is damaged or cut short");
-        goto done;
-    }
-    stream = av_find_best_stream(fmt, AVMEDIA_TYPE_VIDEO, -1, -1, NULL, 0);
-    if (stream < 0 || fmt->streams[stream]->disposition & AV_DISPOSITION_ATTACHED_PIC) {
-        st = sn_fail(err, SN_EFORMAT, "no pictures in this file: it is a sound, or damaged");
-        goto done;
-    }
-    if ((st = check_streams(fmt, max_pixels, err)) != SN_OK) goto done;
-    st = first_picture(out, fmt, fmt->streams[stream], max_pixels, err);
-done:
+    st = vis_av_open_film(&fmt, &stream, io, max_pixels, err);
+    if (st == SN_OK) st = first_picture(out, fmt, fmt->streams[stream], max_pixels, err);
     avformat_close_input(&fmt);
     av_freep(&io->buffer);
     avio_context_free(&io);

@@ -13,6 +13,7 @@ typedef struct {
     size_t mapped;      /* bytes mapped at rgb; 0: it is from sn_alloc */
 } vis_image;
 #define VIS_MAX_SIDE 65535
+#define VIS_MAX_PIXELS 100000000 /* unless another limit is given */
 typedef struct {
     size_t max_pixels; /* refused above before memory is taken; default 100e6 */
     bool no_sandbox;   /* vis_image_load decodes in this process */
@@ -29,6 +30,23 @@ vis_file_kind vis_image_kind(const void *head, size_t n);
 void vis_image_free(vis_image *img);
 /* A picture of w x h pixels, not initialised. */
 sn_status vis_image_new(vis_image *out, size_t w, size_t h, sn_err *err);
+
+/* ---- video_av.c: key frames of films ---- */
+#define VIS_MAX_KEY_FRAMES 1024
+typedef struct {
+    size_t max_pixels; /* as of a picture */
+    size_t max_frames; /* 1 to VIS_MAX_KEY_FRAMES */
+    bool no_sandbox;   /* of vis_video_load: as of a picture */
+    double timeout_s;
+} vis_video_params;
+/* A key frame, upright and of square samples, and its time from the film's start, in order of time. The picture is the callee's:
+ * vis_image_free. False stops with SN_ECANCELLED. */
+typedef bool (*vis_frame_fn)(void *user, vis_image *img, double t_s);
+/* Reads a regular file of `size` bytes from an open descriptor (its offset stays), and does nothing else. *sound: whether it has an audio stream; may be
+ * set also on failure. Damage is found before the first frame comes. Truncated and corrupt films are refused. */
+sn_status vis_video_read(int fd, size_t size, const vis_video_params *p, vis_frame_fn fn, void *user, bool *sound, sn_err *err);
+/* The same of a file, in a worker (core/worker.h). */
+sn_status vis_video_load(const char *path, const vis_video_params *p, vis_frame_fn fn, void *user, bool *sound, sn_err *err);
 
 /* ---- resize.c: Pillow's resampling on 8-bit RGB, bit for bit ---- */
 typedef enum { VIS_BILINEAR, VIS_BICUBIC, VIS_LANCZOS } vis_filter;
