@@ -170,4 +170,15 @@ txt_id txt_sampler_next(txt_sampler *s, float *logits);
 void txt_sampler_accept(txt_sampler *s, txt_id id); /* the repeat penalty looks back on it; id must be in range */
 void txt_sampler_reset(txt_sampler *s);             /* as opened: forgets the tokens, starts the seed again */
 
+/* ---- conversion ---- */
+typedef struct {
+    sn_type type; /* of matrices: SN_F32, SN_F16 or SN_BF16; SN_TYPE_MAX: as the folder has them, F16 where that is F32 */
+    bool (*progress)(void *user, size_t done_bytes, size_t total_bytes); /* may be NULL; false stops: SN_ECANCELLED */
+    void *user;
+} txt_convert_params;
+/* The text model of a Hugging Face folder (config.json, *.safetensors, its tokenizer) as GGUF: keys, names and values are those of
+ * llama.cpp's convert_hf_to_gguf.py. Weights pass through in pieces. SN_EUNSUPPORTED: a model of another family, a tokenizer of
+ * another kind, weights of another type; SN_ESHAPE: a tensor is missing, or of another shape than config.json says. */
+sn_status txt_convert(const char *dir, const char *out_path, const txt_convert_params *params, sn_err *err);
+
 #endif

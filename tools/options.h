@@ -33,7 +33,8 @@ enum {
     SET_LOGITS = 1u << 21,
     SET_BENCH = 1u << 22,
     SET_SKETCH = 1u << 23,
-    SET_QUANTIZE = 1u << 24
+    SET_QUANTIZE = 1u << 24,
+    SET_CONVERT = 1u << 25
 };
 
 typedef enum { MEDIUM_IMAGE, MEDIUM_AUDIO, MEDIUM_TEXT } cli_medium_kind;
@@ -79,6 +80,7 @@ typedef struct {
     bool mel;                           /* encode */
     bool all;                           /* logits */
     bool allow_requantize;              /* quantize */
+    const char *convert_type;           /* convert */
     size_t bench_prompt, bench_repeats; /* bench */
     const char *style, *title;          /* sketch */
     bool open;                          /* sketch */
