@@ -199,6 +199,7 @@ static sn_status read_words(txt_convert_vocab *v, sn_err *err)
     const char *type = sn_json_str(sn_json_get(model, "type"));
     v->pieces = cJSON_IsTrue(sn_json_get(model, "byte_fallback"));
     if (type != NULL && strcmp(type, "BPE") != 0) return sn_fail(err, SN_EUNSUPPORTED, "%s/tokenizer.json: a tokenizer of type %.40s is not known, want BPE", v->dir, type);
+    if (cJSON_GetArraySize(sn_json_get(model, "vocab")) == 0) return sn_fail(err, SN_EFORMAT, "%s/tokenizer.json: has no words", v->dir);
     sn_status st = SN_OK;
     cJSON_ArrayForEach(word, sn_json_get(model, "vocab"))
     {
