@@ -41,9 +41,8 @@ static size_t dtype_bytes(const char *dtype)
     static const struct {
         const char *name;
         size_t bytes;
-    } known[] = {{"F32", 4}, {"F16", 2}, {"BF16", 2}, {"F64", 8}, {"I64", 8}, {"I32", 4}, {"I16", 2},
-                 {"I8", 1},  {"U8", 1},  {"BOOL", 1}, {"U16", 2}, {"U32", 4}, {"U64", 8}, {"F8_E4M3", 1},
-                 {"F8_E5M2", 1}};
+    } known[] = {{"F32", 4}, {"F16", 2},  {"BF16", 2}, {"F64", 8}, {"I64", 8}, {"I32", 4},     {"I16", 2},    {"I8", 1},
+                 {"U8", 1},  {"BOOL", 1}, {"U16", 2},  {"U32", 4}, {"U64", 8}, {"F8_E4M3", 1}, {"F8_E5M2", 1}};
     for (size_t i = 0; i < sizeof known / sizeof *known; i++)
         if (strcmp(known[i].name, dtype) == 0) return known[i].bytes;
     return 0;
@@ -55,7 +54,8 @@ static sn_status read_entry(sn_safetensor *t, const cJSON *e, const sn_map *m, s
     const cJSON *shape = sn_json_get(e, "shape"), *offsets = sn_json_get(e, "data_offsets"), *d;
     const size_t bytes = dtype == NULL ? 0 : dtype_bytes(dtype);
     size_t begin, end, want;
-    if (bytes == 0) return sn_fail(err, SN_EUNSUPPORTED, "%s: %.80s has a data type that is not known: %.20s", path, e->string, dtype ? dtype : "none");
+    if (bytes == 0)
+        return sn_fail(err, SN_EUNSUPPORTED, "%s: %.80s has a data type that is not known: %.20s", path, e->string, dtype ? dtype : "none");
     if (!cJSON_IsArray(shape) || !cJSON_IsArray(offsets) || cJSON_GetArraySize(offsets) != 2 || !whole(offsets->child, &begin) ||
         !whole(offsets->child->next, &end))
         return sn_fail(err, SN_EFORMAT, "%s: %.80s has no shape or place", path, e->string);
@@ -65,7 +65,8 @@ static sn_status read_entry(sn_safetensor *t, const cJSON *e, const sn_map *m, s
     cJSON_ArrayForEach(d, shape)
     {
         size_t n;
-        if (!whole(d, &n) || !sn_mul_ok(t->n_values, n, &t->n_values)) return sn_fail(err, SN_EFORMAT, "%s: %.80s has no sound shape", path, e->string);
+        if (!whole(d, &n) || !sn_mul_ok(t->n_values, n, &t->n_values))
+            return sn_fail(err, SN_EFORMAT, "%s: %.80s has no sound shape", path, e->string);
         if (t->n_dims < SN_MAX_DIMS) t->shape[t->n_dims] = n;
         if (t->n_dims <= SN_MAX_DIMS) t->n_dims++;
     }
@@ -121,7 +122,8 @@ static sn_status check_names(const sn_safetensors *s, const char *dir, sn_err *e
     sn_safetensor **list = sorted(s, 0, by_name);
     if (list == NULL) return sn_fail(err, SN_ENOMEM, "%s: out of memory", dir);
     for (size_t i = 1; i < s->n_tensors && st == SN_OK; i++)
-        if (strcmp(list[i - 1]->name, list[i]->name) == 0) st = sn_fail(err, SN_EFORMAT, "%s: %.80s stands there twice", dir, list[i]->name);
+        if (strcmp(list[i - 1]->name, list[i]->name) == 0)
+            st = sn_fail(err, SN_EFORMAT, "%s: %.80s stands there twice", dir, list[i]->name);
     sn_free(list);
     return st;
 }
@@ -136,7 +138,8 @@ static sn_status read_part(sn_safetensors *s, size_t index, sn_err *err)
     if (p->map.size >= sizeof n) memcpy(&n, p->map.data, sizeof n);
     if (n < 2 || n > MAX_HEADER || n > p->map.size - sizeof n) {
         const char *kind = sn_guess_kind(p->map.data, p->map.size);
-        if (kind != NULL && strstr(kind, "safetensors") == NULL) return sn_fail(err, SN_EFORMAT, "%s: is no safetensors file but %s", p->path, kind);
+        if (kind != NULL && strstr(kind, "safetensors") == NULL)
+            return sn_fail(err, SN_EFORMAT, "%s: is no safetensors file but %s", p->path, kind);
         return sn_fail(err, SN_EFORMAT, "%s: is no safetensors file, or cut short", p->path);
     }
     sn_status st = sn_json_parse(&header, p->map.data + sizeof n, (size_t)n, p->path, err);
@@ -203,14 +206,17 @@ static sn_status list_parts(sn_safetensors *s, const char *dir, const cJSON *wei
     const cJSON *w;
     cJSON_ArrayForEach(w, weights)
     {
-        if (st == SN_OK) st = sn_json_str(w) ? add_part(s, dir, sn_json_str(w), err) : sn_fail(err, SN_EFORMAT, "%s/" INDEX ": weight_map is not a map of names", dir);
+        if (st == SN_OK)
+            st = sn_json_str(w) ? add_part(s, dir, sn_json_str(w), err)
+                                : sn_fail(err, SN_EFORMAT, "%s/" INDEX ": weight_map is not a map of names", dir);
     }
     if (weights == NULL) {
         DIR *d = opendir(dir);
         if (d == NULL) return sn_fail(err, SN_EIO, "%s: cannot open: %m", dir);
         for (const struct dirent *f; st == SN_OK && (f = readdir(d)) != NULL;) {
             const size_t n = strlen(f->d_name);
-            if (strncmp(f->d_name, "model", 5) == 0 && n > 12 && strcmp(f->d_name + n - 12, ".safetensors") == 0) st = add_part(s, dir, f->d_name, err);
+            if (strncmp(f->d_name, "model", 5) == 0 && n > 12 && strcmp(f->d_name + n - 12, ".safetensors") == 0)
+                st = add_part(s, dir, f->d_name, err);
         }
         closedir(d);
     }

@@ -117,14 +117,19 @@ static void same_as_reference(const char *family)
 static void files_equal_those_of_llama_cpps_converter(void **state)
 {
     (void)state;
-    static const char *const families[] = {"llama3", "llama2", "mistral", "smollm", "smollm3", "granite", "qwen2", "qwen3", "gemma3"};
+    static const char *const families[] = {"llama3", "llama2", "mistral", "smollm",  "smollm3",  "granite",
+                                           "qwen2",  "qwen3",  "gemma3",  "smolvlm", "mistral3", "qwen2vl"};
     for (size_t i = 0; i < sizeof families / sizeof *families; i++) same_as_reference(families[i]);
 }
 
 /* ---- folders that are wrong ---- */
 
-static const char *const llama3_files[] = {"config.json", "tokenizer.json", "tokenizer_config.json", "model.safetensors.index.json",
-                                           "model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"};
+static const char *const llama3_files[] = {"config.json",
+                                           "tokenizer.json",
+                                           "tokenizer_config.json",
+                                           "model.safetensors.index.json",
+                                           "model-00001-of-00002.safetensors",
+                                           "model-00002-of-00002.safetensors"};
 #define N_FILES (sizeof llama3_files / sizeof *llama3_files)
 
 static void copy_folder(char *dir, size_t room)

@@ -39,7 +39,7 @@ typedef struct {
     source *sources; /* [n_sources] sorted by name */
     output *outputs; /* [n_outputs] in the order of the file */
     size_t n_sources, n_outputs, cap_outputs;
-    sn_type type; /* of matrices */
+    sn_type type;   /* of matrices */
     float *factors; /* [d_head / 2], NULL where there are none */
     txt_convert_vocab vocab;
     size_t done, total; /* bytes read */
@@ -72,7 +72,8 @@ static sn_status read_shape(conversion *k)
     s->d_head = s->n_embd / s->n_head;
     if (own && (d->d_head > 0 || txt_config_get(c, "head_dim") != NULL)) s->d_head = count_of(k, "head_dim", d->d_head, 65536);
     if (c->status != SN_OK) return c->status;
-    if (s->d_head == 0 || s->d_head % 2 != 0 || s->n_head % s->n_head_kv != 0 || !(s->theta >= 1 && s->theta <= 1e30) || !(s->eps > 0 && s->eps < 1))
+    if (s->d_head == 0 || s->d_head % 2 != 0 || s->n_head % s->n_head_kv != 0 || !(s->theta >= 1 && s->theta <= 1e30) ||
+        !(s->eps > 0 && s->eps < 1))
         return txt_config_fail(c, SN_EFORMAT, "its numbers of heads, their size, rope_theta or rms_norm_eps make no sense");
     return SN_OK;
 }
@@ -91,6 +92,9 @@ static sn_status read_config(conversion *k, sn_err *err)
     const char *model_type = sn_json_str(txt_config_get(&k->config, "model_type"));
     if (model_type == NULL) return txt_config_fail(&k->config, SN_EFORMAT, "names no model_type");
     k->family = txt_convert_family_find(model_type);
+    const char *whole = sn_json_str(sn_json_get(k->json, "model_type")); /* that the text is a part of: may have a name of its own */
+    const txt_convert_family *own = whole != NULL && k->family != NULL ? txt_convert_family_find(whole) : NULL;
+    if (own != NULL) k->family = own;
     if (k->family == NULL) return txt_config_fail(&k->config, SN_EUNSUPPORTED, "a model of type \"%.40s\" cannot be converted", model_type);
     if (txt_config_get(&k->config, "quantization_config") != NULL)
         return txt_config_fail(&k->config, SN_EUNSUPPORTED, "its weights are quantised already; convert the original");
@@ -108,8 +112,18 @@ static void without(char *name, const char *part)
 static bool not_text(const char *name)
 {
     static const char *const begins[] = {"mlp", "vit.", "encoder.", "merger.", "resampler."};
-    static const char *const holds[] = {"visual.",          "vision.",     "vision_",        "audio.",       "audio_",          "projector.",
-                                        "image_newline",    "patch_embed", "model.connector.", "patch_merger.", "rotary_emb.inv_freq", ".attention.masked_bias"};
+    static const char *const holds[] = {"visual.",
+                                        "vision.",
+                                        "vision_",
+                                        "audio.",
+                                        "audio_",
+                                        "projector.",
+                                        "image_newline",
+                                        "patch_embed",
+                                        "model.connector.",
+                                        "patch_merger.",
+                                        "rotary_emb.inv_freq",
+                                        ".attention.masked_bias"};
     for (size_t i = 0; i < sizeof begins / sizeof *begins; i++)
         if (strncmp(name, begins[i], strlen(begins[i])) == 0) return true;
     for (size_t i = 0; i < sizeof holds / sizeof *holds; i++)
@@ -138,7 +152,8 @@ static sn_status list_sources(conversion *k, sn_err *err)
     }
     qsort(k->sources, k->n_sources, sizeof *k->sources, by_name);
     for (size_t i = 1; i < k->n_sources; i++)
-        if (by_name(&k->sources[i - 1], &k->sources[i]) == 0) return sn_fail(err, SN_EFORMAT, "%s: %.80s stands there twice", k->dir, k->sources[i].name);
+        if (by_name(&k->sources[i - 1], &k->sources[i]) == 0)
+            return sn_fail(err, SN_EFORMAT, "%s: %.80s stands there twice", k->dir, k->sources[i].name);
     return SN_OK;
 }
 
@@ -191,7 +206,10 @@ static sn_status plan_row(conversion *k, const txt_tensor_row *row, const char *
     if (s == NULL) return row->optional ? SN_OK : sn_fail(err, SN_ESHAPE, "%s: %s is missing", k->dir, name);
     const sn_safetensor *t = s->tensor;
     const char *path = sn_safetensors_path(k->weights, t);
-    output o = {.from = s, .edit = row->edit, .n_dims = row->cols == ROW_NONE ? 1 : 2, .shape = {extent(&k->shape, row->rows), extent(&k->shape, row->cols)}};
+    output o = {.from = s,
+                .edit = row->edit,
+                .n_dims = row->cols == ROW_NONE ? 1 : 2,
+                .shape = {extent(&k->shape, row->rows), extent(&k->shape, row->cols)}};
     if (t->type == SN_TYPE_MAX) return sn_fail(err, SN_EUNSUPPORTED, "%s: %s is stored as %s, want F32, F16 or BF16", path, name, t->dtype);
     const bool longer = row->edit == EDIT_CUT && t->n_dims == 2 && t->shape[0] > o.shape[0];
     if (t->n_dims != o.n_dims || (t->shape[0] != o.shape[0] && !longer) || (o.n_dims == 2 && t->shape[1] != o.shape[1])) {
@@ -222,8 +240,8 @@ static sn_status plan(conversion *k, sn_err *err)
     }
     for (size_t i = 0; st == SN_OK && i < k->n_sources; i++)
         if (!k->sources[i].used)
-            st = sn_fail(err, SN_EUNSUPPORTED, "%s: %.80s has no place in a %s model", sn_safetensors_path(k->weights, k->sources[i].tensor),
-                         k->sources[i].tensor->name, k->family->arch);
+            st = sn_fail(err, SN_EUNSUPPORTED, "%s: %.80s has no place in a %s model",
+                         sn_safetensors_path(k->weights, k->sources[i].tensor), k->sources[i].tensor->name, k->family->arch);
     return st;
 }
 
@@ -285,7 +303,9 @@ static sn_status write_tensor(conversion *k, sn_gguf_writer *w, const output *o,
     const sn_safetensor *t = o->from->tensor;
     const size_t row_bytes = (o->n_dims == 2 ? o->shape[1] : 1) * sn_type_get((uint32_t)t->type)->bytes;
     const bool woven = o->edit == EDIT_PAIRS_Q || o->edit == EDIT_PAIRS_KV;
-    const size_t unit = woven ? k->shape.d_head : PIECE / row_bytes > 0 ? PIECE / row_bytes : 1; /* a woven head is done when its last row is */
+    const size_t unit = woven                   ? k->shape.d_head
+                        : PIECE / row_bytes > 0 ? PIECE / row_bytes
+                                                : 1; /* a woven head is done when its last row is */
     sn_status st = SN_OK;
     for (size_t r = 0; r < o->shape[0] && st == SN_OK; r += unit) {
         const size_t n = o->shape[0] - r < unit ? o->shape[0] - r : unit;
@@ -321,7 +341,8 @@ static sn_status write_file(conversion *k, const char *path, sn_err *err)
     sn_status st = values == NULL || packed == NULL ? sn_fail(err, SN_ENOMEM, "%s: out of memory", k->dir) : sn_gguf_create(&w, path, err);
     if (st == SN_OK) {
         st = write_keys(k, w, err);
-        for (size_t i = 0; i < k->n_outputs; i++) sn_gguf_add_tensor(w, k->outputs[i].name, k->outputs[i].type, k->outputs[i].shape, k->outputs[i].n_dims);
+        for (size_t i = 0; i < k->n_outputs; i++)
+            sn_gguf_add_tensor(w, k->outputs[i].name, k->outputs[i].type, k->outputs[i].shape, k->outputs[i].n_dims);
         for (size_t i = 0; i < k->n_outputs && st == SN_OK && sn_gguf_writable(w); i++) {
             if (k->outputs[i].from == NULL)
                 sn_gguf_write_data(w, k->factors, k->shape.d_head / 2 * sizeof *k->factors);

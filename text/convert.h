@@ -7,9 +7,9 @@
 
 /* ---- configuration: config.json, with what its text_config says in front (convert_families.c) ---- */
 typedef struct {
-    const char *path; /* of config.json, for messages */
+    const char *path;         /* of config.json, for messages */
     const cJSON *root, *text; /* text: NULL where there is no text_config */
-    sn_status status; /* the first problem of any getter below sticks */
+    sn_status status;         /* the first problem of any getter below sticks */
     sn_err *err;
 } txt_config;
 
@@ -39,10 +39,10 @@ typedef struct {
 } txt_tensor_row;
 
 typedef struct {
-    const char *model_types; /* of config.json, each between two blanks */
-    const char *arch;        /* in the GGUF */
-    const txt_tensor_row *whole, *layer; /* a row without `from` ends them */
-    txt_shape defaults;      /* what a configuration may leave out; 0: as it follows from the others */
+    const char *model_types;                                 /* of config.json, each between two blanks */
+    const char *arch;                                        /* in the GGUF */
+    const txt_tensor_row *whole, *layer;                     /* a row without `from` ends them */
+    txt_shape defaults;                                      /* what a configuration may leave out; 0: as it follows from the others */
     bool gives_head_size, gives_vocab_size, gives_rope_size; /* keys that llama.cpp's converter writes for this family */
 } txt_convert_family;
 

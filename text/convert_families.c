@@ -55,6 +55,8 @@ static const txt_convert_family families[] = {
      {32000, 2048, 4096, 11008, 32, 32, 0, 0, 1e-6, 1e4}, true, true, true},
     {" mistral ", "llama", outside, llama_layer,
      {32000, 131072, 4096, 14336, 32, 32, 8, 0, 1e-6, 1e4}, true, true, true},
+    {" mistral3 ", "mistral3", outside, llama_layer,
+     {32000, 131072, 4096, 14336, 32, 32, 8, 0, 1e-6, 1e4}, true, true, true},
     {" smollm3 ", "smollm3", outside, llama_layer,
      {128256, 32768, 2048, 11008, 36, 16, 4, 0, 1e-6, 2e6}, false, true, true},
     {" granite ", "granite", outside, llama_layer,
@@ -215,7 +217,8 @@ static void rope_keys(const keys *k, txt_config *c, const txt_shape *s)
     real(k, "rope.freq_base", s->theta);
     const cJSON *sliding = sn_json_get(txt_config_get(c, "rope_parameters"), "sliding_attention");
     if (sliding == NULL ? txt_config_get(c, "rope_local_base_freq") != NULL : sn_json_get(sliding, "rope_theta") != NULL)
-        real(k, "rope.freq_base_swa", sliding == NULL ? txt_config_real(c, "rope_local_base_freq", 1e4) : rope_real(c, sliding, "rope_theta", 1e4));
+        real(k, "rope.freq_base_swa",
+             sliding == NULL ? txt_config_real(c, "rope_local_base_freq", 1e4) : rope_real(c, sliding, "rope_theta", 1e4));
     else if (strcmp(k->arch, "gemma3") == 0)
         real(k, "rope.freq_base_swa", 1e4);
 }
@@ -235,7 +238,8 @@ static void gemma3_keys(const keys *k, txt_config *c)
 {
     const double cap = txt_config_real(c, "final_logit_softcapping", 0);
     if (cap != 0) real(k, "final_logit_softcapping", cap);
-    if (txt_config_real(c, "sliding_window_pattern", 6) != 1) count(k, "attention.sliding_window", txt_config_count(c, "sliding_window", 4096, 1 << 30));
+    if (txt_config_real(c, "sliding_window_pattern", 6) != 1)
+        count(k, "attention.sliding_window", txt_config_count(c, "sliding_window", 4096, 1 << 30));
 }
 
 void txt_convert_keys(sn_gguf_writer *w, txt_config *c, const txt_convert_family *f, const txt_shape *s)

@@ -24,7 +24,7 @@ static const struct {
 };
 
 typedef struct {
-    const char *regex;  /* of a Split */
+    const char *regex; /* of a Split */
     size_t n_splits;
     bool digits, words; /* each digit is a word; GPT-2's expression is applied */
     const char *other;  /* a step of a kind that is not known */
@@ -73,8 +73,12 @@ sn_status txt_convert_pre(const cJSON *tokenizer, const char *model_type, const 
     for (size_t i = 0; i < sizeof splits / sizeof *splits && s.n_splits == 1 && !s.digits && !s.words; i++)
         if (s.regex != NULL && strcmp(splits[i].regex, s.regex) == 0) *name = splits[i].name;
     /* Granite's vocabulary is StarCoder's, which llama.cpp calls refact; SmolLM's has the same rules. */
-    if (s.n_splits == 0 && s.digits && s.words) *name = strcmp(model_type, "granite") == 0 || has_added(tokenizer, "<fim_prefix>") ? "refact" : "smollm";
+    if (s.n_splits == 0 && s.digits && s.words)
+        *name = strcmp(model_type, "granite") == 0 || has_added(tokenizer, "<fim_prefix>") ? "refact" : "smollm";
     if (s.n_splits == 0 && !s.digits && s.words) *name = "gpt-2";
     if (s.other == NULL && *name != NULL) return SN_OK;
-    return sn_fail(err, SN_EUNSUPPORTED, "its pre-tokenizer is none that is known: %.120s", s.other != NULL ? s.other : s.regex != NULL ? s.regex : "(no rule)");
+    return sn_fail(err, SN_EUNSUPPORTED, "its pre-tokenizer is none that is known: %.120s",
+                   s.other != NULL   ? s.other
+                   : s.regex != NULL ? s.regex
+                                     : "(no rule)");
 }

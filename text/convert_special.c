@@ -14,16 +14,16 @@ enum { BOS, EOS, UNK, SEP, PAD, CLS, MASK, EOT, N_SPECIAL };
 static const struct {
     const char *name, *id_key, *add_key;
 } specials[N_SPECIAL] = {
-    {"bos", "bos_token_id", "add_bos_token"}, {"eos", "eos_token_id", "add_eos_token"}, {"unk", "unknown_token_id", NULL},
-    {"sep", "seperator_token_id", "add_sep_token"}, /* the format's own spelling */
-    {"pad", "padding_token_id", NULL},        {"cls", "cls_token_id", NULL},            {"mask", "mask_token_id", NULL},
-    {"eot", "eot_token_id", NULL},
+    {"bos", "bos_token_id", "add_bos_token"}, {"eos", "eos_token_id", "add_eos_token"},
+    {"unk", "unknown_token_id", NULL},        {"sep", "seperator_token_id", "add_sep_token"}, /* the format's own spelling */
+    {"pad", "padding_token_id", NULL},        {"cls", "cls_token_id", NULL},
+    {"mask", "mask_token_id", NULL},          {"eot", "eot_token_id", NULL},
 };
 
 typedef struct {
     const char *text[N_SPECIAL];
-    int64_t id[N_SPECIAL];  /* -1: not known */
-    int adds[N_SPECIAL];    /* 1, 0; -1: not said */
+    int64_t id[N_SPECIAL]; /* -1: not known */
+    int adds[N_SPECIAL];   /* 1, 0; -1: not said */
 } special_tokens;
 
 static const char *content(const cJSON *v)
@@ -59,7 +59,8 @@ static void read_template(special_tokens *s, const cJSON *processor, bool settin
 {
     const cJSON *single = sn_json_get(processor, "single"), *pair = sn_json_get(processor, "pair");
     const int n = cJSON_GetArraySize(single);
-    const char *first = n > 1 ? special_of(cJSON_GetArrayItem(single, 0)) : NULL, *last = n > 1 ? special_of(cJSON_GetArrayItem(single, n - 1)) : NULL;
+    const char *first = n > 1 ? special_of(cJSON_GetArrayItem(single, 0)) : NULL,
+               *last = n > 1 ? special_of(cJSON_GetArrayItem(single, n - 1)) : NULL;
     if (first != NULL) {
         if (s->text[BOS] == NULL) s->text[BOS] = first;
         if (settings && s->text[CLS] == NULL && !same(first, s->text[BOS])) s->text[CLS] = first;
@@ -249,7 +250,8 @@ sn_status txt_convert_vocab_keys(sn_gguf_writer *w, const txt_convert_vocab *v, 
 {
     const cJSON *prefix = sn_json_get(v->settings, "add_prefix_space");
     const char *model_type = sn_json_str(txt_config_get(c, "model_type"));
-    const bool gemma = model_type != NULL && strncmp(model_type, "gemma", 5) == 0, qwen = model_type != NULL && strncmp(model_type, "qwen", 4) == 0;
+    const bool gemma = model_type != NULL && strncmp(model_type, "gemma", 5) == 0,
+               qwen = model_type != NULL && strncmp(model_type, "qwen", 4) == 0;
     sn_str *words = sn_alloc(v->n, sizeof *words);
     int32_t *types = sn_alloc(v->n, sizeof *types);
     float *scores = sn_alloc(v->n, sizeof *scores);

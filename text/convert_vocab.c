@@ -21,7 +21,9 @@
 static sn_status set_word(txt_convert_vocab *v, size_t id, const char *p, size_t n, float score, int32_t type, sn_err *err)
 {
     char *text = n <= MAX_WORD ? strndup(p, n) : NULL;
-    if (text == NULL) return n <= MAX_WORD ? sn_fail(err, SN_ENOMEM, "%s: out of memory", v->dir) : sn_fail(err, SN_ELIMIT, "%s: word %zu is too long", v->dir, id);
+    if (text == NULL)
+        return n <= MAX_WORD ? sn_fail(err, SN_ENOMEM, "%s: out of memory", v->dir)
+                             : sn_fail(err, SN_ELIMIT, "%s: word %zu is too long", v->dir, id);
     free(v->words[id].text);
     v->words[id] = (txt_word){text, score, type};
     return SN_OK;
@@ -54,7 +56,8 @@ static bool looks_special(const char *text)
     static const char *const whole[] = {"<pad>", "<mask>", "<2mass>", "[@BOS@]"};
     for (size_t i = 0; i < sizeof whole / sizeof *whole; i++)
         if (strcmp(text, whole[i]) == 0) return true;
-    return (strncmp(text, "<|", 2) == 0 && ends_with(text, "|>")) || (strncmp(text, "<\xef\xbd\x9c", 4) == 0 && ends_with(text, "\xef\xbd\x9c>")) ||
+    return (strncmp(text, "<|", 2) == 0 && ends_with(text, "|>")) ||
+           (strncmp(text, "<\xef\xbd\x9c", 4) == 0 && ends_with(text, "\xef\xbd\x9c>")) ||
            (strncmp(text, "<unused", 7) == 0 && ends_with(text, ">"));
 }
 
@@ -112,7 +115,8 @@ static sn_status read_piece(txt_convert_vocab *v, size_t id, const void *data, s
 {
     /* Type of the protobuf: normal, unknown, control, user defined, unused, byte. A user-defined piece is an ordinary one to
      * llama.cpp's converter; the folder's added tokens say which are not. */
-    static const int32_t types[] = {TXT_TYPE_NORMAL, TXT_TYPE_NORMAL, TXT_TYPE_UNKNOWN, TXT_TYPE_CONTROL, TXT_TYPE_NORMAL, TXT_TYPE_UNUSED, TXT_TYPE_BYTE};
+    static const int32_t types[] = {TXT_TYPE_NORMAL, TXT_TYPE_NORMAL, TXT_TYPE_UNKNOWN, TXT_TYPE_CONTROL,
+                                    TXT_TYPE_NORMAL, TXT_TYPE_UNUSED, TXT_TYPE_BYTE};
     sn_cursor c;
     const char *text = "";
     size_t n_text = 0;
@@ -132,7 +136,8 @@ static sn_status read_piece(txt_convert_vocab *v, size_t id, const void *data, s
             skip_field(&c, (unsigned)(tag & 7));
         }
     }
-    if (c.status == SN_OK && (type < 1 || type >= sizeof types / sizeof *types)) return sn_fail(err, SN_EFORMAT, "piece %zu is of type %u", id, (unsigned)type);
+    if (c.status == SN_OK && (type < 1 || type >= sizeof types / sizeof *types))
+        return sn_fail(err, SN_EFORMAT, "piece %zu is of type %u", id, (unsigned)type);
     if (c.status == SN_OK && memchr(text, '\0', n_text) != NULL) return sn_fail(err, SN_EFORMAT, "piece %zu holds a NUL", id);
     return c.status == SN_OK ? set_word(v, id, text, n_text, score, types[type], err) : c.status;
 }
@@ -198,14 +203,17 @@ static sn_status read_words(txt_convert_vocab *v, sn_err *err)
     const cJSON *model = sn_json_get(v->tokenizer, "model"), *word;
     const char *type = sn_json_str(sn_json_get(model, "type"));
     v->pieces = cJSON_IsTrue(sn_json_get(model, "byte_fallback"));
-    if (type != NULL && strcmp(type, "BPE") != 0) return sn_fail(err, SN_EUNSUPPORTED, "%s/tokenizer.json: a tokenizer of type %.40s is not known, want BPE", v->dir, type);
+    if (type != NULL && strcmp(type, "BPE") != 0)
+        return sn_fail(err, SN_EUNSUPPORTED, "%s/tokenizer.json: a tokenizer of type %.40s is not known, want BPE", v->dir, type);
     if (cJSON_GetArraySize(sn_json_get(model, "vocab")) == 0) return sn_fail(err, SN_EFORMAT, "%s/tokenizer.json: has no words", v->dir);
     sn_status st = SN_OK;
     cJSON_ArrayForEach(word, sn_json_get(model, "vocab"))
     {
         size_t id;
-        if (!word_id(v, word, &id)) return sn_fail(err, SN_EFORMAT, "%s/tokenizer.json: \"%.40s\" is not one of the model's %zu words", v->dir, word->string, v->n);
-        st = set_word(v, id, word->string, strlen(word->string), v->pieces ? ADDED_SCORE : 0, v->pieces && is_byte_word(word->string) ? TXT_TYPE_BYTE : TXT_TYPE_NORMAL, err);
+        if (!word_id(v, word, &id))
+            return sn_fail(err, SN_EFORMAT, "%s/tokenizer.json: \"%.40s\" is not one of the model's %zu words", v->dir, word->string, v->n);
+        st = set_word(v, id, word->string, strlen(word->string), v->pieces ? ADDED_SCORE : 0,
+                      v->pieces && is_byte_word(word->string) ? TXT_TYPE_BYTE : TXT_TYPE_NORMAL, err);
         if (st != SN_OK) return st;
     }
     return st;
@@ -290,7 +298,8 @@ static sn_status score_pieces(txt_convert_vocab *v, sn_err *err)
     {
         const spelling key = {joined, 0};
         const spelling *found = merged(merge, joined, room) ? bsearch(&key, list, v->n, sizeof *list, by_text) : NULL;
-        if (found != NULL && v->words[found->id].type == TXT_TYPE_NORMAL && v->words[found->id].score == ADDED_SCORE) v->words[found->id].score = -rank;
+        if (found != NULL && v->words[found->id].type == TXT_TYPE_NORMAL && v->words[found->id].score == ADDED_SCORE)
+            v->words[found->id].score = -rank;
         rank++;
     }
     for (size_t i = 0; i < v->n; i++) /* letters and the like, which nothing makes: any score will do */
@@ -334,7 +343,8 @@ sn_status txt_convert_vocab_read(txt_convert_vocab *v, const char *dir, const ch
         if (st == SN_OK && v->pieces) st = score_pieces(v, err);
         if (st == SN_OK) st = add_to_words(v, err);
         if (st == SN_OK) st = mark_special(v, err);
-        if (st == SN_OK && !v->pieces && (st = txt_convert_pre(v->tokenizer, model_type, &v->pre, err)) != SN_OK) sn_wrap(err, "%s/tokenizer.json", dir);
+        if (st == SN_OK && !v->pieces && (st = txt_convert_pre(v->tokenizer, model_type, &v->pre, err)) != SN_OK)
+            sn_wrap(err, "%s/tokenizer.json", dir);
     } else if (st == SN_OK) {
         st = sn_fail(err, SN_EFORMAT, "%s: has neither tokenizer.model nor tokenizer.json", dir);
     }

@@ -24,12 +24,13 @@ const cli_command cmd_convert = {
     .name = "convert",
     .operands = "DIR",
     .summary = "turn a model folder into a GGUF file",
-    .details =
-        "Reads the text model of a Hugging Face folder (config.json, *.safetensors, tokenizer.json or tokenizer.model) and writes it as one GGUF "
-        "file, with the names and keys that llama.cpp's converter gives: Llama, Vicuna, Mistral, TinyLlama, SmolLM 1 to 3, Granite, Qwen 2 to 3, "
-        "Gemma 3, and the decoder inside an image or audio model of these.\n"
-        "A folder with a Whisper model in CTranslate2 form (model.bin, config.json, vocabulary) becomes a Whisper GGUF.\n"
-        "Weights pass through in pieces: memory does not grow with the model.",
+    .details = "Reads the text model of a Hugging Face folder (config.json, *.safetensors, tokenizer.json or tokenizer.model) and writes "
+               "it as one GGUF "
+               "file, with the names and keys that llama.cpp's converter gives: Llama, Vicuna, Mistral, TinyLlama, SmolLM 1 to 3, Granite, "
+               "Qwen 2 to 3, "
+               "Gemma 3, and the decoder inside an image or audio model of these.\n"
+               "A folder with a Whisper model in CTranslate2 form (model.bin, config.json, vocabulary) becomes a Whisper GGUF.\n"
+               "Weights pass through in pieces: memory does not grow with the model.",
     .examples = "senses convert SmolLM2-135M-Instruct -o smollm2-135m.gguf\n"
                 "senses convert Llama-3.2-1B --type f16 -o llama-3.2-1b-f16.gguf\n"
                 "senses convert faster-whisper-tiny.en -o whisper-tiny.en.gguf",

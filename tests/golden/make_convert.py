@@ -215,9 +215,36 @@ def gemma3(folder, rng):
     return c, weights(text, rng, head_norms=True, gemma=True, prefix="language_model.model."), "BF16", 1
 
 
+def larger(folder, rng, text, architecture, model_type, prefix, head, **more):
+    """The text model of FAMILIES inside an image model, whose encoder is passed over."""
+    c, _, dtype, parts = text(folder, rng)
+    c.pop("architectures")
+    tensors = weights(c, rng, bias=model_type == "qwen2_vl", tied=c["tie_word_embeddings"], prefix=prefix, head=head)
+    tensors["model.vision_tower.patch_embed.weight"] = rng.standard_normal((4, 4)).astype(np.float32)
+    return dict(architectures=[architecture], model_type=model_type, text_config=c, vision_config={}, **more), tensors, dtype, parts
+
+
+def smolvlm(folder, rng):
+    c, tensors, dtype, parts = larger(folder, rng, smollm, "SmolVLMForConditionalGeneration", "smolvlm", "model.text_model.", "")
+    c["text_config"]["architectures"] = ["VLlama3ForCausalLM"]
+    return c, tensors, dtype, parts
+
+
+def mistral3(folder, rng):
+    c, tensors, dtype, parts = larger(folder, rng, mistral, "Mistral3ForConditionalGeneration", "mistral3", "language_model.model.", "language_model.")
+    c["vision_config"] = dict(model_type="pixtral")
+    return c, tensors, dtype, parts
+
+
+def qwen2vl(folder, rng):
+    c, tensors, dtype, parts = larger(folder, rng, qwen2, "Qwen2VLForConditionalGeneration", "qwen2_vl", "model.language_model.", "")
+    c["text_config"].update(model_type="qwen2_vl_text", rope_scaling=dict(type="mrope", mrope_section=[1, 1, 2]))
+    return c, tensors, dtype, parts
+
+
 FAMILIES = {"llama3": (llama3, "llama-bpe"), "llama2": (llama2, None), "mistral": (mistral, "tekken"), "smollm": (smollm, "smollm"),
             "smollm3": (smollm3, "llama-bpe"), "granite": (granite, "refact"), "qwen2": (qwen2, "qwen2"), "qwen3": (qwen3, "qwen2"),
-            "gemma3": (gemma3, None)}
+            "gemma3": (gemma3, None), "smolvlm": (smolvlm, "smollm"), "mistral3": (mistral3, "tekken"), "qwen2vl": (qwen2vl, "qwen2")}
 
 RUN = """
 import runpy, sys
