@@ -67,7 +67,10 @@ sn_status txt_convert_pre(const cJSON *tokenizer, const char *model_type, const 
     if (list == NULL) {
         look_at(&s, pre);
     } else {
-        cJSON_ArrayForEach(step, list) look_at(&s, step);
+        cJSON_ArrayForEach(step, list)
+        {
+            look_at(&s, step);
+        }
     }
     *name = NULL;
     for (size_t i = 0; i < sizeof splits / sizeof *splits && s.n_splits == 1 && !s.digits && !s.words; i++)

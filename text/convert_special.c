@@ -111,7 +111,10 @@ static void gather(special_tokens *s, const txt_convert_vocab *v, const txt_conf
         if (s->text[EOS] == NULL) s->text[EOS] = s->text[SEP];
     }
     if (list == NULL && processor != NULL) read_processor(s, processor, v->settings != NULL);
-    cJSON_ArrayForEach(p, list) read_processor(s, p, v->settings != NULL);
+    cJSON_ArrayForEach(p, list)
+    {
+        read_processor(s, p, v->settings != NULL);
+    }
     for (size_t i = 0; i < N_SPECIAL; i++) {
         const cJSON *flag = NULL, *id;
         snprintf(key, sizeof key, "add_%s_token", specials[i].name);
