@@ -102,7 +102,6 @@ static void gather(special_tokens *s, const txt_convert_vocab *v, const txt_conf
     char key[32];
     for (size_t i = 0; i < N_SPECIAL; i++) {
         snprintf(key, sizeof key, "%s_token", specials[i].name);
-        *s = i == 0 ? (special_tokens){0} : *s;
         s->text[i] = i == EOT ? NULL : content(sn_json_get(v->settings, key));
         s->id[i] = s->adds[i] = -1;
     }
