@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #define MAX_WORD 65536
+#define MAX_ADDED 20000 /* each is looked for among all; the largest vocabularies in use add some 7,000 */
 #define ADDED_SCORE (-1000.0f)
 
 /* ---- words ---- */
@@ -224,6 +225,8 @@ static sn_status add_to_words(txt_convert_vocab *v, sn_err *err)
 {
     const cJSON *settings = sn_json_get(v->settings, "added_tokens_decoder"), *t;
     sn_status st = SN_OK;
+    if (cJSON_GetArraySize(sn_json_get(v->tokenizer, "added_tokens")) > MAX_ADDED || cJSON_GetArraySize(settings) > MAX_ADDED)
+        return sn_fail(err, SN_ELIMIT, "%s/tokenizer.json: has more than %d added tokens", v->dir, MAX_ADDED);
     cJSON_ArrayForEach(t, sn_json_get(v->tokenizer, "added_tokens"))
     {
         char number[24];
