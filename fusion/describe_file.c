@@ -230,8 +230,3 @@ senses_status senses_describe_file(const char *path, bool json, char **text, sen
     if (st == SN_OK) *text = made;
     return st;
 }
-
-senses_status senses_convert(const char *dir, const char *out_path, senses_error *err)
-{
-    return aud_convert_ct2(dir, out_path, err);
-}

@@ -156,7 +156,7 @@ sidecar_status batch_sidecar_write(const cli_options *o, unsigned formats, const
                                    char **problem)
 {
     if (formats == SIDECAR_USUAL) formats = r->segments != NULL ? SIDECAR_SRT : SIDECAR_TXT;
-    if (r->segments == NULL) formats &= ~(unsigned)SIDECAR_SRT;
+    if (r->srt.data == NULL) formats &= ~(unsigned)SIDECAR_SRT;
     for (size_t i = 0; i < N_NAMES; i++) {
         if ((formats & names[i].bit) == 0) continue;
         char *to = text_format("%s.%s", path, names[i].name);

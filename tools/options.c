@@ -13,6 +13,7 @@ static const char *const isa_names[] = {"scalar", "avx2", "avx512", "avx512-vnni
 static const char *const fit_names[] = {"pad", "crop", "stretch", NULL};
 static const char *const style_names[] = {"plain", "sketchy", "modern", NULL};
 static const char *const task_names[] = {"auto", "describe", "transcribe", "ask", NULL};
+static const char *const type_names[] = {"auto", "f16", "bf16", "f32", NULL};
 static const char *const format_names[] = {"txt", "srt", "vtt", "json", "csv", "lrc", NULL};
 
 const char *const option_section_names[SECTION_COUNT] = {"Options", "Models", "Text", "Running"};
@@ -57,6 +58,7 @@ static const option table[] = {
     {SET_SKETCH, SECTION_COMMAND, 0, "title", OPTION_TEXT, "TEXT", "name of the document (default: the title on the drawing)", FIELD(title)},
     {SET_SKETCH, SECTION_COMMAND, 0, "open", OPTION_FLAG, NULL, "show the page in the browser; without -o it goes to a temporary file", FIELD(open)},
     {SET_QUANTIZE, SECTION_COMMAND, 0, "allow-requantize", OPTION_FLAG, NULL, "take weights that are quantised already: what they lost stays lost, and more goes", FIELD(allow_requantize)},
+    {SET_CONVERT, SECTION_COMMAND, 0, "type", OPTION_CHOICE, "TYPE", "of a text model's matrices: auto (as the folder has them, f16 for f32), f16, bf16 or f32 (default: auto)", FIELD(convert_type), .choices = type_names},
     {SET_OUTPUT, SECTION_COMMAND, 'o', "output", OPTION_FILE, "FILE", "write to FILE, whole or not at all", FIELD(output)},
     {SET_JSON, SECTION_COMMAND, 0, "json", OPTION_FLAG, NULL, "one JSON object a result, each on one line", FIELD(json)},
 

@@ -35,7 +35,8 @@ enum {
     SET_BENCH = 1u << 22,
     SET_SKETCH = 1u << 23,
     SET_QUANTIZE = 1u << 24,
-    SET_BATCH = 1u << 25
+    SET_BATCH = 1u << 25,
+    SET_CONVERT = 1u << 26
 };
 
 typedef enum { MEDIUM_IMAGE, MEDIUM_AUDIO, MEDIUM_VIDEO, MEDIUM_TEXT } cli_medium_kind;
@@ -91,6 +92,7 @@ typedef struct {
     bool mel;                                                     /* encode */
     bool all;                                                     /* logits */
     bool allow_requantize;                                        /* quantize */
+    const char *convert_type;                                     /* convert */
     size_t bench_prompt, bench_repeats;                           /* bench */
     const char *style, *title;                                    /* sketch */
     bool open;                                                    /* sketch */

@@ -59,3 +59,12 @@ claim_convert_makes_a_model_that_opens() {
     tiny_whisper; run info tiny-whisper.gguf; is 0; out_has "kind: speech"
     run convert "$GOLDEN/audio/whisper_tiny_f16" -o no-such-folder/x.gguf; failed_with_one_line
 }
+claim_convert_makes_a_text_model_that_answers() {
+    run convert "$GOLDEN/convert/smollm" -o tiny-smollm.gguf; is 0; err_has "written in"
+    run info tiny-smollm.gguf; is 0; out_has "kind: text model"; out_has "type: BF16"
+    run ask --raw --ids -n 3 -m tiny-smollm.gguf hi; is 0
+    run convert --type f32 "$GOLDEN/convert/smollm/" -o wide.gguf; is 0; run info wide.gguf; out_has "type: F32"
+    run convert --type q4 "$GOLDEN/convert/smollm" -o x.gguf; wrong_usage
+    run convert --type f16 "$GOLDEN/audio/whisper_tiny_f16" -o x.gguf; is 1; err_has "keeps its types"
+    [ ! -e x.gguf ] || wrong "x.gguf was left"
+}

@@ -1,0 +1,348 @@
+#!/usr/bin/env python3
+"""Tiny Hugging Face folders of the text families, and what llama.cpp's converter makes of them.
+
+    make_convert.py LLAMA_CPP OUT
+
+LLAMA_CPP: a checkout with convert_hf_to_gguf.py and gguf-py. Needs torch, transformers, tokenizers, sentencepiece, safetensors.
+Writes OUT/NAME/{config.json, model*.safetensors, tokenizer*} and OUT/NAME/expected.txt: a line for each key (its type, its value
+or, of a list, its length and the SHA-256 of its packed bytes) and each tensor (type, shape, SHA-256). Weights are random.
+
+llama.cpp knows a pre-tokenizer by a hash of the ids of a sample text, which a tiny vocabulary does not have: the name is given to it.
+"""
+import hashlib
+import io
+import json
+import os
+import shutil
+import struct
+import subprocess
+import sys
+import tempfile
+
+import numpy as np
+from safetensors.numpy import save_file
+from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+
+TEXT = ("The quick brown fox jumps over the lazy dog. 12345 apples, isn't it? We'll see the things that they're doing in the "
+        "garden of the house where the children were playing all day long.\n") * 3
+ENGLISH = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+"
+END = r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+UP, LOW = r"[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]", r"[\p{Ll}\p{Lm}\p{Lo}\p{M}]"
+TEKKEN = (rf"[^\r\n\p{{L}}\p{{N}}]?{UP}*{LOW}+|[^\r\n\p{{L}}\p{{N}}]?{UP}+{LOW}*|\p{{N}}"
+          r"| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+")
+PRE = {
+    "llama-bpe": [("split", ENGLISH + r"|\p{N}{1,3}" + END)], "qwen2": [("split", ENGLISH + r"|\p{N}" + END)],
+    "tekken": [("split", TEKKEN)], "smollm": [("digits",)], "refact": [("digits",)],
+}
+
+
+def write_json(path, value):
+    with open(path, "w", encoding="utf-8") as f:
+        json.dump(value, f, ensure_ascii=False)
+
+
+def byte_level(folder, pre, specials, bos=None, plain=()):
+    """tokenizer.json and tokenizer_config.json of a byte-level BPE; returns the number of words."""
+    t = Tokenizer(models.BPE(ignore_merges=pre in ("llama-bpe", "tekken")))
+    steps = [pre_tokenizers.Split(Regex(s[1]), "isolated") if s[0] == "split" else pre_tokenizers.Digits(individual_digits=True)
+             for s in PRE[pre]]
+    t.pre_tokenizer = pre_tokenizers.Sequence(steps + [pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=steps and PRE[pre][0][0] != "split")])
+    t.decoder = decoders.ByteLevel()
+    t.train_from_iterator([TEXT], trainers.BpeTrainer(vocab_size=310, initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), show_progress=False))
+    t.add_special_tokens(specials)
+    t.add_tokens(list(plain))
+    if bos:
+        t.post_processor = processors.Sequence([processors.ByteLevel(trim_offsets=False), processors.TemplateProcessing(
+            single=f"{bos} $A", pair=f"{bos} $A {bos}:1 $B:1", special_tokens=[(bos, t.token_to_id(bos))])])
+    t.save(os.path.join(folder, "tokenizer.json"))
+    return t.get_vocab_size()
+
+
+def sentencepiece_model(folder, n):
+    import sentencepiece
+    out = io.BytesIO()
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(TEXT.splitlines()), model_writer=out, vocab_size=n, model_type="bpe", byte_fallback=True,
+        normalization_rule_name="identity", character_coverage=1.0, minloglevel=2, bos_id=1, eos_id=2, unk_id=0)
+    with open(os.path.join(folder, "tokenizer.model"), "wb") as f:
+        f.write(out.getvalue())
+
+
+def bf16(a):
+    u = a.astype(np.float32).view(np.uint32)
+    return ((u + 0x7FFF + ((u >> 16) & 1)) >> 16).astype(np.uint16)
+
+
+def save(path, tensors, dtype):
+    """safetensors by hand: numpy has no bfloat16."""
+    header, data, at = {}, b"", 0
+    for name, a in tensors.items():
+        raw = {"F32": lambda: a.astype("<f4"), "F16": lambda: a.astype("<f2"), "BF16": lambda: bf16(a)}[dtype]().tobytes()
+        header[name] = {"dtype": dtype, "shape": list(a.shape), "data_offsets": [at, at + len(raw)]}
+        data += raw
+        at += len(raw)
+    text = json.dumps({"__metadata__": {"format": "pt"}, **header}).encode()
+    text += b" " * (-len(text) % 8)
+    with open(path, "wb") as f:
+        f.write(struct.pack("<Q", len(text)) + text + data)
+
+
+def weights(c, rng, bias=False, head_norms=False, gemma=False, tied=True, prefix="model.", head=""):
+    d, ff, v = c["hidden_size"], c["intermediate_size"], c["vocab_size"]
+    dh = c.get("head_dim") or d // c["num_attention_heads"]
+    q, kv = dh * c["num_attention_heads"], dh * c["num_key_value_heads"]
+    t = {}
+
+    def add(name, *shape):
+        t[name] = rng.standard_normal(shape).astype(np.float32) * 0.1
+
+    add(prefix + "embed_tokens.weight", v, d)
+    for i in range(c["num_hidden_layers"]):
+        p = f"{prefix}layers.{i}."
+        for n, rows, cols in (("q", q, d), ("k", kv, d), ("v", kv, d), ("o", d, q)):
+            add(f"{p}self_attn.{n}_proj.weight", rows, cols)
+            if bias and n != "o":
+                add(f"{p}self_attn.{n}_proj.bias", rows)
+        for n, rows, cols in (("gate", ff, d), ("up", ff, d), ("down", d, ff)):
+            add(f"{p}mlp.{n}_proj.weight", rows, cols)
+        if head_norms:
+            add(p + "self_attn.q_norm.weight", dh)
+            add(p + "self_attn.k_norm.weight", dh)
+        for n in ("input_layernorm", "post_attention_layernorm") + (("pre_feedforward_layernorm", "post_feedforward_layernorm") if gemma else ()):
+            add(f"{p}{n}.weight", d)
+    add(prefix + "norm.weight", d)
+    if not tied:
+        add(head + "lm_head.weight", v, d)
+    return t
+
+
+BASE = dict(hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2,
+            max_position_embeddings=512, rms_norm_eps=1e-5)
+CHAT = "{% for m in messages %}<|im_start|>{{ m['role'] }}\n{{ m['content'] }}<|im_end|>\n{% endfor %}"
+
+
+def llama3(folder, rng):
+    v = byte_level(folder, "llama-bpe", ["<|begin_of_text|>", "<|end_of_text|>", "<|eot_id|>"], bos="<|begin_of_text|>")
+    write_json(folder + "/tokenizer_config.json", {"bos_token": "<|begin_of_text|>", "eos_token": "<|eot_id|>", "chat_template": CHAT,
+                                                   "tokenizer_class": "PreTrainedTokenizerFast"})
+    c = dict(BASE, architectures=["LlamaForCausalLM"], model_type="llama", vocab_size=v + 3, head_dim=16, rope_theta=500000.0,
+             rope_scaling=dict(rope_type="llama3", factor=32.0, low_freq_factor=1.0, high_freq_factor=4.0, original_max_position_embeddings=128),
+             bos_token_id=v - 3, eos_token_id=[v - 2, v - 1], tie_word_embeddings=True)
+    return c, weights(c, rng), "BF16", 2
+
+
+def llama2(folder, rng):
+    sentencepiece_model(folder, 330)
+    write_json(folder + "/tokenizer_config.json", {
+        "add_bos_token": True, "add_eos_token": False, "bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>", "legacy": False,
+        "tokenizer_class": "LlamaTokenizer", "added_tokens_decoder": {
+            str(i): {"content": s, "special": True, "lstrip": False, "rstrip": False, "normalized": False, "single_word": False}
+            for i, s in enumerate(["<unk>", "<s>", "</s>"])}})
+    write_json(folder + "/added_tokens.json", {"<pad>": 330})
+    c = dict(BASE, architectures=["LlamaForCausalLM"], model_type="llama", vocab_size=332, num_key_value_heads=4, rope_theta=10000.0,
+             bos_token_id=1, eos_token_id=2, pad_token_id=0, rope_scaling=dict(type="linear", factor=2.0), tie_word_embeddings=False)
+    return c, weights(c, rng, tied=False), "F16", 1
+
+
+def mistral(folder, rng):
+    v = byte_level(folder, "tekken", ["<unk>", "<s>", "</s>", "[INST]", "[/INST]"], bos="<s>")
+    write_json(folder + "/tokenizer_config.json", {"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>", "add_prefix_space": False,
+                                                   "tokenizer_class": "PreTrainedTokenizerFast"})
+    with open(folder + "/chat_template.jinja", "w", encoding="utf-8") as f:
+        f.write(CHAT)
+    c = dict(BASE, architectures=["MistralForCausalLM"], model_type="mistral", vocab_size=v, head_dim=16, rope_theta=1e6, bos_token_id=1,
+             eos_token_id=2, tie_word_embeddings=False, sliding_window=None)
+    return c, weights(c, rng, tied=False), "F32", 1
+
+
+def smollm(folder, rng):
+    v = byte_level(folder, "smollm", ["<|endoftext|>", "<|im_start|>", "<|im_end|>"], plain=["<custom>"])
+    write_json(folder + "/tokenizer_config.json", {"bos_token": "<|im_start|>", "eos_token": "<|im_end|>", "unk_token": "<|endoftext|>",
+                                                   "pad_token": "<|im_end|>", "add_prefix_space": False, "chat_template": CHAT,
+                                                   "tokenizer_class": "GPT2Tokenizer"})
+    c = dict(BASE, architectures=["LlamaForCausalLM"], model_type="llama", vocab_size=v, rope_theta=10000.0, tie_word_embeddings=True)
+    return c, weights(c, rng), "BF16", 1
+
+
+def smollm3(folder, rng):
+    v = byte_level(folder, "llama-bpe", ["<|begin_of_text|>", "<|im_end|>"])
+    write_json(folder + "/tokenizer_config.json", {"bos_token": None, "eos_token": "<|im_end|>", "tokenizer_class": "PreTrainedTokenizerFast"})
+    c = dict(BASE, architectures=["SmolLM3ForCausalLM"], model_type="smollm3", vocab_size=v, rope_theta=5e6, tie_word_embeddings=True,
+             rope_scaling=dict(rope_type="yarn", factor=2.0, original_max_position_embeddings=256, beta_fast=32.0, beta_slow=1.0))
+    return c, weights(c, rng), "BF16", 1
+
+
+def granite(folder, rng):
+    v = byte_level(folder, "refact", ["<|end_of_text|>", "<fim_prefix>", "<|start_of_role|>"])
+    write_json(folder + "/tokenizer_config.json", {"bos_token": "<|end_of_text|>", "eos_token": "<|end_of_text|>", "add_bos_token": False,
+                                                   "add_prefix_space": False, "tokenizer_class": "GPT2Tokenizer"})
+    c = dict(BASE, architectures=["GraniteForCausalLM"], model_type="granite", vocab_size=v, rope_theta=1e7, attention_multiplier=0.015625,
+             embedding_multiplier=12.0, residual_multiplier=0.22, logits_scaling=8.0, tie_word_embeddings=True)
+    return c, weights(c, rng), "BF16", 1
+
+
+def qwen(folder, rng, kind):
+    v = byte_level(folder, "qwen2", ["<|endoftext|>", "<|im_start|>", "<|im_end|>"], plain=["<tool_call>"])
+    write_json(folder + "/tokenizer_config.json", {"bos_token": None, "eos_token": "<|im_end|>", "pad_token": "<|endoftext|>",
+                                                   "add_bos_token": False, "add_prefix_space": False, "chat_template": CHAT,
+                                                   "tokenizer_class": "Qwen2Tokenizer"})
+    c = dict(BASE, vocab_size=v + 5, rope_theta=1e6, rms_norm_eps=1e-6, tie_word_embeddings=False)
+    if kind == "qwen3":
+        c.update(architectures=["Qwen3ForCausalLM"], model_type="qwen3", head_dim=16)
+    else:
+        c.update(architectures=["Qwen2ForCausalLM"], model_type="qwen2")
+    return c, weights(c, rng, bias=kind == "qwen2", head_norms=kind == "qwen3", tied=False), "BF16", 1
+
+
+def qwen2(folder, rng):
+    return qwen(folder, rng, "qwen2")
+
+
+def qwen3(folder, rng):
+    return qwen(folder, rng, "qwen3")
+
+
+def gemma3(folder, rng):
+    sentencepiece_model(folder, 330)
+    write_json(folder + "/tokenizer_config.json", {"add_bos_token": True, "add_eos_token": False, "bos_token": "<bos>", "eos_token": "</s>",
+                                                   "tokenizer_class": "GemmaTokenizer", "added_tokens_decoder": {
+                                                       "4": {"content": "<start_of_turn>", "special": True}, "5": {"content": "\u2581\u2581", "special": False}}})
+    text = dict(BASE, model_type="gemma3_text", vocab_size=330, head_dim=16, sliding_window=64, rope_theta=1e6, rope_local_base_freq=10000.0,
+                num_hidden_layers=2, rope_scaling=dict(rope_type="linear", factor=8.0), rms_norm_eps=1e-6)
+    c = dict(architectures=["Gemma3ForConditionalGeneration"], model_type="gemma3", text_config=text, bos_token_id=1, eos_token_id=2, pad_token_id=0,
+             vision_config=dict(model_type="siglip_vision_model", hidden_size=8, num_hidden_layers=1, num_attention_heads=1, image_size=32,
+                                patch_size=16, intermediate_size=16))
+    return c, weights(text, rng, head_norms=True, gemma=True, prefix="language_model.model."), "BF16", 1
+
+
+def larger(folder, rng, text, architecture, model_type, prefix, head, **more):
+    """The text model of FAMILIES inside an image model, whose encoder is passed over."""
+    c, _, dtype, parts = text(folder, rng)
+    c.pop("architectures")
+    tensors = weights(c, rng, bias=model_type == "qwen2_vl", tied=c["tie_word_embeddings"], prefix=prefix, head=head)
+    tensors["model.vision_tower.patch_embed.weight"] = rng.standard_normal((4, 4)).astype(np.float32)
+    return dict(architectures=[architecture], model_type=model_type, text_config=c, vision_config={}, **more), tensors, dtype, parts
+
+
+def smolvlm(folder, rng):
+    c, tensors, dtype, parts = larger(folder, rng, smollm, "SmolVLMForConditionalGeneration", "smolvlm", "model.text_model.", "")
+    c["text_config"]["architectures"] = ["VLlama3ForCausalLM"]
+    return c, tensors, dtype, parts
+
+
+def mistral3(folder, rng):
+    c, tensors, dtype, parts = larger(folder, rng, mistral, "Mistral3ForConditionalGeneration", "mistral3", "language_model.model.", "language_model.")
+    c["vision_config"] = dict(model_type="pixtral")
+    return c, tensors, dtype, parts
+
+
+def qwen2vl(folder, rng):
+    c, tensors, dtype, parts = larger(folder, rng, qwen2, "Qwen2VLForConditionalGeneration", "qwen2_vl", "model.language_model.", "")
+    c["text_config"].update(model_type="qwen2_vl_text", rope_scaling=dict(type="mrope", mrope_section=[1, 1, 2]))
+    return c, tensors, dtype, parts
+
+
+FAMILIES = {"llama3": (llama3, "llama-bpe"), "llama2": (llama2, None), "mistral": (mistral, "tekken"), "smollm": (smollm, "smollm"),
+            "smollm3": (smollm3, "llama-bpe"), "granite": (granite, "refact"), "qwen2": (qwen2, "qwen2"), "qwen3": (qwen3, "qwen2"),
+            "gemma3": (gemma3, None), "smolvlm": (smolvlm, "smollm"), "mistral3": (mistral3, "tekken"), "qwen2vl": (qwen2vl, "qwen2")}
+
+RUN = """
+import runpy, sys
+sys.path.insert(0, {gguf!r}); sys.path.insert(0, {root!r})
+import torch
+for name in ("float8_e4m3fn", "float8_e5m2", "uint16", "uint32", "uint64"):
+    if not hasattr(torch, name): setattr(torch, name, name)
+from conversion import base
+base.TextModel.get_vocab_base_pre = lambda self, tokenizer: {pre!r}
+sys.argv = ["convert_hf_to_gguf.py", {folder!r}, "--outfile", {out!r}, "--outtype", "auto"]
+runpy.run_path({root!r} + "/convert_hf_to_gguf.py", run_name="__main__")
+"""
+NUMBERS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
+
+
+def listing(path):
+    """expected.txt: what a GGUF file holds, but for free text."""
+    with open(path, "rb") as f:
+        b = f.read()
+    at = 4
+
+    def take(fmt):
+        nonlocal at
+        v = struct.unpack_from("<" + fmt, b, at)[0]
+        at += struct.calcsize("<" + fmt)
+        return v
+
+    def string():
+        nonlocal at
+        n = take("Q")
+        at += n
+        return b[at - n:at]
+
+    lines = []
+    take("I")
+    n_tensors, n_keys = take("Q"), take("Q")
+    for _ in range(n_keys):
+        key, kind = string().decode(), take("I")
+        if kind == 8:
+            value = "string " + string().hex()
+        elif kind == 9:
+            elem, n = take("I"), take("Q")
+            start = at
+            for _ in range(n):
+                string() if elem == 8 else take(NUMBERS[elem])
+            value = f"list {elem} {n} {hashlib.sha256(b[start:at]).hexdigest()}"
+        else:
+            start = at
+            take(NUMBERS[kind])
+            value = f"number {kind} {b[start:at].hex()}"
+        if not key.startswith("general.") or key in ("general.architecture", "general.file_type", "general.quantization_version", "general.type"):
+            lines.append(f"key {key} {value}")
+    infos = []
+    for _ in range(n_tensors):
+        name, n = string().decode(), take("I")
+        shape = [take("Q") for _ in range(n)]
+        infos.append((name, shape, take("I"), take("Q")))
+    start = (at + 31) // 32 * 32
+    for name, shape, kind, offset in infos:
+        n = int(np.prod(shape)) * {0: 4, 1: 2, 30: 2}[kind]
+        lines.append(f"tensor {name} {kind} {'x'.join(map(str, shape))} {hashlib.sha256(b[start + offset:start + offset + n]).hexdigest()}")
+    return "\n".join(sorted(lines)) + "\n"
+
+
+def main():
+    root, out = os.path.abspath(sys.argv[1]), os.path.abspath(sys.argv[2])
+    only = sys.argv[3:] or list(FAMILIES)
+    for seed, name in enumerate(FAMILIES):
+        if name not in only:
+            continue
+        make, pre = FAMILIES[name]
+        folder = os.path.join(out, name)
+        shutil.rmtree(folder, ignore_errors=True)
+        os.makedirs(folder)
+        config, tensors, dtype, parts = make(folder, np.random.default_rng(seed))
+        write_json(folder + "/config.json", config)
+        if parts == 1:
+            save(folder + "/model.safetensors", tensors, dtype)
+        else:
+            names, where = list(tensors), {}
+            for i in range(parts):
+                file = f"model-{i + 1:05}-of-{parts:05}.safetensors"
+                mine = names[i * len(names) // parts:(i + 1) * len(names) // parts]
+                save(f"{folder}/{file}", {n: tensors[n] for n in mine}, dtype)
+                where.update(dict.fromkeys(mine, file))
+            write_json(folder + "/model.safetensors.index.json", {"metadata": {}, "weight_map": where})
+        with tempfile.TemporaryDirectory() as temp:
+            gguf = temp + "/reference.gguf"
+            script = RUN.format(gguf=root + "/gguf-py", root=root, pre=pre, folder=folder, out=gguf)
+            done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+            if done.returncode != 0:
+                sys.exit(f"{name}: {done.stderr[-3000:]}")
+            if os.environ.get("KEEP"):
+                shutil.copy(gguf, f"{os.environ['KEEP']}/{name}.gguf")
+            with open(folder + "/expected.txt", "w", encoding="utf-8") as f:
+                f.write(listing(gguf))
+        print(name)
+
+
+if __name__ == "__main__":
+    main()

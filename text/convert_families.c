@@ -1,0 +1,286 @@
+/* convert_families.c: the text families of Hugging Face that are converted: names there and here, and the keys of each.
+ * The names and keys are those of llama.cpp's converter, so that its files and ours are one. */
+#include "convert.h"
+
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+/* clang-format off */
+#define OUTSIDE(norm_edit, embd_edit) \
+    {"model.embed_tokens.weight", "token_embd.weight", ROW_VOCAB, ROW_EMBD, embd_edit, false}, \
+    {"model.norm.weight", "output_norm.weight", ROW_EMBD, ROW_NONE, norm_edit, false}, \
+    {"lm_head.weight", "output.weight", ROW_VOCAB, ROW_EMBD, EDIT_NONE, true}, {0}
+#define ATTENTION(q, kv) \
+    {"self_attn.q_proj.weight", "attn_q.weight", ROW_Q, ROW_EMBD, q, false}, \
+    {"self_attn.q_proj.bias", "attn_q.bias", ROW_Q, ROW_NONE, q, true}, \
+    {"self_attn.k_proj.weight", "attn_k.weight", ROW_KV, ROW_EMBD, kv, false}, \
+    {"self_attn.k_proj.bias", "attn_k.bias", ROW_KV, ROW_NONE, kv, true}, \
+    {"self_attn.v_proj.weight", "attn_v.weight", ROW_KV, ROW_EMBD, EDIT_NONE, false}, \
+    {"self_attn.v_proj.bias", "attn_v.bias", ROW_KV, ROW_NONE, EDIT_NONE, true}, \
+    {"self_attn.o_proj.weight", "attn_output.weight", ROW_EMBD, ROW_Q, EDIT_NONE, false}, \
+    {"self_attn.o_proj.bias", "attn_output.bias", ROW_EMBD, ROW_NONE, EDIT_NONE, true}
+#define FEED_FORWARD \
+    {"mlp.gate_proj.weight", "ffn_gate.weight", ROW_FF, ROW_EMBD, EDIT_NONE, false}, \
+    {"mlp.gate_proj.bias", "ffn_gate.bias", ROW_FF, ROW_NONE, EDIT_NONE, true}, \
+    {"mlp.up_proj.weight", "ffn_up.weight", ROW_FF, ROW_EMBD, EDIT_NONE, false}, \
+    {"mlp.up_proj.bias", "ffn_up.bias", ROW_FF, ROW_NONE, EDIT_NONE, true}, \
+    {"mlp.down_proj.weight", "ffn_down.weight", ROW_EMBD, ROW_FF, EDIT_NONE, false}, \
+    {"mlp.down_proj.bias", "ffn_down.bias", ROW_EMBD, ROW_NONE, EDIT_NONE, true}
+#define NORMS \
+    {"input_layernorm.weight", "attn_norm.weight", ROW_EMBD, ROW_NONE, EDIT_NONE, false}, \
+    {"post_attention_layernorm.weight", "ffn_norm.weight", ROW_EMBD, ROW_NONE, EDIT_NONE, false}
+#define HEAD_NORMS(edit) \
+    {"self_attn.q_norm.weight", "attn_q_norm.weight", ROW_HEAD, ROW_NONE, edit, false}, \
+    {"self_attn.k_norm.weight", "attn_k_norm.weight", ROW_HEAD, ROW_NONE, edit, false}
+
+static const txt_tensor_row outside[] = {OUTSIDE(EDIT_NONE, EDIT_NONE)};
+/* Llama's rotary pairs lie half a head apart there, next to each other here. */
+static const txt_tensor_row llama_layer[] = {NORMS, ATTENTION(EDIT_PAIRS_Q, EDIT_PAIRS_KV), FEED_FORWARD, {0}};
+static const txt_tensor_row qwen2_layer[] = {NORMS, ATTENTION(EDIT_NONE, EDIT_NONE), FEED_FORWARD, {0}};
+static const txt_tensor_row qwen3_layer[] = {NORMS, HEAD_NORMS(EDIT_NONE), ATTENTION(EDIT_NONE, EDIT_NONE), FEED_FORWARD, {0}};
+/* Gemma's norms multiply by 1 + weight. */
+static const txt_tensor_row gemma3_outside[] = {OUTSIDE(EDIT_PLUS_ONE, EDIT_CUT)};
+static const txt_tensor_row gemma3_layer[] = {
+    {"input_layernorm.weight", "attn_norm.weight", ROW_EMBD, ROW_NONE, EDIT_PLUS_ONE, false},
+    {"post_attention_layernorm.weight", "post_attention_norm.weight", ROW_EMBD, ROW_NONE, EDIT_PLUS_ONE, false},
+    {"pre_feedforward_layernorm.weight", "ffn_norm.weight", ROW_EMBD, ROW_NONE, EDIT_PLUS_ONE, false},
+    {"post_feedforward_layernorm.weight", "post_ffw_norm.weight", ROW_EMBD, ROW_NONE, EDIT_PLUS_ONE, false},
+    HEAD_NORMS(EDIT_PLUS_ONE), ATTENTION(EDIT_NONE, EDIT_NONE), FEED_FORWARD, {0}};
+
+/* The defaults are those of transformers' configuration classes: published folders leave out what equals them. */
+static const txt_convert_family families[] = {
+    {" llama vllama3 VLlama3 ", "llama", outside, llama_layer,
+     {32000, 2048, 4096, 11008, 32, 32, 0, 0, 1e-6, 1e4}, true, true, true},
+    {" mistral ", "llama", outside, llama_layer,
+     {32000, 131072, 4096, 14336, 32, 32, 8, 0, 1e-6, 1e4}, true, true, true},
+    {" mistral3 ", "mistral3", outside, llama_layer,
+     {32000, 131072, 4096, 14336, 32, 32, 8, 0, 1e-6, 1e4}, true, true, true},
+    {" smollm3 ", "smollm3", outside, llama_layer,
+     {128256, 32768, 2048, 11008, 36, 16, 4, 0, 1e-6, 2e6}, false, true, true},
+    {" granite ", "granite", outside, llama_layer,
+     {32000, 2048, 4096, 11008, 32, 32, 0, 0, 1e-6, 1e4}, false, true, true},
+    {" qwen2 ", "qwen2", outside, qwen2_layer,
+     {151936, 32768, 4096, 22016, 32, 32, 32, 0, 1e-6, 1e4}, false, false, false},
+    {" qwen2_vl qwen2_vl_text qwen2_5_vl qwen2_5_vl_text ", "qwen2vl", outside, qwen2_layer,
+     {152064, 32768, 8192, 29568, 80, 64, 8, 0, 1e-5, 1e6}, false, false, false},
+    {" qwen3 ", "qwen3", outside, qwen3_layer,
+     {151936, 32768, 4096, 22016, 32, 32, 32, 128, 1e-6, 1e4}, true, false, false},
+    {" gemma3 gemma3_text ", "gemma3", gemma3_outside, gemma3_layer,
+     {262208, 131072, 2304, 9216, 26, 8, 4, 256, 1e-6, 1e6}, true, false, false},
+};
+/* clang-format on */
+
+const txt_convert_family *txt_convert_family_find(const char *model_type)
+{
+    char wanted[64];
+    if (strchr(model_type, ' ') != NULL || snprintf(wanted, sizeof wanted, " %s ", model_type) >= (int)sizeof wanted) return NULL;
+    for (size_t i = 0; i < sizeof families / sizeof *families; i++)
+        if (strstr(families[i].model_types, wanted) != NULL) return &families[i];
+    return NULL;
+}
+
+/* ---- configuration ---- */
+
+const cJSON *txt_config_get(const txt_config *c, const char *key)
+{
+    const cJSON *v = sn_json_get(c->text, key);
+    return v != NULL ? v : sn_json_get(c->root, key);
+}
+
+sn_status txt_config_fail(txt_config *c, sn_status code, const char *fmt, ...)
+{
+    char text[200];
+    va_list args;
+    if (c->status != SN_OK) return c->status;
+    va_start(args, fmt);
+    vsnprintf(text, sizeof text, fmt, args);
+    va_end(args);
+    return c->status = sn_fail(c->err, code, "%s: %s", c->path, text);
+}
+
+size_t txt_config_count(txt_config *c, const char *key, size_t absent, size_t max)
+{
+    const cJSON *v = txt_config_get(c, key);
+    if (v == NULL && absent > 0) return absent;
+    if (!cJSON_IsNumber(v) || !(v->valuedouble >= 1 && v->valuedouble <= (double)max) || v->valuedouble != floor(v->valuedouble)) {
+        txt_config_fail(c, SN_EFORMAT, "%s is not a whole number from 1 to %zu", key, max);
+        return 1;
+    }
+    return (size_t)v->valuedouble;
+}
+
+static double real_of(txt_config *c, const cJSON *v, const char *key, double absent)
+{
+    if (v == NULL) return absent;
+    if (cJSON_IsNumber(v) && isfinite(v->valuedouble) && fabs(v->valuedouble) <= 1e30) return v->valuedouble;
+    txt_config_fail(c, SN_EFORMAT, "%s is not a number that can be stored", key);
+    return absent;
+}
+
+double txt_config_real(txt_config *c, const char *key, double absent)
+{
+    return real_of(c, txt_config_get(c, key), key, absent);
+}
+
+/* ---- keys ---- */
+
+typedef struct {
+    sn_gguf_writer *w;
+    const char *arch;
+} keys;
+
+static const char *named(const keys *k, char *room, size_t n, const char *name)
+{
+    snprintf(room, n, "%s.%s", k->arch, name);
+    return room;
+}
+static void count(const keys *k, const char *name, size_t v)
+{
+    char key[96];
+    sn_gguf_set_u32(k->w, named(k, key, sizeof key, name), (uint32_t)v);
+}
+static void real(const keys *k, const char *name, double v)
+{
+    char key[96];
+    sn_gguf_set_f32(k->w, named(k, key, sizeof key, name), (float)v);
+}
+static void string(const keys *k, const char *name, const char *v)
+{
+    char key[96];
+    sn_gguf_set_str(k->w, named(k, key, sizeof key, name), v, strlen(v));
+}
+
+/* The rotary parameters: rope_parameters (transformers 5) or rope_scaling, of full attention where layers differ. */
+static const cJSON *rope_of(const txt_config *c)
+{
+    const cJSON *rope = txt_config_get(c, "rope_parameters");
+    if (rope == NULL) rope = txt_config_get(c, "rope_scaling");
+    const cJSON *full = sn_json_get(rope, "full_attention");
+    return full != NULL ? full : rope;
+}
+
+static const char *rope_type(const cJSON *rope)
+{
+    const char *type = sn_json_str(sn_json_get(rope, "rope_type"));
+    if (type == NULL) type = sn_json_str(sn_json_get(rope, "type"));
+    return type != NULL ? type : "default";
+}
+
+static double rope_real(txt_config *c, const cJSON *rope, const char *key, double absent)
+{
+    return real_of(c, sn_json_get(rope, key), key, absent);
+}
+
+static void yarn_keys(const keys *k, txt_config *c, const cJSON *rope)
+{
+    static const struct {
+        const char *here, *there, *or_there;
+    } known[] = {{"rope.scaling.yarn_ext_factor", "extrapolation_factor", NULL},
+                 {"rope.scaling.yarn_attn_factor", "attention_factor", "attn_factor"},
+                 {"rope.scaling.yarn_beta_fast", "beta_fast", NULL},
+                 {"rope.scaling.yarn_beta_slow", "beta_slow", NULL}};
+    double n_ctx = rope_real(c, rope, "original_max_position_embeddings", txt_config_real(c, "original_max_position_embeddings", 0));
+    if (!(n_ctx >= 1 && n_ctx <= 1e9)) txt_config_fail(c, SN_EFORMAT, "yarn scaling has no original_max_position_embeddings");
+    if (c->status == SN_OK) count(k, "rope.scaling.original_context_length", (size_t)n_ctx);
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
+        const cJSON *v = sn_json_get(rope, known[i].there);
+        if (v == NULL && known[i].or_there != NULL) v = sn_json_get(rope, known[i].or_there);
+        if (v != NULL) real(k, known[i].here, real_of(c, v, known[i].there, 0));
+    }
+}
+
+static void rope_keys(const keys *k, txt_config *c, const txt_shape *s)
+{
+    const cJSON *rope = rope_of(c), *sections = sn_json_get(rope, "mrope_section"), *v;
+    const char *type = rope_type(rope);
+    const bool yarn = strcmp(type, "yarn") == 0, linear = strcmp(type, "linear") == 0;
+    if (!yarn && !linear && strcmp(type, "default") != 0 && strcmp(type, "llama3") != 0 && strcmp(type, "mrope") != 0)
+        txt_config_fail(c, SN_EUNSUPPORTED, "rotary scaling of type %.40s is not known", type);
+    if (yarn || linear) {
+        string(k, "rope.scaling.type", type);
+        real(k, "rope.scaling.factor", rope_real(c, rope, "factor", 1));
+    }
+    if (yarn) yarn_keys(k, c, rope);
+    if (sections != NULL) {
+        int32_t parts[4] = {0};
+        size_t n = 0;
+        cJSON_ArrayForEach(v, sections)
+        {
+            if (n < 4 && cJSON_IsNumber(v) && v->valuedouble >= 0 && v->valuedouble <= 4096) parts[n] = v->valueint;
+            n++;
+        }
+        char key[96];
+        sn_gguf_set_array(k->w, named(k, key, sizeof key, "rope.dimension_sections"), SN_KV_I32, parts, 4);
+    }
+    real(k, "rope.freq_base", s->theta);
+    const cJSON *sliding = sn_json_get(txt_config_get(c, "rope_parameters"), "sliding_attention");
+    if (sliding == NULL ? txt_config_get(c, "rope_local_base_freq") != NULL : sn_json_get(sliding, "rope_theta") != NULL)
+        real(k, "rope.freq_base_swa",
+             sliding == NULL ? txt_config_real(c, "rope_local_base_freq", 1e4) : rope_real(c, sliding, "rope_theta", 1e4));
+    else if (strcmp(k->arch, "gemma3") == 0)
+        real(k, "rope.freq_base_swa", 1e4);
+}
+
+static void granite_keys(const keys *k, txt_config *c)
+{
+    static const struct {
+        const char *here, *there;
+    } scales[] = {{"attention.scale", "attention_multiplier"},
+                  {"embedding_scale", "embedding_multiplier"},
+                  {"residual_scale", "residual_multiplier"},
+                  {"logit_scale", "logits_scaling"}};
+    for (size_t i = 0; i < sizeof scales / sizeof *scales; i++) real(k, scales[i].here, txt_config_real(c, scales[i].there, 1));
+}
+
+static void gemma3_keys(const keys *k, txt_config *c)
+{
+    const double cap = txt_config_real(c, "final_logit_softcapping", 0);
+    if (cap != 0) real(k, "final_logit_softcapping", cap);
+    if (txt_config_real(c, "sliding_window_pattern", 6) != 1)
+        count(k, "attention.sliding_window", txt_config_count(c, "sliding_window", 4096, 1 << 30));
+}
+
+void txt_convert_keys(sn_gguf_writer *w, txt_config *c, const txt_convert_family *f, const txt_shape *s)
+{
+    const keys k = {w, f->arch};
+    count(&k, "block_count", s->n_layer);
+    count(&k, "context_length", s->n_ctx);
+    count(&k, "embedding_length", s->n_embd);
+    count(&k, "feed_forward_length", s->n_ff);
+    count(&k, "attention.head_count", s->n_head);
+    count(&k, "attention.head_count_kv", s->n_head_kv);
+    rope_keys(&k, c, s);
+    real(&k, "attention.layer_norm_rms_epsilon", s->eps);
+    const bool granite = strcmp(f->arch, "granite") == 0;
+    if (f->gives_head_size || (!granite && txt_config_get(c, "head_dim") != NULL)) {
+        count(&k, "attention.key_length", s->d_head);
+        count(&k, "attention.value_length", s->d_head);
+    }
+    if (f->gives_vocab_size) count(&k, "vocab_size", s->n_vocab);
+    if (f->gives_rope_size) count(&k, "rope.dimension_count", s->d_head);
+    if (granite) granite_keys(&k, c);
+    if (strcmp(f->arch, "gemma3") == 0) gemma3_keys(&k, c);
+}
+
+/* As in transformers' modeling_rope_utils.py, _compute_llama3_parameters: waves much longer than the context that the model was first
+ * trained with are slowed by `factor`, short ones are not, between them it changes smoothly. */
+bool txt_convert_rope_factors(txt_config *c, const txt_shape *s, float *factors)
+{
+    const cJSON *rope = rope_of(c);
+    if (strcmp(rope_type(rope), "llama3") != 0) return false;
+    const float factor = (float)rope_real(c, rope, "factor", 8), low = (float)rope_real(c, rope, "low_freq_factor", 1),
+                high = (float)rope_real(c, rope, "high_freq_factor", 4),
+                n_ctx = (float)rope_real(c, rope, "original_max_position_embeddings", 8192);
+    if (!(factor > 0 && low > 0 && high > low && n_ctx > 0)) {
+        txt_config_fail(c, SN_EFORMAT, "the factors of llama3's rotary scaling make no sense");
+        return false;
+    }
+    for (size_t i = 0; i < s->d_head / 2; i++) {
+        const float slowness = (float)pow(s->theta, (float)(2 * i) / (float)s->d_head), wave = 6.2831853071795864769f / (1 / slowness);
+        const float smooth = (n_ctx / wave - low) / (high - low);
+        factors[i] = wave < n_ctx / high ? 1 : wave > n_ctx / low ? factor : 1 / ((1 - smooth) / factor + smooth);
+    }
+    return true;
+}
