@@ -1,4 +1,5 @@
 /* describe_file.c: what is in a model file, for people and for programs. */
+#include "../core/sha256.h"
 #include "internal.h"
 #include "page_grammar.h"
 
@@ -215,6 +216,9 @@ senses_status senses_describe_file(const char *path, bool json, char **text, sen
     cJSON *o = cJSON_CreateObject();
     sn_status st = o ? SN_OK : sn_fail(err, SN_ENOMEM, "%s: out of memory", path);
     if (st == SN_OK) st = describe(o, path, err);
+    char sha256[65];
+    if (st == SN_OK) st = sn_sha256_file(path, sha256, err);
+    if (st == SN_OK) cJSON_AddStringToObject(o, "sha256", sha256);
     if (st == SN_OK) add_string(o, "file", path, strlen(path));
     char *made = NULL;
     if (st == SN_OK) {

@@ -68,6 +68,8 @@ int answer_get(cli_answer *a, cli_runtime *rt, senses_session *s, const char *pr
     double prompt_s = clock_s() - start_s;
     size_t n_prompt = senses_session_n_past(s) - before;
     explain_notes(o, s);
+    const char *notes = senses_session_notes(s);
+    buffer_add(&a->notes, notes, strlen(notes));
 
     double answer_start_s = clock_s();
     size_t n_predict = o->n_predict == CLI_UNSET ? ANSWER_TOKENS : o->n_predict;
@@ -85,8 +87,24 @@ int answer_get(cli_answer *a, cli_runtime *rt, senses_session *s, const char *pr
 void answer_free(cli_answer *a)
 {
     free(a->text.data);
+    free(a->notes.data);
     free(a->ids);
     *a = (cli_answer){.ids = NULL};
+}
+
+void answer_add_media(cJSON *object, const cli_answer *a)
+{
+    if (a->notes.n == 0) return;
+    cJSON *media = json_add_array(object, "media");
+    size_t n;
+    for (size_t at = 0; at < a->notes.n; at += n + 1) {
+        const char *line = a->notes.data + at;
+        const char *end = memchr(line, '\n', a->notes.n - at);
+        n = end != NULL ? (size_t)(end - line) : a->notes.n - at;
+        char *one = must(strndup(line, n));
+        json_append_string(media, one);
+        free(one);
+    }
 }
 
 cJSON *answer_json(const char *file, const char *type, const char *task, const char *model)

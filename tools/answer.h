@@ -8,7 +8,8 @@
 enum { ANSWER_TOKENS = 512 }; /* -n where it is not given */
 
 typedef struct {
-    cli_buffer text; /* without white space in front, unless the prompt is raw */
+    cli_buffer text;  /* without white space in front, unless the prompt is raw */
+    cli_buffer notes; /* what senses_session_notes said of the media, in lines */
     int32_t *ids;
     size_t n_ids;
     double seconds;
@@ -20,6 +21,9 @@ typedef struct {
  * was said on standard error what went wrong. answer_free in any case. */
 int answer_get(cli_answer *a, cli_runtime *rt, senses_session *s, const char *prompt, const cli_media *media, bool stream);
 void answer_free(cli_answer *a);
+
+/* The field "media": what became of the media of the prompt, and whether the cache had them, as strings. None without media. */
+void answer_add_media(cJSON *object, const cli_answer *a);
 
 /* A result as JSON, with the fields that every result has: file, type, task and model (null where there is none). What follows
  * is text or error, and at last seconds. */

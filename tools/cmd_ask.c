@@ -51,6 +51,7 @@ static int ask(cli_runtime *rt, const char *question)
     if (status == EXIT_DONE && o->json) {
         cJSON *j = result(o, senses_text_path(rt->text));
         json_add_text(j, "text", a.text.data, a.text.n);
+        answer_add_media(j, &a);
         if (rt->partial) must(cJSON_AddTrueToObject(j, "partial"));
         json_add_number(j, "tokens", (double)a.n_ids);
         json_add_decimal(j, "seconds", clock_s() - start_s, 3);

@@ -18,6 +18,7 @@ static int describe_image(cli_runtime *rt, const char *path)
             json_add_text(j, "text", d.answer.text.data, d.answer.text.n);
         else
             json_add_string(j, "error", rt->last.msg);
+        answer_add_media(j, &d.answer);
         if (rt->partial) must(cJSON_AddTrueToObject(j, "partial"));
         json_add_number(j, "tokens", (double)d.answer.n_ids);
         json_add_decimal(j, "seconds", clock_s() - start_s, 3);

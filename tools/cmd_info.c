@@ -41,7 +41,7 @@ const cli_command cmd_info = {
     .name = "info",
     .operands = "FILE|NAME...",
     .summary = "say what is in a model file",
-    .details = "Writes what a model file holds: its kind, sizes, types and metadata. Reads GGUF and whisper.cpp's ggml-*.bin.",
+    .details = "Writes what a model file holds: its kind, sizes, types, metadata and SHA-256. Reads GGUF and whisper.cpp's ggml-*.bin.",
     .examples = "senses info whisper-tiny.en\n"
                 "senses info --json model.gguf",
     .sets = SET_COMMON | SET_JSON,

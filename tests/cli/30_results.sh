@@ -23,7 +23,8 @@ claim_ask_has_the_same_fields_as_describe() {
     needs "$TINY" "$TINY_MMPROJ"; printf 'some words' >t.txt
     run ask -m "$TINY" -n 4 --json hi; is 0; err_empty; json_lines out file type task model text tokens seconds
     run ask -m "$TINY" --mmproj "$TINY_MMPROJ" --image "$SAMPLES/sign.png" --text t.txt -n 4 --json "what?"
-    is 0; json_lines out file type task model text tokens seconds; out_has '"type":["image","text"]'
+    is 0; json_lines out file type task model text media tokens seconds; out_has '"type":["image","text"]'
+    out_has '"media":["image 1: '
 }
 claim_ids_are_a_json_array_and_repeat() {
     needs "$TINY"

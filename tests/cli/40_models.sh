@@ -46,6 +46,7 @@ claim_info_says_what_is_in_a_file() {
     needs "$TINY" "$TINY_MMPROJ"
     run info "$TINY"; is 0; err_empty; out_has "kind: "; out_has "architecture: llama"
     run info --json "$TINY" "$TINY_MMPROJ"; is 0; json_lines out kind bytes; [ "$(wc -l <out)" -eq 2 ] || wrong "not one line a file"
+    run info "$TINY"; is 0; out_has "sha256: $(sha256sum "$TINY" | cut -d ' ' -f 1)"
     run info "$TINY" ./missing "$TINY_MMPROJ"; is 1; out_has "==> $TINY_MMPROJ <=="
 }
 claim_bench_has_the_contracts_fields() {
