@@ -24,6 +24,8 @@ TEST_SRC:= $(wildcard tests/test_*.c)
 LIB_OBJ := $(LIB_SRC:%.c=$(BUILD)/%.o)
 TOOL_OBJ:= $(TOOL_SRC:%.c=$(BUILD)/%.o)
 TESTS   := $(TEST_SRC:tests/%.c=$(BUILD)/tests/%)
+FUZZ_SRC:= $(wildcard tests/fuzz/fuzz_*.c)
+FUZZERS := $(FUZZ_SRC:tests/%.c=$(BUILD)/tests/%)
 OWN_C   := $(LIB_SRC) $(TOOL_SRC) $(wildcard tests/*.c tests/*/*.c)
 OWN_H   := $(wildcard include/*.h) $(foreach r,$(ROOMS) tools tests,$(wildcard $(r)/*.h $(r)/*/*.h))
 
@@ -159,8 +161,6 @@ $(BUILD)/senses: $(TOOL_OBJ) $(BUILD)/libsenses.a
 
 # The same programs twice: by libFuzzer for FUZZ_SECONDS each (make fuzz), and with replay.c, which feeds them what was found before
 # (tests/fuzz/run.sh). A target is one file: fuzz_NAME.c. Kernels read no file and take clang minutes with coverage.
-FUZZ_SRC := $(wildcard tests/fuzz/fuzz_*.c)
-FUZZERS  := $(FUZZ_SRC:tests/%.c=$(BUILD)/tests/%)
 FUZZ     := -O1 -g -fno-omit-frame-pointer -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined
 FUZZ_MAIN = $(BUILD)/tests/fuzz/replay.o
 fuzz-built: $(FUZZERS)

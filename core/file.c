@@ -42,6 +42,7 @@ sn_status sn_map_open(sn_map *m, const char *path, sn_err *err)
         goto done;
     }
     *m = (sn_map){.data = data, .size = (size_t)st.st_size};
+    sn_keep_from_forks(data, m->size, true);
 done:
     close(fd);
     return status;

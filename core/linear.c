@@ -109,6 +109,7 @@ sn_status sn_linear_init(sn_linear *w, sn_compute *c, sn_type type, size_t n_out
         }
         w->packed = sn_alloc(w->packed_bytes, 1);
         if (w->packed == NULL) return sn_fail(err, SN_ENOMEM, "out of memory (%zu bytes of weights)", w->packed_bytes);
+        sn_keep_from_forks(w->packed, w->packed_bytes, true);
         sn_parallel(c, pack_part, &(pack_job){k, w});
     }
     if (bias != NULL) {
@@ -124,6 +125,7 @@ sn_status sn_linear_init(sn_linear *w, sn_compute *c, sn_type type, size_t n_out
 
 void sn_linear_free(sn_linear *w)
 {
+    sn_keep_from_forks(w->packed, w->packed_bytes, false);
     sn_free(w->packed);
     sn_free(w->bias);
     *w = (sn_linear){.data = NULL};

@@ -4,6 +4,8 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 bool sn_mul_ok(size_t a, size_t b, size_t *out)
 {
@@ -41,6 +43,14 @@ void sn_free(void *p)
     free(p);
 }
 
+void sn_keep_from_forks(void *p, size_t n, bool keep)
+{
+    const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), begin = ((uintptr_t)p + page - 1) / page * page,
+                    end = ((uintptr_t)p + n) / page * page;
+    /* best effort: without it all works, only slower */
+    if (p != NULL && begin < end) (void)madvise((void *)begin, end - begin, keep ? MADV_DONTFORK : MADV_DOFORK);
+}
+
 sn_status sn_grow(void **p, size_t *cap, size_t need, size_t size, sn_err *err)
 {
     if (need <= *cap) return SN_OK;
@@ -59,11 +69,13 @@ sn_status sn_arena_init(sn_arena *a, size_t bytes, sn_err *err)
     unsigned char *base = sn_alloc(bytes, 1);
     if (base == NULL) return sn_fail(err, SN_ENOMEM, "out of memory (%zu bytes of scratch)", bytes);
     *a = (sn_arena){.base = base, .size = bytes};
+    sn_keep_from_forks(base, bytes, true);
     return SN_OK;
 }
 
 void sn_arena_free(sn_arena *a)
 {
+    sn_keep_from_forks(a->base, a->size, false);
     sn_free(a->base);
     *a = (sn_arena){0};
 }

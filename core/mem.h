@@ -17,6 +17,10 @@ void *sn_alloc(size_t n, size_t size);
 void *sn_calloc(size_t n, size_t size);
 void sn_free(void *p);
 
+/* Keeps n bytes at p out of the processes forked from now on (their whole pages; Linux's MADV_DONTFORK): what decodes hostile media can
+ * not read a model or a conversation, and its start costs nothing for them. false takes it back: before memory of sn_alloc is freed. */
+void sn_keep_from_forks(void *p, size_t n, bool keep);
+
 /* Grows *p (elements of `size` bytes, allocated by sn_alloc, *cap elements) to hold at least `need`, doubling. */
 sn_status sn_grow(void **p, size_t *cap, size_t need, size_t size, sn_err *err);
 

@@ -205,7 +205,7 @@ static sn_status take(sn_worker *w, void *dst, size_t n)
     return SN_OK;
 }
 
-/* The work's own end. Its message is made to be one line of text. */
+/* The work's own end. sn_fail makes its message one line of text, whatever it is. */
 static sn_status take_end(sn_worker *w, uint32_t status)
 {
     char msg[sizeof w->why.msg];
@@ -215,8 +215,6 @@ static sn_status take_end(sn_worker *w, uint32_t status)
     if (status > SN_ECANCELLED) status = SN_EFORMAT;
     if ((st = take(w, msg, sizeof msg)) != SN_OK) return st;
     msg[sizeof msg - 1] = '\0';
-    for (char *p = msg; *p; p++)
-        if ((unsigned char)*p < ' ' || *p == 127) *p = '?';
     return end(w, sn_fail(&w->why, (sn_status)status, "%s", msg));
 }
 

@@ -39,7 +39,7 @@ files_are_there() {
         sort | diff - "$work/have"
 }
 program_runs() {
-    [ "$("$at/bin/senses" --version)" = "senses $version" ] && (cd "$work" && "$at/bin/senses" info "$OLDPWD/tests/golden/fusion/llava15_text.gguf")
+    [ "$("$at/bin/senses" --version | head -n 1)" = "senses $version" ] && (cd "$work" && "$at/bin/senses" info "$OLDPWD/tests/golden/fusion/llava15_text.gguf")
 }
 c_program() { # SHARED|STATIC: one that opens the engine and a sound, built with nothing but pkg-config
     cat >"$work/use.c" <<'C'

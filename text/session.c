@@ -85,6 +85,8 @@ sn_status txt_session_open(txt_session **out, txt_model *m, size_t n_ctx, sn_err
     (void)cache_values(m, n_ctx, &n); /* fits: bytes did */
     s->model = m;
     s->kv = (txt_kv){sn_alloc(n, sizeof(uint16_t)), sn_alloc(n, sizeof(uint16_t)), n_ctx};
+    sn_keep_from_forks(s->kv.k, n * sizeof(uint16_t), true);
+    sn_keep_from_forks(s->kv.v, n * sizeof(uint16_t), true);
     sn_status st = SN_OK;
     if (m->n_axes > 1) s->next = sn_calloc(n_ctx + 1, sizeof *s->next);
     if (s->kv.k == NULL || s->kv.v == NULL || (m->n_axes > 1 && s->next == NULL))
@@ -102,6 +104,10 @@ sn_status txt_session_open(txt_session **out, txt_model *m, size_t n_ctx, sn_err
 void txt_session_close(txt_session *s)
 {
     if (s == NULL) return;
+    size_t n = 0;
+    (void)cache_values(s->model, s->kv.n_ctx, &n);
+    sn_keep_from_forks(s->kv.k, n * sizeof(uint16_t), false);
+    sn_keep_from_forks(s->kv.v, n * sizeof(uint16_t), false);
     sn_free(s->kv.k);
     sn_free(s->kv.v);
     sn_free(s->next);

@@ -122,7 +122,8 @@ bool batch_settings(const cli_runtime *rt, senses_media_kind_t kind, char settin
     }
     if (strcmp(task, "transcribe") == 0) {
         good = add_heard(&b, rt);
-    } else if (good && (timeline ? runtime_encoder(rt, SENSES_IMAGE) == NULL : strcmp(task, "describe") == 0 && describe_reader_is_enough(rt->o))) {
+    } else if (good &&
+               (timeline ? runtime_encoder(rt, SENSES_IMAGE) == NULL : strcmp(task, "describe") == 0 && describe_reader_is_enough(rt->o))) {
         good = add_reader(&b, rt);
     } else if (good && timeline) {
         good = add_asked(&b, rt);
@@ -198,9 +199,12 @@ static bool transcribe(batch_result *r, cli_runtime *rt, const char *path)
     const cli_options *o = rt->o;
     senses_error err = {0};
     hearing h = {.rt = rt};
-    const senses_transcribe_params p = {
-        .language = o->language, .translate = o->translate, .temperature = o->first_temperature, .seed = o->session.seed,
-        .no_sandbox = o->no_sandbox, .timeout_s = (double)o->timeout};
+    const senses_transcribe_params p = {.language = o->language,
+                                        .translate = o->translate,
+                                        .temperature = o->first_temperature,
+                                        .seed = o->session.seed,
+                                        .no_sandbox = o->no_sandbox,
+                                        .timeout_s = (double)o->timeout};
     const senses_transcribe_callbacks cb = {.segment = on_segment, .progress = on_progress, .user = &h};
     transcript_begin(&h.json, transcript_find("json"));
     transcript_begin(&h.srt, transcript_find("srt"));

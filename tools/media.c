@@ -127,7 +127,8 @@ static bool add_sound(cli_media *m, cli_runtime *rt, const char *path)
 {
     senses_error err = {0};
     senses_sound *sound = NULL;
-    const senses_sound_params p = {.max_seconds = (double)rt->o->max_duration, .no_sandbox = rt->o->no_sandbox, .timeout_s = (double)rt->o->timeout};
+    const senses_sound_params p = {
+        .max_seconds = (double)rt->o->max_duration, .no_sandbox = rt->o->no_sandbox, .timeout_s = (double)rt->o->timeout};
     if (senses_sound_load(&sound, path, &p, &err) != SN_OK) {
         runtime_say(rt, &err);
         return false;

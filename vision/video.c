@@ -168,7 +168,8 @@ static sn_status take_frame(sn_worker *w, vis_image *img, double *t_s, size_t ma
     *end = st == SN_OK && got == 0;
     if (st != SN_OK || *end) return st;
     if (got != sizeof head || !isfinite(head.t_s)) return cut_off(err);
-    if ((st = vis_check_size(head.w, head.h, max_pixels, err)) != SN_OK || (st = vis_image_new(img, head.w, head.h, err)) != SN_OK) return st;
+    if ((st = vis_check_size(head.w, head.h, max_pixels, err)) != SN_OK || (st = vis_image_new(img, head.w, head.h, err)) != SN_OK)
+        return st;
     st = sn_worker_read(w, img->rgb, head.w * head.h * 3, &got, err);
     if (st == SN_OK && got != head.w * head.h * 3) st = cut_off(err);
     if (st != SN_OK) vis_image_free(img);

@@ -38,7 +38,7 @@ claim_unknown_options_are_wrong_usage() {
     run ask --tmep 1 hi; wrong_usage; err_has "did you mean --temp?"
 }
 claim_options_that_do_not_exist_yet_are_not_accepted() {
-    for o in --grammar --json-schema --video --word-timestamps --vad; do run ask "$o" x hi; wrong_usage; run transcribe "$o" x; wrong_usage; done
+    for o in --word-timestamps --vad; do run ask "$o" x hi; wrong_usage; run transcribe "$o" x; wrong_usage; done
 }
 claim_an_option_of_another_command_is_wrong_usage() {
     run describe --ids x.png; wrong_usage; run transcribe --image-fit pad a.wav; wrong_usage; run info -m x y; wrong_usage

@@ -15,11 +15,11 @@ claim_batch_takes_every_kind_by_its_content() {
     [ "$(wc -l <out)" = 4 ] || wrong "not four records"
     [ "$(kinds file | tr -d '"' | tr '\n' ' ')" = "in/a-page in/deep/er/stump in/deep/film in/deep/tone.jpg " ] || wrong "another order: $(kinds file)"
     [ "$(kinds type | tr -d '"' | tr '\n' ' ')" = "image image video audio " ] || wrong "types: $(kinds type)"
-    [ "$(kinds task | tr -d '"' | tr '\n' ' ')" = "describe describe transcribe transcribe " ] || wrong "tasks: $(kinds task)"
+    [ "$(kinds task | tr -d '"' | tr '\n' ' ')" = "describe describe timeline transcribe " ] || wrong "tasks: $(kinds task)"
     [ "$(kinds sha256 | head -n 1)" = "\"$(sha256sum <"$PAGE" | cut -d' ' -f1)\"" ] || wrong "not the hash of the content"
     sed -n 2p out >stump; json_lines stump error; grep -v -n error out | cut -d: -f1 | tr '\n' ' ' | grep -q '^1 3 4 $' || wrong "others failed"
     err_has "senses: in/deep/er/stump: JPEG"; err_has "3 done, 1 failed, 3 skipped; pictures: 2 in 0:00:0"
-    grep film out >film; json_lines film text language duration segments
+    grep film out >film; json_lines film text language duration timeline
     batch --task transcribe in; is 0; [ "$(kinds type | sort -u | tr '\n' ' ')" = '"audio" "video" ' ] || wrong "transcribes $(kinds type)"
     batch -q --task describe in/a-page; is 0; err_empty; json_lines out text tokens
 }
@@ -177,8 +177,8 @@ claim_limits_end_a_file_and_not_the_batch() {
     batch_models; mkdir in; cp "$PAGE" in/a.png; tone in/b.wav; cp "$SAMPLES/jfk.wav" in/c.wav
     batch -q --max-duration 5 in; is 3; grep -c error out | grep -q 1 || wrong "not one is too long"; err_has "in/c.wav: more than 5 s of sound (--max-duration)"
     batch -q --max-pixels 10 in; is 3; [ "$(grep -c error out)" = 1 ] || wrong "not one is too large"; err_has "in/a.png"
-    rm -r home; mkdir home; cp -r "$ROOT/models" home # the page reader that comes with the program: it reads this drawing for some seconds
-    run batch -q -t 1 --task describe --timeout 1 "$SAMPLES/sketch-cafe.jpg" in/a.png; is 3; err_has "sketch-cafe.jpg: not done within 1 s (--timeout)"; [ "$(wc -l <out)" = 2 ] || wrong "it ended the batch"
+    rm -r home; mkdir home; cp -r "$ROOT/models" home # the page reader that comes with the program: by the scalar kernels it reads this drawing for many seconds
+    run batch -q -t 1 --isa scalar --task describe --timeout 1 "$SAMPLES/sketch-cafe.jpg" in/a.png; is 3; err_has "sketch-cafe.jpg: not done within 1 s (--timeout)"; [ "$(wc -l <out)" = 2 ] || wrong "it ended the batch"
 }
 claim_a_table_has_every_record() {
     batch_models; mkdir in; cp "$PAGE" 'in/a, "b".png'; tone in/t.wav; printf '\377\330\377' >in/bad.jpg

@@ -19,7 +19,7 @@ static void see(vis_model *m)
     for (size_t i = 0; i < sizeof rgb; i++) rgb[i] = (unsigned char)(i * 37);
     vis_prepared p = {0};
     sn_err err = {0};
-    sn_status st = vis_model_prepare(m, &(vis_image){20, 14, rgb}, VIS_FIT_DEFAULT, &p, &err);
+    sn_status st = vis_model_prepare(m, &(vis_image){.w = 20, .h = 14, .rgb = rgb}, VIS_FIT_DEFAULT, &p, &err);
     size_t n_pixels = 0;
     for (size_t i = 0; st == SN_OK && i < p.n_tiles; i++) n_pixels += p.tile_w[i] * p.tile_h[i];
     if (st == SN_OK && n_pixels <= PIXELS_MAX) {
