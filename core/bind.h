@@ -9,7 +9,8 @@
 typedef struct {
     const sn_gguf *gguf;
     sn_compute *compute;
-    bool *used; /* [n_tensors]: bound already */
+    bool streamed; /* of what is bound from now on (sn_linear) */
+    bool *used;    /* [n_tensors]: bound already */
     sn_status status;
     sn_err *err;
 } sn_bind;

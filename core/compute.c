@@ -13,6 +13,7 @@
 #include <unistd.h>
 #if defined(__x86_64__) || defined(__i386__)
 #include <cpuid.h>
+#include <sys/syscall.h>
 #define K_X86 1
 #endif
 
@@ -47,7 +48,7 @@ struct sn_compute {
 
 /* ---- instruction sets ---- */
 
-static const char *const isa_names[SN_ISA_COUNT] = {"scalar", "avx2", "avx512", "avx512-vnni"};
+static const char *const isa_names[SN_ISA_COUNT] = {"scalar", "avx2", "avx512", "avx512-vnni", "amx"};
 
 const char *sn_isa_name(sn_isa isa)
 {
@@ -74,6 +75,16 @@ static uint64_t xcr0(void)
     return (uint64_t)d << 32 | a;
 }
 
+/* AMX with bfloat16, AVX-512 with bfloat16, and Linux's leave to use the tiles, which it gives a process that asks. */
+static bool has_amx(uint64_t saved)
+{
+    enum { TILES = 3 << 17, BF16_TILE = 1 << 24 | 1 << 22, AVX512_BF16 = 1 << 5, REQUEST = 0x1023, TILE_DATA = 18 };
+    unsigned a, b, c, d, a1 = 0;
+    if ((saved & TILES) != TILES || !__get_cpuid_count(7, 0, &a, &b, &c, &d) || (d & BF16_TILE) != BF16_TILE) return false;
+    if (!__get_cpuid_count(7, 1, &a1, &b, &c, &d) || !(a1 & AVX512_BF16)) return false;
+    return syscall(SYS_arch_prctl, REQUEST, TILE_DATA) == 0;
+}
+
 bool sn_isa_usable(sn_isa isa)
 {
     enum { YMM = 0x6, ZMM = 0xe6 }; /* xmm + ymm; those + mask, low and high zmm */
@@ -85,8 +96,13 @@ bool sn_isa_usable(sn_isa isa)
     const unsigned avx512 = bit_AVX512F | bit_AVX512BW | bit_AVX512VL | bit_AVX512DQ;
     const bool has_avx2 = (c & bit_FMA) && (c & bit_F16C) && (c & bit_AVX) && (b7 & bit_AVX2) && (saved & YMM) == YMM;
     const bool has_avx512 = has_avx2 && (b7 & avx512) == avx512 && (saved & ZMM) == ZMM;
-    if (isa == SN_ISA_AVX2) return has_avx2;
-    return isa == SN_ISA_AVX512 ? has_avx512 : has_avx512 && (c7 & bit_AVX512VNNI);
+    const bool has_vnni = has_avx512 && (c7 & bit_AVX512VNNI);
+    switch (isa) {
+    case SN_ISA_AVX2: return has_avx2;
+    case SN_ISA_AVX512: return has_avx512;
+    case SN_ISA_AVX512_VNNI: return has_vnni;
+    default: return has_vnni && has_amx(saved);
+    }
 }
 #else
 bool sn_isa_usable(sn_isa isa)
@@ -109,6 +125,7 @@ static void ops_init(k_ops *k, sn_isa isa)
     if (isa >= SN_ISA_AVX2) k_init_avx2(k);
     if (isa >= SN_ISA_AVX512) k_init_avx512(k);
     if (isa >= SN_ISA_AVX512_VNNI) k_init_avx512vnni(k);
+    if (isa >= SN_ISA_AMX) k_init_amx(k);
 #else
     (void)isa;
 #endif

@@ -4,9 +4,9 @@
 
 #include "error.h"
 
-typedef enum { SN_ISA_BEST = -1, SN_ISA_SCALAR, SN_ISA_AVX2, SN_ISA_AVX512, SN_ISA_AVX512_VNNI, SN_ISA_COUNT } sn_isa;
+typedef enum { SN_ISA_BEST = -1, SN_ISA_SCALAR, SN_ISA_AVX2, SN_ISA_AVX512, SN_ISA_AVX512_VNNI, SN_ISA_AMX, SN_ISA_COUNT } sn_isa;
 
-const char *sn_isa_name(sn_isa isa); /* "scalar", "avx2", "avx512", "avx512-vnni" */
+const char *sn_isa_name(sn_isa isa); /* "scalar", "avx2", "avx512", "avx512-vnni", "amx" */
 bool sn_isa_parse(const char *name, sn_isa *out);
 bool sn_isa_usable(sn_isa isa); /* this CPU has it and this system saves its registers */
 sn_isa sn_isa_best(void);

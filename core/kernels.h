@@ -23,6 +23,8 @@ enum {
     K_Q_LOW = 128,
     K_MAX_ROWS = 64,
     K_MAX_TILE = 16,
+    K_M_STEP = 32,
+    K_M_STEP_BYTES = 4096, /* of a panel */
     K_N_ACT = SN_ACT_RELU + 1,
     K_SCRATCH_BYTES = 2 << 20
 };
@@ -83,6 +85,13 @@ typedef struct k_ops {
     void (*bf16_to_f32)(float *dst, const void *src, size_t n);
     void (*f32_to_f16)(uint16_t *dst, const float *src, size_t n);
 
+    /* Float weights that meet many rows at once, by the step of K_M_STEP values: panels of f_rows == 32 rows as 4 * 1024 bytes a step, tiles
+     * of up to m_tile rows as 4 * K_M_STEP bytes a row and step. m_tile 0: there is no such thing, and product_f serves. */
+    size_t m_tile;
+    void (*matrix_tile)(void *tile, const float *x, size_t ldx, size_t n_tok, size_t n_in);
+    void (*matrix_panel)(void *panel, const float *rows, size_t n_k); /* a step: rows [n_k, 32], n_k <= K_M_STEP */
+    void (*product_m)(const k_dest *to, const void *panel, const void *tile, size_t n_in, size_t n_tok);
+
     /* Attention. rows = the panel of f_rows queries that goes together. */
     /* One step of the online softmax, down the columns of s [n_key, rows]: m, l [rows] are the running maximum and sum, o [d, rows]
      * the running output. s becomes exp(s - m). Where limit is given, key j of column r counts only when j < limit[r]. */
@@ -109,6 +118,7 @@ void k_init_scalar(k_ops *k);
 void k_init_avx2(k_ops *k);
 void k_init_avx512(k_ops *k);
 void k_init_avx512vnni(k_ops *k);
+void k_init_amx(k_ops *k);
 
 const k_ops *sn_compute_ops(const sn_compute *c);
 /* Working memory of a thread of the pool, K_SCRATCH_BYTES, for the length of one sn_parallel. */

@@ -9,12 +9,19 @@
 enum { GROUP_BYTES = 256 << 10 }; /* panels a thread goes through tile by tile: they stay in its second-level cache */
 
 /* How a weight reaches the kernels. */
-typedef enum { INTEGER, FLOAT, EXPANDED } method;
+typedef enum { INTEGER, FLOAT, EXPANDED, MATRIX } method;
 
 static method method_of(const k_ops *k, sn_type type)
 {
     if (type == SN_F32 || type == SN_F16 || type == SN_BF16) return FLOAT;
     return k->product_q[type] != NULL ? INTEGER : EXPANDED;
+}
+
+/* How it is multiplied. */
+static method method_for(const k_ops *k, const sn_linear *w)
+{
+    const method how = method_of(k, w->type);
+    return how == FLOAT && !w->streamed && k->m_tile > 0 ? MATRIX : how;
 }
 
 static size_t panel_rows(const k_ops *k, sn_type type)
@@ -156,7 +163,8 @@ typedef struct {
     method how;
     unsigned char *tiles; /* all of x as tiles; one copy a thread where `own_tiles` */
     bool own_tiles;
-    unsigned char *panels; /* FLOAT, EXPANDED: group_bytes a thread, panels as f32 */
+    unsigned char *panels; /* all but INTEGER: group_bytes a thread, panels as f32 */
+    size_t wide;           /* FLOAT, EXPANDED, MATRIX: floats of a panel there */
     size_t tiles_bytes, group, group_bytes, n_panels, panel_bytes;
 } product;
 
@@ -164,6 +172,7 @@ typedef struct {
 static size_t tile_at(const product *p, size_t t)
 {
     const size_t rest = p->n - t;
+    if (p->how == MATRIX) return min_size(rest, p->k->m_tile);
     if (p->how != INTEGER) return min_size(rest, p->k->f_tile);
     size_t tile = p->k->q_tile;
     while (tile > rest) tile /= 2;
@@ -172,12 +181,13 @@ static size_t tile_at(const product *p, size_t t)
 
 static size_t tile_tokens(const product *p)
 {
-    return p->how == INTEGER ? p->k->q_tile : p->k->f_tile;
+    return p->how == INTEGER ? p->k->q_tile : p->how == MATRIX ? p->k->m_tile : p->k->f_tile;
 }
 
 static size_t token_bytes(const product *p)
 {
-    return p->how == INTEGER ? k_tile_bytes(k_format_get(p->w->type), 1, p->w->n_in) : p->w->n_in * sizeof(float);
+    if (p->how == INTEGER) return k_tile_bytes(k_format_get(p->w->type), 1, p->w->n_in);
+    return (p->how == MATRIX ? div_up(p->w->n_in, K_M_STEP) * K_M_STEP : p->w->n_in) * sizeof(float);
 }
 
 static void make_tiles(const product *p, unsigned char *tiles, size_t begin, size_t end)
@@ -188,6 +198,8 @@ static void make_tiles(const product *p, unsigned char *tiles, size_t begin, siz
         const size_t n_tok = tile_at(p, t);
         if (p->how == INTEGER) {
             p->k->quantize(tiles + t * bytes, p->x + t * p->ldx, p->ldx, n_tok, n_in, f);
+        } else if (p->how == MATRIX) {
+            p->k->matrix_tile(tiles + t * bytes, p->x + t * p->ldx, p->ldx, n_tok, n_in);
         } else {
             p->k->tile_f((float *)(void *)(tiles + t * bytes), p->x + t * p->ldx, p->ldx, n_tok, n_in);
         }
@@ -227,6 +239,47 @@ static void widen_panel(const product *p, float *dst, float *row, size_t i)
     }
 }
 
+/* The same as the matrix kernels have it. */
+static void widen_matrix(const product *p, unsigned char *dst, size_t i)
+{
+    const size_t R = p->w->panel_rows, n_in = p->w->n_in, size = sn_type_get(p->w->type)->bytes;
+    const unsigned char *src = panel_at(p, i);
+    float rows[K_M_STEP * K_MAX_ROWS];
+    for (size_t k = 0, n_k; k < n_in; k += n_k, src += n_k * R * size, dst += K_M_STEP_BYTES) {
+        n_k = min_size(K_M_STEP, n_in - k);
+        switch (p->w->type) {
+        case SN_F16: p->k->f16_to_f32(rows, src, n_k * R); break;
+        case SN_BF16: p->k->bf16_to_f32(rows, src, n_k * R); break;
+        default: memcpy(rows, src, n_k * R * sizeof(float)); break;
+        }
+        p->k->matrix_panel(dst, rows, n_k);
+    }
+}
+
+/* Panels g .. stop - 1, for the kernels that take floats; row: see widen_panel. */
+static void widen_group(const product *p, float *wide, size_t g, size_t stop)
+{
+    float *row = wide + p->group * p->wide;
+    for (size_t i = g; i < stop; i++) {
+        float *dst = wide + (i - g) * p->wide;
+        if (p->how == MATRIX)
+            widen_matrix(p, (unsigned char *)dst, i);
+        else
+            widen_panel(p, dst, row, i);
+    }
+}
+
+/* Panel i by a tile of n_tok tokens; wide: the panel as floats, where it is taken so. */
+static void multiply(const product *p, const k_dest *to, size_t i, const float *wide, const unsigned char *tile, size_t n_tok)
+{
+    const size_t n_in = p->w->n_in;
+    switch (p->how) {
+    case INTEGER: p->k->product_q[p->w->type](to, panel_at(p, i), tile, n_in, n_tok); break;
+    case MATRIX: p->k->product_m(to, wide, tile, n_in, n_tok); break;
+    default: p->k->product_f(to, wide, (const float *)(const void *)tile, n_tok, n_in, n_tok); break;
+    }
+}
+
 static k_dest dest_at(const product *p, size_t t, size_t panel)
 {
     const size_t row = panel * p->w->panel_rows;
@@ -253,33 +306,23 @@ static size_t grid_across(const product *p, size_t n_parts)
 static void product_part(void *arg, size_t part, size_t n_parts)
 {
     const product *p = arg;
-    const size_t across = grid_across(p, n_parts), bytes = token_bytes(p), n_in = p->w->n_in, R = p->w->panel_rows;
+    const size_t across = grid_across(p, n_parts), bytes = token_bytes(p);
     size_t first, last, begin, end;
     sn_share(p->n_panels, 1, part % across, across, &first, &last);
     sn_share(p->n, tile_tokens(p), part / across, n_parts / across, &begin, &end);
     const unsigned char *tiles = p->tiles + (p->own_tiles ? part * p->tiles_bytes : 0);
     if (p->own_tiles) make_tiles(p, p->tiles + part * p->tiles_bytes, begin, end);
-    float *wide = NULL, *row = NULL;
-    if (p->how != INTEGER) {
-        wide = (float *)(void *)(p->panels + part * p->group_bytes);
-        row = wide + p->group * n_in * R;
-    }
+    float *wide = (float *)(void *)(p->panels + part * p->group_bytes);
 
     for (size_t g = first; g < last; g += p->group) {
         const size_t stop = min_size(last, g + p->group);
-        if (p->how != INTEGER) {
-            for (size_t i = g; i < stop; i++) widen_panel(p, wide + (i - g) * n_in * R, row, i);
-        }
+        if (p->how != INTEGER) widen_group(p, wide, g, stop);
         for (size_t t = begin; t < end; t += tile_at(p, t)) {
             const size_t n_tok = tile_at(p, t);
             const unsigned char *tile = tiles + t * bytes;
             for (size_t i = g; i < stop; i++) {
                 const k_dest to = dest_at(p, t, i);
-                if (p->how == INTEGER) {
-                    p->k->product_q[p->w->type](&to, panel_at(p, i), tile, n_in, n_tok);
-                } else {
-                    p->k->product_f(&to, wide + (i - g) * n_in * R, (const float *)(const void *)tile, n_tok, n_in, n_tok);
-                }
+                multiply(p, &to, i, wide + (i - g) * p->wide, tile, n_tok);
             }
         }
     }
@@ -302,8 +345,9 @@ static void vector_part(void *arg, size_t part, size_t n_parts)
 static size_t plan(product *p, size_t n_threads)
 {
     const sn_linear *w = p->w;
-    const size_t wide_bytes = w->n_in * w->panel_rows * sizeof(float);
-    p->how = method_of(p->k, w->type);
+    p->how = method_for(p->k, w);
+    p->wide = p->how == MATRIX ? div_up(w->n_in, K_M_STEP) * K_M_STEP_BYTES / sizeof(float) : w->n_in * w->panel_rows;
+    const size_t wide_bytes = p->wide * sizeof(float);
     p->n_panels = div_up(w->n_out, w->panel_rows);
     p->panel_bytes = w->packed != NULL ? packed_panel_bytes(p->k, w->type, w->n_in) : row_bytes(w->type, w->n_in) * w->panel_rows;
     p->own_tiles = p->how == INTEGER && p->n == 1;

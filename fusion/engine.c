@@ -17,7 +17,7 @@ senses_status senses_engine_open(senses_engine **out, const senses_engine_params
 {
     sn_isa isa = SN_ISA_BEST;
     if (p && p->isa && !sn_isa_parse(p->isa, &isa))
-        return sn_fail(err, SN_EUSAGE, "unknown instruction set \"%s\": use scalar, avx2, avx512 or avx512-vnni", p->isa);
+        return sn_fail(err, SN_EUSAGE, "unknown instruction set \"%s\": use scalar, avx2, avx512, avx512-vnni or amx", p->isa);
     senses_engine *e = calloc(1, sizeof *e);
     if (e == NULL) return sn_fail(err, SN_ENOMEM, "out of memory");
     sn_status st = sn_compute_open(&e->compute, p ? p->threads : 0, isa, err);

@@ -49,7 +49,7 @@ typedef struct {
 typedef struct senses_engine senses_engine;
 typedef struct {
     size_t threads;   /* 0: one per physical core */
-    const char *isa;  /* "scalar", "avx2", "avx512", "avx512-vnni"; NULL: the best this CPU has */
+    const char *isa;  /* "scalar", "avx2", "avx512", "avx512-vnni", "amx"; NULL: the best this CPU has */
     size_t n_callers; /* threads that will use the engine's models at once, <= 16; 0: one */
 } senses_engine_params;
 /* Engines, encoders, text and speech models may be used by several threads at once, sessions and readers by one at a time. With n_callers set

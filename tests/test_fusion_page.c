@@ -12,7 +12,7 @@
 
 #define DIR "tests/golden/page/"
 #define ANY_NUMBER ((size_t)1000)
-static const char *const ISAS[] = {"scalar", "avx2", "avx512", "avx512-vnni"};
+static const char *const ISAS[] = {"scalar", "avx2", "avx512", "avx512-vnni", "amx"};
 
 /* ---- the grammar ---- */
 

@@ -9,7 +9,7 @@
 #include <string.h>
 
 #define GOLDEN "tests/golden/fusion/"
-static const char *const ISAS[] = {"scalar", "avx2", "avx512", "avx512-vnni"};
+static const char *const ISAS[] = {"scalar", "avx2", "avx512", "avx512-vnni", "amx"};
 
 typedef struct {
     senses_engine *engine;

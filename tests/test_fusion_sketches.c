@@ -96,7 +96,7 @@ static void check_adapter(const eyes *e, const char *name)
  * take minutes, and one is read where there is nothing else. */
 static void adapter_output_equals_pytorch(void **state)
 {
-    static const char *const names[] = {"g000", "g001", "g002", "g003", "g004"}, *const isas[] = {"avx2", "avx512", "avx512-vnni"};
+    static const char *const names[] = {"g000", "g001", "g002", "g003", "g004"}, *const isas[] = {"avx2", "avx512", "avx512-vnni", "amx"};
     size_t n_run = 0;
     eyes e;
     (void)state;

@@ -213,6 +213,7 @@ static sn_status bind_tensors(txt_model *m, sn_err *err)
     float *factors = NULL;
     sn_bind b;
     sn_status st = sn_bind_init(&b, m->gguf, m->compute, err);
+    b.streamed = true;
     if (st != SN_OK) return st;
     sn_bind_tensor(&b, &m->embd, (size_t[]){n_vocab, d}, 2, "token_embd.weight");
     sn_bind_linear(&b, &m->output, n_vocab, d, SN_BIAS_OPTIONAL, "%s", sn_bind_has(&b, "output.weight") ? "output" : "token_embd");

@@ -9,7 +9,7 @@
 
 #include "output.h"
 
-static const char *const isa_names[] = {"scalar", "avx2", "avx512", "avx512-vnni", NULL};
+static const char *const isa_names[] = {"scalar", "avx2", "avx512", "avx512-vnni", "amx", NULL};
 static const char *const fit_names[] = {"pad", "crop", "stretch", NULL};
 static const char *const style_names[] = {"plain", "sketchy", "modern", NULL};
 static const char *const task_names[] = {"auto", "describe", "transcribe", "ask", NULL};
@@ -94,7 +94,7 @@ static const option table[] = {
     {SET_CACHE, SECTION_RUN, 0, "no-cache", OPTION_FLAG, NULL, "encode every picture and sound anew, and keep nothing of it", FIELD(no_cache)},
     {SET_CACHE, SECTION_RUN, 0, "cache-size", OPTION_COUNT, "MIB", "keep so much of what --mmproj encodes in $XDG_CACHE_HOME/senses/media; what was not used longest goes (default: 1024, or $SENSES_CACHE_SIZE)", FIELD(cache_mib), .min = 1, .max = COUNT_MAX},
     {SET_ENGINE, SECTION_RUN, 't', "threads", OPTION_COUNT, "N", "threads (default: one per physical core)", FIELD(threads), .min = 1, .max = 1024},
-    {SET_ENGINE, SECTION_RUN, 0, "isa", OPTION_CHOICE, "NAME", "instruction set: scalar, avx2, avx512 or avx512-vnni (default: the best there is, or $SENSES_ISA)", FIELD(isa), .choices = isa_names},
+    {SET_ENGINE, SECTION_RUN, 0, "isa", OPTION_CHOICE, "NAME", "instruction set: scalar, avx2, avx512, avx512-vnni or amx (default: the best there is, or $SENSES_ISA)", FIELD(isa), .choices = isa_names},
     {SET_COMMON, SECTION_RUN, 'q', "quiet", OPTION_FLAG, NULL, "say nothing but results and errors", FIELD(quiet)},
     {SET_COMMON, SECTION_RUN, 'v', "verbose", OPTION_FLAG, NULL, "explain: models, threads, what media became, timings", FIELD(verbose)},
     {SET_COMMON, SECTION_RUN, 'h', "help", OPTION_FLAG, NULL, "show this help", FIELD(help)},

@@ -59,7 +59,7 @@ claim_numbers_are_read_whole_and_held_to_their_range() {
 claim_choices_are_named_when_one_is_wrong() {
     run describe --image-fit squeeze x.png; wrong_usage; err_has "pad, crop or stretch"
     run transcribe -f doc a.wav; wrong_usage; err_has "txt, srt, vtt, json, csv or lrc"
-    run ask --isa sse2 hi; wrong_usage; err_has "scalar, avx2, avx512 or avx512-vnni"
+    run ask --isa sse2 hi; wrong_usage; err_has "scalar, avx2, avx512, avx512-vnni or amx"
     SENSES_ISA=sse2 run ask hi; wrong_usage; err_has "SENSES_ISA"
 }
 claim_operands_are_counted() {
