@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "audit.h"
 #include "batch_record.h"
 #include "batch_sidecar.h"
 #include "command.h"
@@ -185,6 +186,7 @@ static void do_file(batch_run *b, const char *path, senses_media_kind_t kind)
     }
     double spent_s = clock_s() - start_s;
     cJSON *j = batch_record(path, sha256, batch_type(kind), batch_task(b->o, kind), r.model);
+    if (r.looked) audit_add(j, &b->rt);
     if (problem == NULL) {
         add_result(j, &r, &b->rt);
         goes_on = put_sidecars(b, path, &r, j, &problem);
