@@ -20,9 +20,8 @@
 #define NOISE_RATIO 2.4 /* marks are so many times the noise */
 #define MIN_HEIGHT 5    /* of a glyph */
 #define MAX_HEIGHT 40
-#define MIN_SIDE 64    /* of a copy */
-#define LINE_GLYPHS 7  /* a line has at least so many, */
-#define TEXT_GLYPHS 10 /* and all lines together */
+#define MIN_SIDE 64   /* of a copy */
+#define LINE_GLYPHS 9 /* a line has at least so many */
 
 /* ---- background ---- */
 
@@ -127,21 +126,32 @@ static size_t between(size_t i, size_t n_tiles, float *share)
 }
 
 /* Differences from the background, which is a plane between the middles of tiles. */
-static void subtract_row(search *s, size_t y)
+static sn_status subtract(search *s, sn_err *err)
 {
     const size_t w = s->img->w, tw = s->t.w;
-    const unsigned char *p = s->img->rgb + y * w * 3 + s->channel;
-    signed char *marks = s->marks + y * w;
-    float down, right;
-    const size_t ty = between(y, s->t.h, &down);
-    const float *above = s->t.level + ty * tw, *below = ty + 1 < s->t.h ? above + tw : above;
+    float *share = sn_alloc(w, sizeof *share), *level = sn_alloc(tw + 1, sizeof *level); /* of columns; of the row, at each tile */
+    uint32_t *tile = sn_alloc(w, sizeof *tile);
+    sn_status st = share && level && tile ? SN_OK : sn_fail(err, SN_ENOMEM, "out of memory");
 
-    for (size_t x = 0; x < w; x++) {
-        const size_t tx = between(x, tw, &right), next = tx + 1 < tw ? tx + 1 : tx;
-        const float a = above[tx] + (above[next] - above[tx]) * right, b = below[tx] + (below[next] - below[tx]) * right;
-        const float d = ((float)p[x * 3] - (a + (b - a) * down)) * 8;
-        marks[x] = (signed char)(d >= 127 ? 127 : d <= -127 ? -127 : d < 0 ? d - 0.5f : d + 0.5f);
+    for (size_t x = 0; st == SN_OK && x < w; x++) tile[x] = (uint32_t)between(x, tw, &share[x]);
+    for (size_t y = 0; st == SN_OK && y < s->img->h; y++) {
+        const unsigned char *p = s->img->rgb + y * w * 3 + s->channel;
+        signed char *marks = s->marks + y * w;
+        float down;
+        const size_t ty = between(y, s->t.h, &down);
+        const float *above = s->t.level + ty * tw, *below = ty + 1 < s->t.h ? above + tw : above;
+        for (size_t i = 0; i < tw; i++) level[i] = above[i] + (below[i] - above[i]) * down;
+        level[tw] = level[tw - 1];
+        for (size_t x = 0; x < w; x++) {
+            const float *l = level + tile[x];
+            const float d = ((float)p[x * 3] - (l[0] + (l[1] - l[0]) * share[x])) * 8;
+            marks[x] = (signed char)(d >= 127 ? 127 : d <= -127 ? -127 : d < 0 ? d - 0.5f : d + 0.5f);
+        }
     }
+    sn_free(tile);
+    sn_free(level);
+    sn_free(share);
+    return st;
 }
 
 /* Leaves the marks alone. */
@@ -348,7 +358,7 @@ static sn_status make_lines(line_list *l, search *s, sn_err *err)
 
 static bool is_text(const line *l)
 {
-    return l->n_glyphs >= LINE_GLYPHS && l->n_aligned * 2 >= l->n_glyphs - 1;
+    return l->n_glyphs >= LINE_GLYPHS && l->n_aligned * 5 >= (l->n_glyphs - 1) * 3;
 }
 
 /* Adds what is text to *out, in pixels of a picture `scale` times as large. */
@@ -367,7 +377,7 @@ static void add_lines(vis_faint_text *out, const line_list *l, const search *s, 
         x1 = g->x1 > x1 ? g->x1 : x1;
         y1 = g->y1 > y1 ? g->y1 : y1;
     }
-    if (n < TEXT_GLYPHS || n <= out->n_glyphs) return;
+    if (n <= out->n_glyphs) return;
     *out = (vis_faint_text){n, x0 * scale, y0 * scale, (x1 + 1 - x0) * scale, (y1 + 1 - y0) * scale, sum / (double)n / 255};
 }
 
@@ -387,7 +397,7 @@ static sn_status look_at_plane(vis_faint_text *out, const vis_image *img, size_t
     s.visible = sn_calloc(s.cells_w * s.cells_h, 1);
     if (!s.t.level || !s.t.least || !s.marks || !s.visible) st = sn_fail(err, SN_ENOMEM, "out of memory");
     if (st == SN_OK) st = measure(&s, false, err);
-    for (size_t y = 0; st == SN_OK && y < img->h; y++) subtract_row(&s, y);
+    if (st == SN_OK) st = subtract(&s, err);
     if (st == SN_OK) st = measure(&s, true, err);
     for (size_t y = 0; st == SN_OK && y < img->h; y++) mark_row(&s, y);
     if (st == SN_OK) st = find_glyphs(&s, err);
