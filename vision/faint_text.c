@@ -332,7 +332,7 @@ static sn_status make_lines(line_list *l, search *s, sn_err *err)
 {
     l->n_bands = s->img->h / BAND + 1;
     if (!(l->bands = sn_calloc(l->n_bands, sizeof *l->bands))) return sn_fail(err, SN_ENOMEM, "out of memory");
-    qsort(s->glyphs, s->n_glyphs, sizeof *s->glyphs, by_left);
+    if (s->n_glyphs > 0) qsort(s->glyphs, s->n_glyphs, sizeof *s->glyphs, by_left);
     for (size_t i = 0; i < s->n_glyphs; i++) {
         struct glyph *g = &s->glyphs[i];
         size_t *at = find_line(l, s->glyphs, g), *band = &l->bands[(g->y0 + g->y1) / 2 / BAND], k;
