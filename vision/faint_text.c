@@ -35,9 +35,10 @@ typedef struct {
     size_t channel;
     tiles t;
     signed char *marks;     /* [h, w]: difference from the background in eighths of a level; 0: no mark */
-    unsigned char *visible; /* [cells_h, cells_w]: whether there is something to see, or noise */
+    unsigned char *visible; /* [cells_h, cells_w]: whether there is something to see */
     size_t cells_w, cells_h;
-    size_t *stack, cap_stack; /* of the flood */
+    uint32_t *stack; /* of the flood: places in the plane, of which a picture has fewer than 2^32 */
+    size_t cap_stack;
     struct glyph *glyphs;
     size_t n_glyphs, cap_glyphs;
 } search;
@@ -190,7 +191,7 @@ static sn_status flood(search *s, size_t x, size_t y, struct glyph *g, size_t *a
     if (st != SN_OK) return st;
     *g = (struct glyph){x, y, x, y, 0, 0};
     *area = 0;
-    s->stack[0] = y * w + x;
+    s->stack[0] = (uint32_t)(y * w + x);
     sum = abs(s->marks[y * w + x]);
     s->marks[y * w + x] = 0;
     while (n > 0) {
@@ -206,7 +207,7 @@ static sn_status flood(search *s, size_t x, size_t y, struct glyph *g, size_t *a
                 if (*m == 0 || (*m < 0) != dark) continue;
                 sum += abs(*m);
                 *m = 0;
-                s->stack[n++] = ny * w + nx;
+                s->stack[n++] = (uint32_t)(ny * w + nx);
             }
     }
     g->contrast = (float)(sum / 8 / (double)*area * (dark ? -1 : 1));
