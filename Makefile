@@ -11,8 +11,10 @@ export SENSES_HOME ?= $(or $(XDG_DATA_HOME),$(HOME)/.local/share)/senses
 
 STD     := -std=c11 -D_GNU_SOURCE
 WARN    := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Werror
-PKGS    := sndfile libavformat libavcodec libavutil libswresample libswscale libpcre2-8 libcjson zlib
-PKG_C   := $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
+PKGS    := sndfile libpcre2-8 libcjson zlib
+# Opened by the program itself when a medium needs them (core/ffmpeg.c): only their headers are needed here.
+FFMPEG  := libavformat libavcodec libavutil libswresample libswscale
+PKG_C   := $(shell pkg-config --cflags $(PKGS) $(FFMPEG) 2>/dev/null)
 PKG_L   := $(shell pkg-config --libs $(PKGS) 2>/dev/null)
 ALL_C    = $(STD) $(WARN) -Iinclude -fPIC -pthread -MMD -MP $(PKG_C) $(CFLAGS) $(EXTRA_C)
 LIBS     = $(PKG_L) -lm -pthread
@@ -33,7 +35,7 @@ OWN_H   := $(wildcard include/*.h) $(foreach r,$(ROOMS) tools tests,$(wildcard $
 all: libs-present senses $(BUILD)/libsenses.so
 
 libs-present:
-	@pkg-config --exists $(PKGS) 2>/dev/null && [ -e /usr/include/stb/stb_image.h ] || { \
+	@pkg-config --exists $(PKGS) $(FFMPEG) 2>/dev/null && [ -e /usr/include/stb/stb_image.h ] || { \
 	  echo "make: libraries are missing; this brings them: make deps" >&2; exit 1; }
 
 senses: $(TOOL_OBJ) $(BUILD)/libsenses.a

@@ -251,6 +251,7 @@ sn_status aud_container_streams(const char *path, bool *sound, bool *moving, sn_
     unsigned char got[sizeof(streams)];
     size_t n = 0;
     sn_status st = open_file(&f, path, err);
+    if (st == SN_OK) st = aud_av_ready(err);
     if (st == SN_OK) st = sn_worker_start(&w, &(sn_worker_limits){.fd = f.fd}, look_at_streams, &f, err);
     if (st == SN_OK) st = sn_worker_read(w, got, sizeof got, &n, err);
     if (st == SN_OK && n != sizeof got) st = sn_fail(err, SN_EFORMAT, "the decoder gave no answer");
@@ -342,7 +343,8 @@ static sn_status open_remote(aud_source *s, const aud_open_params *p, sn_err *er
     size_t got;
     sn_status st;
     if (!r) return sn_fail(err, SN_ENOMEM, "out of memory");
-    st = sn_worker_start(&r->worker, &limits, run_job, s, err);
+    st = aud_av_ready(err); /* for whatever libsndfile leaves to it, and for resampling */
+    if (st == SN_OK) st = sn_worker_start(&r->worker, &limits, run_job, s, err);
     if (st == SN_OK) st = sn_worker_read(r->worker, &r->seconds, sizeof r->seconds, &got, err);
     if (st == SN_OK && got != sizeof r->seconds) st = sn_fail(err, SN_EFORMAT, "the decoder gave something that is no sound");
     if (st != SN_OK) {

@@ -42,6 +42,8 @@ typedef struct {
     void *state;
 } aud_decoder;
 
+/* Loads FFmpeg (core/ffmpeg.h), which a worker can no longer do. */
+sn_status aud_av_ready(sn_err *err);
 /* SN_EUNSUPPORTED when the library does not know the kind; f must outlive the decoder. Messages are without the file's name. */
 sn_status aud_sndfile_open(aud_decoder *out, aud_file *f, sn_err *err);
 sn_status aud_av_open(aud_decoder *out, aud_file *f, sn_err *err);

@@ -1,16 +1,11 @@
-/* sound_av.c: sound through FFmpeg: every container and codec that libsndfile has not, and the resampler. The only file that
- * includes libavformat's audio side, libavcodec's and libswresample.
+/* sound_av.c: sound through FFmpeg: every container and codec that libsndfile has not, and the resampler.
  *
  * The input is hostile: demuxers and decoders are on a list each, bytes come through our own callbacks, and nothing can be
  * opened by name (playlists, references in MP4, subtitles). */
+#include "../core/ffmpeg.h"
 #include "../core/mem.h"
 #include "sound.h"
 
-#include <libavcodec/avcodec.h>
-#include <libavformat/avformat.h>
-#include <libavutil/channel_layout.h>
-#include <libavutil/opt.h>
-#include <libswresample/swresample.h>
 #include <math.h>
 #include <string.h>
 
@@ -29,6 +24,7 @@ static const char decoders[] =
     "pcm_u24be,pcm_u24le,pcm_u32be,pcm_u32le,pcm_u8";
 
 typedef struct {
+    const sn_ffmpeg *ff;
     aud_file *file;
     uint64_t at; /* of the virtual file */
     AVIOContext *io;
@@ -46,9 +42,9 @@ typedef struct {
     bool pages;   /* Ogg: a page whose checksum is wrong is dropped without a word, but the last one tells the length */
 } av;
 
-static const char *av_text(int code, char *buf, size_t n)
+static const char *av_text(const sn_ffmpeg *ff, int code, char *buf, size_t n)
 {
-    return av_strerror(code, buf, n) == 0 ? buf : "unknown error";
+    return ff->av_strerror(code, buf, n) == 0 ? buf : "unknown error";
 }
 
 static int io_read(void *user, uint8_t *dst, int n)
@@ -81,12 +77,12 @@ static int refuse_open(AVFormatContext *s, AVIOContext **pb, const char *url, in
 static void av_close(void *state)
 {
     av *d = state;
-    av_frame_free(&d->frame);
-    av_packet_free(&d->packet);
-    avcodec_free_context(&d->codec);
-    avformat_close_input(&d->format);
-    if (d->io) av_freep(&d->io->buffer);
-    avio_context_free(&d->io);
+    d->ff->av_frame_free(&d->frame);
+    d->ff->av_packet_free(&d->packet);
+    d->ff->avcodec_free_context(&d->codec);
+    d->ff->avformat_close_input(&d->format);
+    if (d->io) d->ff->av_freep(&d->io->buffer);
+    d->ff->avio_context_free(&d->io);
     sn_free(d);
 }
 
@@ -94,12 +90,12 @@ static void av_close(void *state)
 
 static sn_status open_io(av *d, sn_err *err)
 {
-    uint8_t *buffer = av_malloc(IO_BUFFER);
-    d->format = avformat_alloc_context();
-    d->packet = av_packet_alloc();
-    d->frame = av_frame_alloc();
-    d->io = buffer ? avio_alloc_context(buffer, IO_BUFFER, 0, d, io_read, NULL, io_seek) : NULL;
-    if (!d->io) av_free(buffer);
+    uint8_t *buffer = d->ff->av_malloc(IO_BUFFER);
+    d->format = d->ff->avformat_alloc_context();
+    d->packet = d->ff->av_packet_alloc();
+    d->frame = d->ff->av_frame_alloc();
+    d->io = buffer ? d->ff->avio_alloc_context(buffer, IO_BUFFER, 0, d, io_read, NULL, io_seek) : NULL;
+    if (!d->io) d->ff->av_free(buffer);
     if (!d->io || !d->format || !d->packet || !d->frame) return sn_fail(err, SN_ENOMEM, "out of memory");
     d->format->pb = d->io;
     d->format->io_open = refuse_open;
@@ -112,18 +108,18 @@ static sn_status open_container(av *d, sn_err *err)
     AVDictionary *options = NULL;
     int rc;
 
-    av_dict_set(&options, "format_whitelist", demuxers, 0);
-    av_dict_set(&options, "codec_whitelist", decoders, 0);
-    av_dict_set(&options, "protocol_whitelist", "none", 0);
-    rc = avformat_open_input(&d->format, NULL, NULL, &options); /* frees d->format when it fails */
-    av_dict_free(&options);
+    d->ff->av_dict_set(&options, "format_whitelist", demuxers, 0);
+    d->ff->av_dict_set(&options, "codec_whitelist", decoders, 0);
+    d->ff->av_dict_set(&options, "protocol_whitelist", "none", 0);
+    rc = d->ff->avformat_open_input(&d->format, NULL, NULL, &options); /* frees d->format when it fails */
+    d->ff->av_dict_free(&options);
     if (rc == AVERROR(ENOMEM)) return sn_fail(err, SN_ENOMEM, "out of memory");
     if (rc == AVERROR(EINVAL)) return sn_fail(err, SN_EUNSUPPORTED, "is of a kind that is not read as sound"); /* not on our list */
-    if (rc < 0) return sn_fail(err, SN_EUNSUPPORTED, "cannot be read as sound: %s", av_text(rc, text, sizeof text));
+    if (rc < 0) return sn_fail(err, SN_EUNSUPPORTED, "cannot be read as sound: %s", av_text(d->ff, rc, text, sizeof text));
     d->bare = strcmp(d->format->iformat->name, "mp3") == 0 || strcmp(d->format->iformat->name, "aac") == 0;
     d->pages = strcmp(d->format->iformat->name, "ogg") == 0;
-    rc = avformat_find_stream_info(d->format, NULL);
-    if (rc < 0) return sn_fail(err, SN_EFORMAT, "cannot be read as sound: %s", av_text(rc, text, sizeof text));
+    rc = d->ff->avformat_find_stream_info(d->format, NULL);
+    if (rc < 0) return sn_fail(err, SN_EFORMAT, "cannot be read as sound: %s", av_text(d->ff, rc, text, sizeof text));
     return SN_OK;
 }
 
@@ -146,22 +142,24 @@ static sn_status open_codec(av *d, sn_err *err)
 {
     char text[AV_ERROR_MAX_STRING_SIZE];
     AVStream *s = d->format->streams[d->stream];
-    const AVCodec *codec = avcodec_find_decoder(s->codecpar->codec_id);
+    const AVCodec *codec = d->ff->avcodec_find_decoder(s->codecpar->codec_id);
     AVDictionary *options = NULL;
     int rc;
 
     if (!codec)
-        return sn_fail(err, SN_EUNSUPPORTED, "holds sound of a codec without a decoder: %s", avcodec_get_name(s->codecpar->codec_id));
-    d->codec = avcodec_alloc_context3(codec);
+        return sn_fail(err, SN_EUNSUPPORTED, "holds sound of a codec without a decoder: %s",
+                       d->ff->avcodec_get_name(s->codecpar->codec_id));
+    d->codec = d->ff->avcodec_alloc_context3(codec);
     if (!d->codec) return sn_fail(err, SN_ENOMEM, "out of memory");
-    rc = avcodec_parameters_to_context(d->codec, s->codecpar);
-    if (rc < 0) return sn_fail(err, SN_EFORMAT, "cannot be read as sound: %s", av_text(rc, text, sizeof text));
+    rc = d->ff->avcodec_parameters_to_context(d->codec, s->codecpar);
+    if (rc < 0) return sn_fail(err, SN_EFORMAT, "cannot be read as sound: %s", av_text(d->ff, rc, text, sizeof text));
     d->codec->pkt_timebase = s->time_base; /* lets the decoder drop the encoder's delay and padding */
     d->codec->thread_count = 1;
-    av_dict_set(&options, "codec_whitelist", decoders, 0);
-    rc = avcodec_open2(d->codec, codec, &options);
-    av_dict_free(&options);
-    if (rc < 0) return sn_fail(err, SN_EUNSUPPORTED, "its %s sound cannot be decoded: %s", codec->name, av_text(rc, text, sizeof text));
+    d->ff->av_dict_set(&options, "codec_whitelist", decoders, 0);
+    rc = d->ff->avcodec_open2(d->codec, codec, &options);
+    d->ff->av_dict_free(&options);
+    if (rc < 0)
+        return sn_fail(err, SN_EUNSUPPORTED, "its %s sound cannot be decoded: %s", codec->name, av_text(d->ff, rc, text, sizeof text));
     d->seconds = s->duration > 0           ? (double)s->duration * av_q2d(s->time_base)
                  : d->format->duration > 0 ? (double)d->format->duration / AV_TIME_BASE
                                            : -1;
@@ -179,7 +177,7 @@ static sn_status bad_packet(av *d, int rc, sn_err *err)
     if (rc == AVERROR(ENOMEM)) return sn_fail(err, SN_ENOMEM, "out of memory");
     if (d->n_good == 0 && d->n_bad < 64) return SN_OK;
     if (d->bare && d->n_bad <= 2 + d->n_good / 16) return SN_OK;
-    return sn_fail(err, SN_EFORMAT, "is corrupt or truncated: %s", av_text(rc, text, sizeof text));
+    return sn_fail(err, SN_EFORMAT, "is corrupt or truncated: %s", av_text(d->ff, rc, text, sizeof text));
 }
 
 /* One packet of our stream to the decoder, or the end. */
@@ -188,23 +186,23 @@ static sn_status feed(av *d, sn_err *err)
     char text[AV_ERROR_MAX_STRING_SIZE];
     int rc;
     do {
-        av_packet_unref(d->packet);
-        rc = av_read_frame(d->format, d->packet);
+        d->ff->av_packet_unref(d->packet);
+        rc = d->ff->av_read_frame(d->format, d->packet);
         if (rc == AVERROR_EOF) {
-            if (d->io->error < 0) return sn_fail(err, SN_EIO, "cannot be read: %s", av_text(d->io->error, text, sizeof text));
+            if (d->io->error < 0) return sn_fail(err, SN_EIO, "cannot be read: %s", av_text(d->ff, d->io->error, text, sizeof text));
             d->draining = true;
-            rc = avcodec_send_packet(d->codec, NULL);
+            rc = d->ff->avcodec_send_packet(d->codec, NULL);
             return rc < 0 && rc != AVERROR_EOF ? bad_packet(d, rc, err) : SN_OK;
         }
-        if (rc < 0) return sn_fail(err, SN_EFORMAT, "is corrupt or truncated: %s", av_text(rc, text, sizeof text));
+        if (rc < 0) return sn_fail(err, SN_EFORMAT, "is corrupt or truncated: %s", av_text(d->ff, rc, text, sizeof text));
         d->n_bytes += (uint64_t)d->packet->size + 1;
         if (d->n_bytes / MAX_REREAD > d->file->size + 65536)
             return sn_fail(err, SN_EFORMAT, "is corrupt: the same bytes are sound again and again");
     } while (d->packet->stream_index != d->stream);
     if ((d->packet->flags & AV_PKT_FLAG_CORRUPT) && !d->bare)
         return sn_fail(err, SN_EFORMAT, "is truncated: it ends inside a packet of sound");
-    rc = avcodec_send_packet(d->codec, d->packet);
-    av_packet_unref(d->packet);
+    rc = d->ff->avcodec_send_packet(d->codec, d->packet);
+    d->ff->av_packet_unref(d->packet);
     if (rc < 0) return bad_packet(d, rc, err);
     d->n_good++;
     return SN_OK;
@@ -224,7 +222,7 @@ static sn_status next_frame(av *d, sn_err *err)
 {
     d->have_frame = false;
     for (;;) {
-        int rc = avcodec_receive_frame(d->codec, d->frame);
+        int rc = d->ff->avcodec_receive_frame(d->codec, d->frame);
         if (rc == AVERROR_EOF) return check_end(d, err);
         if (rc == 0 && d->frame->nb_samples > 0) {
             sn_status st = d->frame->ch_layout.nb_channels > 0 && d->frame->sample_rate > 0
@@ -273,8 +271,8 @@ static sn_status av_read(void *state, float *dst, size_t n, size_t *got, size_t 
     }
     const AVFrame *f = d->frame;
     size_t n_ch = (size_t)f->ch_layout.nb_channels, left = (size_t)(f->nb_samples - d->frame_at);
-    enum AVSampleFormat packed = av_get_packed_sample_fmt((enum AVSampleFormat)f->format);
-    bool planar = av_sample_fmt_is_planar((enum AVSampleFormat)f->format) == 1;
+    enum AVSampleFormat packed = d->ff->av_get_packed_sample_fmt((enum AVSampleFormat)f->format);
+    bool planar = d->ff->av_sample_fmt_is_planar((enum AVSampleFormat)f->format) == 1;
     float one[AUD_MAX_CHANNELS];
 
     *got = n < left ? n : left;
@@ -296,16 +294,37 @@ static double av_seconds(const void *state)
 
 static const aud_decoder_ops av_ops = {.read = av_read, .seconds = av_seconds, .close = av_close};
 
-sn_status aud_av_open(aud_decoder *out, aud_file *f, sn_err *err)
+sn_status aud_av_ready(sn_err *err)
 {
-    av *d = sn_calloc(1, sizeof *d);
-    sn_status st;
+    const sn_ffmpeg *ff;
+    return sn_ffmpeg_get(&ff, err);
+}
+
+/* A container that is open; close with av_close. */
+static sn_status open_av(av **out, aud_file *f, sn_err *err)
+{
+    const sn_ffmpeg *ff;
+    sn_status st = sn_ffmpeg_get(&ff, err);
+    av *d = st == SN_OK ? sn_calloc(1, sizeof *d) : NULL;
+    if (st != SN_OK) return st;
     if (!d) return sn_fail(err, SN_ENOMEM, "out of memory");
-    av_log_set_level(AV_LOG_QUIET); /* the library's own output; the same value whoever sets it */
+    d->ff = ff;
     d->file = f;
     st = open_io(d, err);
     if (st == SN_OK) st = open_container(d, err);
-    if (st == SN_OK) st = pick_stream(d, err);
+    if (st == SN_OK)
+        *out = d;
+    else
+        av_close(d);
+    return st;
+}
+
+sn_status aud_av_open(aud_decoder *out, aud_file *f, sn_err *err)
+{
+    av *d;
+    sn_status st = open_av(&d, f, err);
+    if (st != SN_OK) return st;
+    st = pick_stream(d, err);
     if (st == SN_OK) st = open_codec(d, err);
     if (st != SN_OK) {
         av_close(d);
@@ -317,26 +336,23 @@ sn_status aud_av_open(aud_decoder *out, aud_file *f, sn_err *err)
 
 sn_status aud_av_streams(aud_file *f, bool *sound, bool *moving, sn_err *err)
 {
-    av *d = sn_calloc(1, sizeof *d);
-    sn_status st;
-    if (!d) return sn_fail(err, SN_ENOMEM, "out of memory");
-    av_log_set_level(AV_LOG_QUIET);
-    d->file = f;
-    st = open_io(d, err);
-    if (st == SN_OK) st = open_container(d, err);
-    if (st == SN_OK) *sound = *moving = false;
-    for (unsigned i = 0; st == SN_OK && i < d->format->nb_streams; i++) {
+    av *d;
+    sn_status st = open_av(&d, f, err);
+    if (st != SN_OK) return st;
+    *sound = *moving = false;
+    for (unsigned i = 0; i < d->format->nb_streams; i++) {
         const AVStream *s = d->format->streams[i];
         if (s->codecpar->codec_type == AVMEDIA_TYPE_AUDIO) *sound = true;
         if (s->codecpar->codec_type == AVMEDIA_TYPE_VIDEO && !(s->disposition & AV_DISPOSITION_ATTACHED_PIC)) *moving = true;
     }
     av_close(d);
-    return st;
+    return SN_OK;
 }
 
 /* ---- resampling ---- */
 
 struct aud_resampler {
+    const sn_ffmpeg *ff;
     SwrContext *swr;
 };
 
@@ -345,11 +361,16 @@ sn_status aud_resampler_open(aud_resampler **out, size_t rate_hz, sn_err *err)
     AVChannelLayout mono = AV_CHANNEL_LAYOUT_MONO;
     aud_resampler *r = sn_calloc(1, sizeof *r);
     if (!r) return sn_fail(err, SN_ENOMEM, "out of memory");
-    int rc = swr_alloc_set_opts2(&r->swr, &mono, AV_SAMPLE_FMT_FLT, AUD_RATE_HZ, &mono, AV_SAMPLE_FMT_FLT, (int)rate_hz, 0, NULL);
+    sn_status st = sn_ffmpeg_get(&r->ff, err);
+    if (st != SN_OK) {
+        sn_free(r);
+        return st;
+    }
+    int rc = r->ff->swr_alloc_set_opts2(&r->swr, &mono, AV_SAMPLE_FMT_FLT, AUD_RATE_HZ, &mono, AV_SAMPLE_FMT_FLT, (int)rate_hz, 0, NULL);
     /* A Kaiser window (beta 9: stop band below -80 dB) of 256 taps at the lower rate: flat to 7.5 kHz, closed at 8. */
-    if (rc >= 0) rc = av_opt_set_int(r->swr, "filter_size", 256, 0);
-    if (rc >= 0) rc = av_opt_set_double(r->swr, "cutoff", 0.97, 0);
-    if (rc >= 0) rc = swr_init(r->swr);
+    if (rc >= 0) rc = r->ff->av_opt_set_int(r->swr, "filter_size", 256, 0);
+    if (rc >= 0) rc = r->ff->av_opt_set_double(r->swr, "cutoff", 0.97, 0);
+    if (rc >= 0) rc = r->ff->swr_init(r->swr);
     if (rc < 0) {
         aud_resampler_close(r);
         return sn_fail(err, SN_ENOMEM, "no resampler from %zu Hz", rate_hz);
@@ -361,13 +382,13 @@ sn_status aud_resampler_open(aud_resampler **out, size_t rate_hz, sn_err *err)
 void aud_resampler_close(aud_resampler *r)
 {
     if (!r) return;
-    swr_free(&r->swr);
+    r->ff->swr_free(&r->swr);
     sn_free(r);
 }
 
 size_t aud_resampler_room(const aud_resampler *r, size_t n_in)
 {
-    int n = swr_get_out_samples(r->swr, (int)n_in);
+    int n = r->ff->swr_get_out_samples(r->swr, (int)n_in);
     return n > 0 ? (size_t)n : 0;
 }
 
@@ -375,7 +396,7 @@ sn_status aud_resampler_run(aud_resampler *r, const float *src, size_t n_in, flo
 {
     const uint8_t *in[1] = {(const uint8_t *)src};
     uint8_t *out[1] = {(uint8_t *)dst};
-    int n = swr_convert(r->swr, out, (int)room, src ? in : NULL, (int)n_in);
+    int n = r->ff->swr_convert(r->swr, out, (int)room, src ? in : NULL, (int)n_in);
     if (n < 0) return sn_fail(err, SN_ENOMEM, "the resampler failed");
     *n_out = (size_t)n;
     return SN_OK;

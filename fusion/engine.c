@@ -80,6 +80,14 @@ void senses_image_size(const senses_image *img, size_t *width_px, size_t *height
     *height_px = img->pixels.h;
 }
 
+senses_status senses_image_faint_text(const senses_image *img, senses_faint_text *out, senses_error *err)
+{
+    vis_faint_text t;
+    sn_status st = vis_faint_text_find(&t, &img->pixels, err);
+    if (st == SN_OK) *out = (senses_faint_text){t.n_glyphs, t.x, t.y, t.w, t.h, t.contrast};
+    return st;
+}
+
 typedef struct {
     senses_frame_fn fn;
     void *user;

@@ -82,6 +82,15 @@ senses_status senses_image_load(senses_image **out, const char *path, const sens
 void senses_image_close(senses_image *img);
 void senses_image_size(const senses_image *img, size_t *width_px, size_t *height_px);
 
+/* Text that hardly differs from what it stands on, which a person does not see and a model may read: lines of it are looked for in the
+ * decoded pixels. What it can and cannot find is in docs/security.md. */
+typedef struct {
+    size_t n_glyphs;                        /* letters, or pieces of words; 0: nothing was found, and the rest is 0 */
+    size_t x_px, y_px, width_px, height_px; /* of all lines found */
+    double contrast;                        /* mean difference from the background, of full range: 0.005 to 0.05 */
+} senses_faint_text;
+senses_status senses_image_faint_text(const senses_image *img, senses_faint_text *out, senses_error *err);
+
 /* Key frames of a video: the first of each scene, at most max_frames, and of long scenes more, evenly spaced. */
 typedef struct {
     size_t max_frames; /* 0: 8; at most 1024 */

@@ -48,6 +48,8 @@ for header in stb/stb_image.h sndfile.h; do
     files=$(including "$header")
     [ "$(wc -l <<<"$files")" -gt 1 ] && complain "<$header> is included by more than one file:" "$files"
 done
-complain "FFmpeg outside the files that are its place (sound_av.c, image_av.c, video_av.c, av.h):" \
-    "$(including '(libav|libsw)' | grep -v -E '^(audio/sound_av\.c|vision/(image_av\.c|video_av\.c|av\.h))$')"
+complain "FFmpeg outside the file that is its place (core/ffmpeg.h):" "$(including '(libav|libsw)' | grep -v -x 'core/ffmpeg\.h')"
+complain "core/ffmpeg.h outside the files that are its place (sound_av.c, av.h):" \
+    "$(sources core vision audio text fusion tools | xargs -r grep -l -E '^#include .*\bffmpeg\.h' |
+        grep -v -E '^(core/ffmpeg\.c|audio/sound_av\.c|vision/av\.h)$')"
 exit $bad

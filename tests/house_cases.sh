@@ -57,4 +57,5 @@ rule getenv_in_a_room text/bpe.c 'getenv outside' '    getenv("X");'
 rule a_second_file_with_stb vision/exif.c '<stb/stb_image.h> is included' '#include <stb/stb_image.h>'
 rule a_second_file_with_sndfile audio/mel.c '<sndfile.h> is included' '#include <sndfile.h>'
 rule ffmpeg_elsewhere text/bpe.c 'FFmpeg outside' '#include <libavutil/mem.h>'
+rule ffmpegs_table_elsewhere vision/image.c 'core/ffmpeg.h outside' '#include "../core/ffmpeg.h"'
 exit $failed

@@ -41,7 +41,7 @@ files_are_there() {
 program_runs() {
     [ "$("$at/bin/senses" --version | head -n 1)" = "senses $version" ] && (cd "$work" && "$at/bin/senses" info "$OLDPWD/tests/golden/fusion/llava15_text.gguf")
 }
-c_program() { # SHARED|STATIC: one that opens the engine and a sound, built with nothing but pkg-config
+c_program() { # SHARED|STATIC: one that opens the engine, a model and a picture for which FFmpeg is loaded, built with nothing but pkg-config
     cat >"$work/use.c" <<'C'
 #include <senses.h>
 #include <stdio.h>
@@ -51,11 +51,14 @@ int main(int argc, char **argv)
     senses_error err = {0};
     senses_engine *e = NULL;
     senses_text *t = NULL;
-    if (argc < 3 || senses_engine_open(&e, NULL, &err) != SN_OK || senses_text_open(&t, e, argv[1], &err) != SN_OK) {
+    senses_image *img = NULL;
+    if (argc < 4 || senses_engine_open(&e, NULL, &err) != SN_OK || senses_text_open(&t, e, argv[1], &err) != SN_OK ||
+        senses_image_load(&img, argv[3], NULL, &err) != SN_OK) {
         fprintf(stderr, "%s\n", err.msg);
         return 1;
     }
     printf("%zu\n", senses_text_n_vocab(t));
+    senses_image_close(img);
     senses_text_close(t);
     t = NULL;
     int bad = senses_text_open(&t, e, argv[2], &err) == SN_OK || t != NULL || strstr(err.msg, argv[2]) == NULL;
@@ -65,17 +68,22 @@ int main(int argc, char **argv)
 C
     local flags model=tests/golden/fusion/llava15_text.gguf
     if [ "$1" = STATIC ]; then
-        # Debian has FFmpeg's own needs as shared libraries only, so those named by the package are linked, not theirs in turn.
+        # Debian has libsndfile's own needs as shared libraries only, so those named by the package are linked, not theirs in turn.
         flags="$(package --cflags senses) $at/lib/libsenses.a $(pkg-config --libs $(package --print-requires-private senses)) -lm -pthread"
     else
         flags=$(package --cflags --libs senses)
     fi
     # shellcheck disable=SC2086 # flags are words
     ${CC:-cc} -std=c11 -Wall -Wextra -Wpedantic -Werror -o "$work/use" "$work/use.c" $flags &&
-        LD_LIBRARY_PATH=$at/lib "$work/use" "$model" /nonexistent/model.gguf >"$work/vocab" && [ "$(cat "$work/vocab")" -gt 0 ]
+        LD_LIBRARY_PATH=$at/lib "$work/use" "$model" /nonexistent/model.gguf tests/golden/vision/files/lossy.webp >"$work/vocab" && [ "$(cat "$work/vocab")" -gt 0 ]
 }
 only_the_api_leaves() {
     nm -D --defined-only "$at/lib/libsenses.so" | awk '$2 ~ /[TDBR]/ && $3 !~ /^senses_/ { print "also exported: " $3; bad = 1 } END { exit bad }'
+}
+ffmpeg_is_no_dependency() { # of neither: it is opened when a medium needs it
+    for f in "$at/bin/senses" "$at/lib/libsenses.so"; do
+        readelf -d "$f" >"$work/needed" && grep -q 'NEEDED.*libsndfile' "$work/needed" && ! grep -E 'NEEDED.*lib(av|sw)' "$work/needed" || return 1
+    done
 }
 pkg_config_says_the_version() { [ "$(package --modversion senses)" = "$version" ] && [ "$(package --variable=includedir senses)" = "$at/include" ]; }
 man_page_formats() {
@@ -119,6 +127,7 @@ check pkg_config_says_the_version_and_place pkg_config_says_the_version
 check c_program_with_the_shared_library c_program SHARED
 check c_program_with_the_static_library c_program STATIC
 check only_the_api_leaves_the_shared_library only_the_api_leaves
+check ffmpeg_is_no_dependency_at_the_start ffmpeg_is_no_dependency
 check man_page_formats_without_a_warning man_page_formats
 check bash_completes bash_completes
 check zsh_and_fish_completions_parse zsh_and_fish_parse

@@ -29,6 +29,8 @@ static sn_status see(sn_err *err)
     vis_prepared p = {0};
     float *out = NULL;
     sn_status st = vis_image_load(&img, picture, &(vis_load_params){.no_sandbox = true}, err);
+    vis_faint_text t;
+    if (st == SN_OK) st = vis_faint_text_find(&t, &img, err);
     if (st == SN_OK) st = vis_model_open(&m, encoder, compute, err);
     if (st == SN_OK) st = vis_model_prepare(m, &img, VIS_FIT_DEFAULT, &p, err);
     if (st == SN_OK) {

@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "audit.h"
 #include "batch_record.h"
 #include "batch_sidecar.h"
 #include "command.h"
@@ -180,6 +181,7 @@ static void put_result(batch_hand *h, const char *path, senses_media_kind_t kind
     batch_id id = batch_record_id(path, sha256, b->settings[kind]);
     bool goes_on = true;
     cJSON *j = batch_record(path, sha256, batch_type(kind), batch_task(b->o, kind), r->model);
+    if (r->looked) audit_add(j, &h->rt);
     if (*problem == NULL) {
         add_result(j, r, &h->rt);
         goes_on = put_sidecars(b, path, r, j, problem);
@@ -297,7 +299,10 @@ static void work_all(batch_run *b)
     while (n + 1 < b->o->parallel && pthread_create(&hands[n].thread, NULL, work, &hands[n]) == 0) n++; /* fewer will do */
     work(&hands[n]);
     for (size_t i = 0; i < n; i++) pthread_join(hands[i].thread, NULL);
-    for (size_t i = 0; i <= n; i++) senses_reader_close(hands[i].rt.reader);
+    for (size_t i = 0; i <= n; i++) {
+        senses_reader_close(hands[i].rt.reader);
+        audit_clear(&hands[i].rt);
+    }
     free(hands);
 }
 

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "audit.h"
 #include "command.h"
 #include "describe.h"
 #include "progress.h"
@@ -25,6 +26,12 @@ const char *batch_task(const cli_options *o, senses_media_kind_t kind)
     if (seen && (any || strcmp(o->task, "describe") == 0)) return "describe";
     if (heard && (any || strcmp(o->task, "transcribe") == 0)) return "transcribe";
     return NULL;
+}
+
+/* Whether the task looks at pictures. */
+static bool looks(const char *task, senses_media_kind_t kind)
+{
+    return kind == SENSES_MEDIA_IMAGE || strcmp(task, "timeline") == 0;
 }
 
 static bool is_asking(const cli_options *o)
@@ -113,6 +120,7 @@ bool batch_settings(const cli_runtime *rt, senses_media_kind_t kind, char settin
     if (task == NULL) return true;
     buffer_add(&b, task, strlen(task));
     buffer_add(&b, "\n", 1);
+    if (rt->o->audit && looks(task, kind)) buffer_add(&b, "audit\n", 6);
     bool timeline = strcmp(task, "timeline") == 0;
     if (timeline) {
         char *frames = text_format("frames %zu\n", rt->o->max_frames);
@@ -257,6 +265,8 @@ bool batch_do(batch_result *r, cli_runtime *rt, senses_media_kind_t kind, const 
     bool good;
     r->duration_s = -1;
     rt->partial = rt->timed_out = rt->too_long = false;
+    audit_clear(rt);
+    r->looked = looks(task, kind);
     rt->deadline_s = rt->o->timeout > 0 ? clock_s() + (double)rt->o->timeout : 0;
     rt->last = (senses_error){.code = SN_OK};
     if (strcmp(task, "ask") == 0)

@@ -12,6 +12,7 @@ typedef struct {
     cli_buffer srt;  /* the same as subtitles */
     const char *language;
     double duration_s; /* of the sound; negative: there is none */
+    bool looked;       /* at pictures */
     size_t n_tokens;   /* of a description or an answer */
 } batch_result;
 

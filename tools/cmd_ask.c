@@ -1,5 +1,6 @@
 /* senses ask: an answer about pictures, recordings and texts. */
 #include "answer.h"
+#include "audit.h"
 #include "command.h"
 #include "output.h"
 #include "progress.h"
@@ -53,6 +54,7 @@ static int ask(cli_runtime *rt, const char *question)
         json_add_text(j, "text", a.text.data, a.text.n);
         answer_add_media(j, &a);
         if (rt->partial) must(cJSON_AddTrueToObject(j, "partial"));
+        audit_add(j, rt);
         json_add_number(j, "tokens", (double)a.n_ids);
         json_add_decimal(j, "seconds", clock_s() - start_s, 3);
         out_json(j);
@@ -103,8 +105,8 @@ const cli_command cmd_ask = {
                 "senses ask --video lecture.mp4 \"Which page shows the price?\"\n"
                 "senses ask --text report.txt \"Sum this up in two sentences.\"\n"
                 "senses ask -m llava.gguf --mmproj mmproj.gguf --image a.jpg --image b.jpg \"What is different?\"",
-    .sets = SET_COMMON | SET_CACHE | SET_JSON | SET_ENGINE | SET_TEXT | SET_LORA | SET_MMPROJ | SET_WHISPER | SET_IMAGE | SET_MEDIA |
-            SET_MEDIA_TEXT | SET_PROMPT | SET_SAMPLING | SET_GRAMMAR | SET_RAW | SET_ASK,
+    .sets = SET_COMMON | SET_AUDIT | SET_CACHE | SET_JSON | SET_ENGINE | SET_TEXT | SET_LORA | SET_MMPROJ | SET_WHISPER | SET_IMAGE |
+            SET_MEDIA | SET_MEDIA_TEXT | SET_PROMPT | SET_SAMPLING | SET_GRAMMAR | SET_RAW | SET_ASK,
     .min_operands = 1,
     .max_operands = 1,
     .operand_missing = "no question was given",

@@ -1,5 +1,6 @@
 /* senses chat: a conversation, a line at a time. */
 #include "answer.h"
+#include "audit.h"
 #include "command.h"
 #include "interrupt.h"
 #include "output.h"
@@ -76,6 +77,7 @@ static void do_clear(chat *c)
     senses_session_clear(c->session);
     media_clear(&c->pending);
     c->rt.partial = false;
+    audit_clear(&c->rt);
     c->transcript.n = 0;
     diag_note(c->rt.o, "the conversation was forgotten");
 }
@@ -127,11 +129,13 @@ static void do_question(chat *c, const char *line)
             cJSON *j = answer_json(NULL, NULL, "chat", senses_text_path(c->rt.text));
             json_add_text(j, "text", a.text.data, a.text.n);
             if (c->rt.partial) must(cJSON_AddTrueToObject(j, "partial"));
+            audit_add(j, &c->rt);
             json_add_number(j, "tokens", (double)a.n_ids);
             json_add_decimal(j, "seconds", a.seconds, 3);
             out_json(j);
         }
         c->rt.partial = false;
+        audit_clear(&c->rt);
     } else {
         diag_note(c->rt.o, "the conversation may have grown too long; /clear begins a new one");
         c->failed = true;
@@ -219,8 +223,8 @@ const cli_command cmd_chat = {
     .examples = "senses chat\n"
                 "senses chat --system \"Answer in one sentence.\" --audio talk.mp3\n"
                 "printf 'Hello.\\nWhat did I say?\\n' | senses chat -q",
-    .sets = SET_COMMON | SET_CACHE | SET_JSON | SET_ENGINE | SET_TEXT | SET_LORA | SET_MMPROJ | SET_WHISPER | SET_IMAGE | SET_MEDIA |
-            SET_MEDIA_TEXT | SET_PROMPT | SET_SAMPLING | SET_GRAMMAR,
+    .sets = SET_COMMON | SET_AUDIT | SET_CACHE | SET_JSON | SET_ENGINE | SET_TEXT | SET_LORA | SET_MMPROJ | SET_WHISPER | SET_IMAGE |
+            SET_MEDIA | SET_MEDIA_TEXT | SET_PROMPT | SET_SAMPLING | SET_GRAMMAR,
     .min_operands = 0,
     .max_operands = 0,
     .run = run,

@@ -1,4 +1,5 @@
 /* senses describe: a description of each image. */
+#include "audit.h"
 #include "command.h"
 #include "describe.h"
 #include "progress.h"
@@ -10,6 +11,7 @@ static int describe_image(cli_runtime *rt, const char *path)
     description d = {.model = NULL};
     double start_s = clock_s();
     rt->partial = false;
+    audit_clear(rt);
     if (!rt->o->json && rt->o->n_operands > 1) out_line("==> %s <==", input_name(path));
     int status = describe_picture(&d, rt, path, !rt->o->json);
     if (rt->o->json) {
@@ -20,6 +22,7 @@ static int describe_image(cli_runtime *rt, const char *path)
             json_add_string(j, "error", rt->last.msg);
         answer_add_media(j, &d.answer);
         if (rt->partial) must(cJSON_AddTrueToObject(j, "partial"));
+        audit_add(j, rt);
         json_add_number(j, "tokens", (double)d.answer.n_ids);
         json_add_decimal(j, "seconds", clock_s() - start_s, 3);
         out_json(j);
@@ -63,8 +66,8 @@ const cli_command cmd_describe = {
                 "senses describe -p \"What can be ordered here?\" menu.png\n"
                 "senses describe -m llava-v1.5-7b-Q4_K.gguf --mmproj llava-v1.5-7b-mmproj-f16.gguf photo.jpg\n"
                 "senses describe -m smolvlm.gguf --mmproj mmproj-smolvlm.gguf -p \"What does the sign say?\" --json *.png",
-    .sets = SET_COMMON | SET_CACHE | SET_JSON | SET_ENGINE | SET_TEXT | SET_LORA | SET_MMPROJ | SET_IMAGE | SET_PROMPT | SET_SAMPLING |
-            SET_GRAMMAR | SET_RAW | SET_DESCRIBE,
+    .sets = SET_COMMON | SET_AUDIT | SET_CACHE | SET_JSON | SET_ENGINE | SET_TEXT | SET_LORA | SET_MMPROJ | SET_IMAGE | SET_PROMPT |
+            SET_SAMPLING | SET_GRAMMAR | SET_RAW | SET_DESCRIBE,
     .min_operands = 1,
     .max_operands = SIZE_MAX,
     .operand_missing = "no image was given",

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "audit.h"
 #include "interrupt.h"
 #include "output.h"
 #include "page.h"
@@ -223,6 +224,11 @@ static bool on_frame(void *user, senses_image *img, double time_s)
     char time[32];
     video_time(time, sizeof time, time_s);
     s->n++;
+    if (!audit_frame(s->rt, s->path, time, img)) {
+        senses_image_close(img);
+        s->failed = true;
+        return false;
+    }
     if (runtime_encoder(s->rt, SENSES_IMAGE) == NULL) {
         show_page(s, img, time);
         senses_image_close(img);

@@ -36,7 +36,8 @@ enum {
     SET_SKETCH = 1u << 23,
     SET_QUANTIZE = 1u << 24,
     SET_BATCH = 1u << 25,
-    SET_CONVERT = 1u << 26
+    SET_CONVERT = 1u << 26,
+    SET_AUDIT = 1u << 27 /* --audit */
 };
 
 typedef enum { MEDIUM_IMAGE, MEDIUM_AUDIO, MEDIUM_VIDEO, MEDIUM_TEXT } cli_medium_kind;
@@ -74,6 +75,7 @@ typedef struct {
     size_t max_pixels;
     size_t max_frames; /* of a video */
     bool no_sandbox;
+    bool audit;
     bool no_cache; /* also for commands without SET_CACHE */
     size_t cache_mib;
     senses_session_params session; /* sampling, context size, template */

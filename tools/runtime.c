@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "audit.h"
 #include "command.h"
 #include "interrupt.h"
 #include "media.h"
@@ -17,6 +18,7 @@ void runtime_init(cli_runtime *rt, const cli_options *o)
 
 void runtime_close(cli_runtime *rt)
 {
+    audit_clear(rt);
     free(rt->grammar);
     senses_reader_close(rt->reader);
     senses_text_close(rt->page_text);
@@ -286,6 +288,9 @@ senses_image *runtime_image(cli_runtime *rt, const char *path)
         runtime_say(rt, &err);
     } else if (!runtime_go_on(rt)) {
         runtime_say_stopped(rt, path);
+        senses_image_close(img);
+        img = NULL;
+    } else if (!audit_image(rt, input_name(path), img)) {
         senses_image_close(img);
         img = NULL;
     }

@@ -2,6 +2,8 @@
 #ifndef TOOLS_RUNTIME_H
 #define TOOLS_RUNTIME_H
 
+#include <cjson/cJSON.h>
+
 #include "options.h"
 
 typedef struct {
@@ -23,6 +25,7 @@ typedef struct {
     bool too_long;     /* its sound is longer than --max-duration */
     char *grammar;     /* GBNF of --grammar, --json-schema or --fields; NULL until a session needs it */
     bool partial;      /* of a page only the beginning was read: said, and put into results; who asks for another result clears it */
+    cJSON *faint;      /* what --audit found for the present result: an array (audit.h) */
     bool reader_noted; /* it was said what the default pair can see */
     senses_error last; /* what runtime_say said last: the error of a JSON result */
 } cli_runtime;

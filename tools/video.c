@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "answer.h"
+#include "audit.h"
 #include "command.h"
 #include "media.h"
 #include "page.h"
@@ -86,7 +87,13 @@ static bool read_caption(watching *w, senses_image *img, double time_s, char **t
 static bool on_frame(void *user, senses_image *img, double time_s)
 {
     watching *w = user;
-    char *text = NULL;
+    char *text = NULL, time[32];
+    video_time(time, sizeof time, time_s);
+    if (!audit_frame(w->rt, w->path, time, img)) {
+        senses_image_close(img);
+        w->failed = true;
+        return false;
+    }
     if (runtime_encoder(w->rt, SENSES_IMAGE) != NULL) {
         text = ask_caption(w->rt, img);
         w->failed = text == NULL;

@@ -65,6 +65,9 @@ sn_status vis_decode_tiff(vis_raster *out, vis_bytes f, const vis_head *head, si
 sn_status vis_decode_heif(vis_raster *out, vis_bytes f, const vis_head *head, size_t max_pixels, sn_err *err);
 sn_status vis_decode_movie(vis_raster *out, vis_bytes f, const vis_head *head, size_t max_pixels, sn_err *err);
 
+/* Loads FFmpeg (core/ffmpeg.h), which a worker can no longer do. */
+sn_status vis_av_ready(sn_err *err);
+
 /* image_av.c: one coded picture, by libavcodec. extra: the codec's configuration (hvcC, av1C), or NULL. */
 typedef enum { VIS_AV_WEBP, VIS_AV_TIFF, VIS_AV_BMP, VIS_AV_HEVC, VIS_AV_AV1 } vis_av_codec;
 sn_status vis_av_decode(vis_raster *out, vis_av_codec codec, vis_bytes extra, vis_bytes data, size_t max_pixels, sn_err *err);

@@ -79,21 +79,16 @@ typedef struct {
     bool (*match)(vis_bytes f);
     sn_status (*check)(vis_bytes f, vis_head *head, sn_err *err);
     sn_status (*decode)(vis_raster *out, vis_bytes f, const vis_head *head, size_t max_pixels, sn_err *err);
+    bool ffmpeg; /* whether decode may need it */
 } format;
 
 static const format formats[] = {
-    {"PNG", is_png, vis_check_png, vis_decode_stb},
-    {"JPEG", is_jpeg, vis_check_jpeg, vis_decode_stb},
-    {"GIF", is_gif, vis_check_gif, vis_decode_stb},
-    {"BMP", is_bmp, vis_check_bmp, vis_decode_bmp},
-    {"PNM", is_pnm, vis_check_pnm, vis_decode_pnm},
-    {"HDR", is_hdr, vis_check_hdr, vis_decode_stb},
-    {"PSD", is_psd, vis_check_psd, vis_decode_stb},
-    {"WebP", is_webp, vis_check_webp, vis_decode_webp},
-    {"TIFF", is_tiff, vis_check_tiff, vis_decode_tiff},
-    {"HEIF", vis_is_heif, vis_check_heif, vis_decode_heif},
-    {"film", vis_is_movie, vis_check_movie, vis_decode_movie},
-    {"TGA", is_tga, vis_check_tga, vis_decode_stb},
+    {"PNG", is_png, vis_check_png, vis_decode_stb, false},           {"JPEG", is_jpeg, vis_check_jpeg, vis_decode_stb, false},
+    {"GIF", is_gif, vis_check_gif, vis_decode_stb, false},           {"BMP", is_bmp, vis_check_bmp, vis_decode_bmp, true},
+    {"PNM", is_pnm, vis_check_pnm, vis_decode_pnm, false},           {"HDR", is_hdr, vis_check_hdr, vis_decode_stb, false},
+    {"PSD", is_psd, vis_check_psd, vis_decode_stb, false},           {"WebP", is_webp, vis_check_webp, vis_decode_webp, true},
+    {"TIFF", is_tiff, vis_check_tiff, vis_decode_tiff, true},        {"HEIF", vis_is_heif, vis_check_heif, vis_decode_heif, true},
+    {"film", vis_is_movie, vis_check_movie, vis_decode_movie, true}, {"TGA", is_tga, vis_check_tga, vis_decode_stb, false},
 };
 
 /* ---- samples to upright RGB ---- */
@@ -264,13 +259,15 @@ static sn_status decode_apart(vis_image *out, vis_bytes f, const vis_load_params
     const size_t room = (max_pixels * 3 + page - 1) / page * page;
     const sn_worker_limits limits = {
         .fd = -1, .memory_bytes = BASE_BYTES + max_pixels * BYTES_PER_PIXEL, .cpu_s = p ? p->timeout_s : 0, .wait_s = p ? p->timeout_s : 0};
+    const format *fmt = find_format(f);
     job j = {f, max_pixels, mmap(NULL, room, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0)};
     size_t size[2], used = 0;
     sn_worker *w = NULL;
     sn_status st;
 
     if (j.shared == MAP_FAILED) return sn_fail(err, SN_ENOMEM, "no memory for a picture of %zu pixels", max_pixels);
-    st = sn_worker_start(&w, &limits, run_job, &j, err);
+    st = fmt && fmt->ffmpeg ? vis_av_ready(err) : SN_OK;
+    if (st == SN_OK) st = sn_worker_start(&w, &limits, run_job, &j, err);
     if (st == SN_OK) st = take_size(size, w, max_pixels, err);
     sn_worker_close(w);
     if (st == SN_OK) {

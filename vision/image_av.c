@@ -3,8 +3,6 @@
 #include "../core/mem.h"
 #include "av.h"
 
-#include <libavutil/pixdesc.h>
-#include <libswscale/swscale.h>
 #include <limits.h>
 
 #define FILM_FORMATS "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,flv,ogg,asf,swf"
@@ -70,34 +68,35 @@ static bool as_yuv(vis_yuv *s, const AVFrame *f, const AVPixFmtDescriptor *desc)
 }
 
 /* Planar RGB and odd depths: by libswscale, into rows padded for its wide stores. */
-static sn_status convert(vis_raster *r, const AVFrame *f, sn_err *err)
+static sn_status convert(const sn_ffmpeg *ff, vis_raster *r, const AVFrame *f, sn_err *err)
 {
     const size_t stride = (r->w * r->n_ch + 63) / 64 * 64;
     const int matrix = f->colorspace == AVCOL_SPC_BT709        ? SWS_CS_ITU709
                        : f->colorspace == AVCOL_SPC_BT2020_NCL ? SWS_CS_BT2020
                                                                : SWS_CS_ITU601;
     struct SwsContext *sws =
-        sws_getContext(f->width, f->height, f->format, f->width, f->height, r->n_ch == 4 ? AV_PIX_FMT_RGBA : AV_PIX_FMT_RGB24,
-                       SWS_BILINEAR | SWS_ACCURATE_RND | SWS_FULL_CHR_H_INT | SWS_FULL_CHR_H_INP, NULL, NULL, NULL);
+        ff->sws_getContext(f->width, f->height, f->format, f->width, f->height, r->n_ch == 4 ? AV_PIX_FMT_RGBA : AV_PIX_FMT_RGB24,
+                           SWS_BILINEAR | SWS_ACCURATE_RND | SWS_FULL_CHR_H_INT | SWS_FULL_CHR_H_INP, NULL, NULL, NULL);
     unsigned char *rows = sn_alloc(r->h + 1, stride);
     sn_status st = SN_OK;
 
     if (!sws || !rows) {
-        st = sn_fail(err, SN_EUNSUPPORTED, "colours of format %s cannot be read", av_get_pix_fmt_name(f->format));
+        st = sn_fail(err, SN_EUNSUPPORTED, "colours of format %s cannot be read", ff->av_get_pix_fmt_name(f->format));
     } else {
-        sws_setColorspaceDetails(sws, sws_getCoefficients(matrix), f->color_range == AVCOL_RANGE_JPEG, sws_getCoefficients(SWS_CS_DEFAULT),
-                                 1, 0, 1 << 16, 1 << 16);
-        sws_scale(sws, (const uint8_t *const *)f->data, f->linesize, 0, f->height, (uint8_t *const[4]){rows}, (const int[4]){(int)stride});
+        ff->sws_setColorspaceDetails(sws, ff->sws_getCoefficients(matrix), f->color_range == AVCOL_RANGE_JPEG,
+                                     ff->sws_getCoefficients(SWS_CS_DEFAULT), 1, 0, 1 << 16, 1 << 16);
+        ff->sws_scale(sws, (const uint8_t *const *)f->data, f->linesize, 0, f->height, (uint8_t *const[4]){rows},
+                      (const int[4]){(int)stride});
         for (size_t y = 0; y < r->h; y++) memcpy(r->data + y * r->w * r->n_ch, rows + y * stride, r->w * r->n_ch);
     }
     sn_free(rows);
-    sws_freeContext(sws);
+    ff->sws_freeContext(sws);
     return st;
 }
 
-sn_status vis_av_frame_to_raster(vis_raster *out, const AVFrame *f, size_t max_pixels, sn_err *err)
+sn_status vis_av_frame_to_raster(const sn_ffmpeg *ff, vis_raster *out, const AVFrame *f, size_t max_pixels, sn_err *err)
 {
-    const AVPixFmtDescriptor *desc = av_pix_fmt_desc_get(f->format);
+    const AVPixFmtDescriptor *desc = ff->av_pix_fmt_desc_get(f->format);
     const plain_format *plain = NULL;
     vis_raster r = {.w = (size_t)f->width, .h = (size_t)f->height};
     vis_yuv yuv;
@@ -116,7 +115,7 @@ sn_status vis_av_frame_to_raster(vis_raster *out, const AVFrame *f, size_t max_p
     else if (as_yuv(&yuv, f, desc))
         vis_yuv_to_rgb(&r, &yuv);
     else
-        st = convert(&r, f, err);
+        st = convert(ff, &r, f, err);
     if (st == SN_OK)
         *out = r;
     else
@@ -126,9 +125,9 @@ sn_status vis_av_frame_to_raster(vis_raster *out, const AVFrame *f, size_t max_p
 
 /* ---- one coded picture ---- */
 
-AVCodecContext *vis_av_new_decoder(const AVCodec *codec, size_t max_pixels)
+AVCodecContext *vis_av_new_decoder(const sn_ffmpeg *ff, const AVCodec *codec, size_t max_pixels)
 {
-    AVCodecContext *c = codec ? avcodec_alloc_context3(codec) : NULL;
+    AVCodecContext *c = codec ? ff->avcodec_alloc_context3(codec) : NULL;
 
     if (!c) return NULL;
     c->thread_count = 1;
@@ -137,17 +136,19 @@ AVCodecContext *vis_av_new_decoder(const AVCodec *codec, size_t max_pixels)
     return c;
 }
 
-void vis_av_quiet(void)
+sn_status vis_av_ready(sn_err *err)
 {
-    av_log_set_level(AV_LOG_QUIET);
+    const sn_ffmpeg *ff;
+
+    return sn_ffmpeg_get(&ff, err);
 }
 
 /* A packet with the padding that libavcodec reads over. */
-static AVPacket *new_packet(vis_bytes data)
+static AVPacket *new_packet(const sn_ffmpeg *ff, vis_bytes data)
 {
-    AVPacket *p = data.n <= INT_MAX / 2 ? av_packet_alloc() : NULL;
+    AVPacket *p = data.n <= INT_MAX / 2 ? ff->av_packet_alloc() : NULL;
 
-    if (p && av_new_packet(p, (int)data.n) < 0) av_packet_free(&p);
+    if (p && ff->av_new_packet(p, (int)data.n) < 0) ff->av_packet_free(&p);
     if (p) memcpy(p->data, data.p, data.n);
     return p;
 }
@@ -155,38 +156,42 @@ static AVPacket *new_packet(vis_bytes data)
 sn_status vis_av_decode(vis_raster *out, vis_av_codec codec, vis_bytes extra, vis_bytes data, size_t max_pixels, sn_err *err)
 {
     static const enum AVCodecID ids[] = {AV_CODEC_ID_WEBP, AV_CODEC_ID_TIFF, AV_CODEC_ID_BMP, AV_CODEC_ID_HEVC, AV_CODEC_ID_AV1};
-    const AVCodec *c = codec == VIS_AV_AV1 ? avcodec_find_decoder_by_name("libdav1d") : avcodec_find_decoder(ids[codec]);
+    const sn_ffmpeg *ff;
+    const AVCodec *c;
     AVCodecContext *ctx;
-    AVPacket *packet = new_packet(data);
-    AVFrame *frame = av_frame_alloc();
-    sn_status st;
+    AVPacket *packet;
+    AVFrame *frame;
+    sn_status st = sn_ffmpeg_get(&ff, err);
 
-    vis_av_quiet();
-    if (!c && codec == VIS_AV_AV1) c = avcodec_find_decoder(AV_CODEC_ID_AV1);
-    ctx = vis_av_new_decoder(c, max_pixels);
+    if (st != SN_OK) return st;
+    packet = new_packet(ff, data);
+    frame = ff->av_frame_alloc();
+    c = codec == VIS_AV_AV1 ? ff->avcodec_find_decoder_by_name("libdav1d") : ff->avcodec_find_decoder(ids[codec]);
+    if (!c && codec == VIS_AV_AV1) c = ff->avcodec_find_decoder(AV_CODEC_ID_AV1);
+    ctx = vis_av_new_decoder(ff, c, max_pixels);
     if (!c) {
-        st = sn_fail(err, SN_EUNSUPPORTED, "libavcodec has no decoder for %s here", avcodec_get_name(ids[codec]));
+        st = sn_fail(err, SN_EUNSUPPORTED, "libavcodec has no decoder for %s here", ff->avcodec_get_name(ids[codec]));
         goto done;
     }
     if (!ctx || !packet || !frame) {
         st = sn_fail(err, SN_ENOMEM, "out of memory");
         goto done;
     }
-    if (extra.n && extra.n < INT_MAX / 2 && (ctx->extradata = av_mallocz(extra.n + AV_INPUT_BUFFER_PADDING_SIZE))) {
+    if (extra.n && extra.n < INT_MAX / 2 && (ctx->extradata = ff->av_mallocz(extra.n + AV_INPUT_BUFFER_PADDING_SIZE))) {
         memcpy(ctx->extradata, extra.p, extra.n);
         ctx->extradata_size = (int)extra.n;
     }
     packet->flags |= AV_PKT_FLAG_KEY;
     if (codec == VIS_AV_TIFF) ctx->err_recognition = 0; /* it takes any tag it does not know for an error otherwise */
-    if (avcodec_open2(ctx, c, NULL) < 0 || avcodec_send_packet(ctx, packet) < 0 || avcodec_send_packet(ctx, NULL) < 0 ||
-        avcodec_receive_frame(ctx, frame) < 0 || frame->decode_error_flags)
-        st = sn_fail(err, SN_EFORMAT, "the picture is damaged or cut short (%s)", avcodec_get_name(ids[codec]));
+    if (ff->avcodec_open2(ctx, c, NULL) < 0 || ff->avcodec_send_packet(ctx, packet) < 0 || ff->avcodec_send_packet(ctx, NULL) < 0 ||
+        ff->avcodec_receive_frame(ctx, frame) < 0 || frame->decode_error_flags)
+        st = sn_fail(err, SN_EFORMAT, "the picture is damaged or cut short (%s)", ff->avcodec_get_name(ids[codec]));
     else
-        st = vis_av_frame_to_raster(out, frame, max_pixels, err);
+        st = vis_av_frame_to_raster(ff, out, frame, max_pixels, err);
 done:
-    av_frame_free(&frame);
-    av_packet_free(&packet);
-    avcodec_free_context(&ctx);
+    ff->av_frame_free(&frame);
+    ff->av_packet_free(&packet);
+    ff->avcodec_free_context(&ctx);
     return st;
 }
 
@@ -242,9 +247,9 @@ static int refuse_open(AVFormatContext *s, AVIOContext **pb, const char *url, in
     return AVERROR(ENOENT);
 }
 
-static AVFormatContext *open_container(AVIOContext *io)
+static AVFormatContext *open_container(const sn_ffmpeg *ff, AVIOContext *io)
 {
-    AVFormatContext *fmt = avformat_alloc_context();
+    AVFormatContext *fmt = ff->avformat_alloc_context();
     AVDictionary *options = NULL;
     int res;
 
@@ -256,9 +261,9 @@ static AVFormatContext *open_container(AVIOContext *io)
     fmt->max_analyze_duration = 2 * AV_TIME_BASE;
     fmt->max_probe_packets = 500;
     fmt->max_streams = 64;
-    av_dict_set(&options, "format_whitelist", FILM_FORMATS, 0);
-    res = avformat_open_input(&fmt, NULL, NULL, &options); /* frees fmt on failure */
-    av_dict_free(&options);
+    ff->av_dict_set(&options, "format_whitelist", FILM_FORMATS, 0);
+    res = ff->avformat_open_input(&fmt, NULL, NULL, &options); /* frees fmt on failure */
+    ff->av_dict_free(&options);
     if (res < 0) return NULL;
     return fmt;
 }
@@ -273,46 +278,47 @@ static int matrix_orientation(const int32_t *m)
     return 1;
 }
 
-sn_status vis_av_film_to_raster(vis_raster *out, AVFrame *f, const AVStream *stream, size_t max_pixels, sn_err *err)
+sn_status vis_av_film_to_raster(const sn_ffmpeg *ff, vis_raster *out, AVFrame *f, const AVStream *stream, size_t max_pixels, sn_err *err)
 {
-    const int32_t *matrix = (const int32_t *)av_stream_get_side_data(stream, AV_PKT_DATA_DISPLAYMATRIX, NULL);
+    const int32_t *matrix = (const int32_t *)ff->av_stream_get_side_data(stream, AV_PKT_DATA_DISPLAYMATRIX, NULL);
     sn_status st;
 
     if (f->chroma_location == AVCHROMA_LOC_UNSPECIFIED) f->chroma_location = AVCHROMA_LOC_LEFT;     /* MPEG-2's and its successors' */
     if (f->colorspace == AVCOL_SPC_UNSPECIFIED && f->height > 576) f->colorspace = AVCOL_SPC_BT709; /* what players take for HD */
-    st = vis_av_frame_to_raster(out, f, max_pixels, err);
+    st = vis_av_frame_to_raster(ff, out, f, max_pixels, err);
     if (st == SN_OK && matrix) out->orientation = matrix_orientation(matrix);
     return st;
 }
 
 /* The stream's first picture. */
-static sn_status first_picture(vis_raster *out, AVFormatContext *fmt, const AVStream *stream, size_t max_pixels, sn_err *err)
+static sn_status first_picture(const sn_ffmpeg *ff, vis_raster *out, AVFormatContext *fmt, const AVStream *stream, size_t max_pixels,
+                               sn_err *err)
 {
-    const AVCodec *codec = avcodec_find_decoder(stream->codecpar->codec_id);
-    AVCodecContext *ctx = vis_av_new_decoder(codec, max_pixels);
-    AVPacket *packet = av_packet_alloc();
-    AVFrame *frame = av_frame_alloc();
+    const AVCodec *codec = ff->avcodec_find_decoder(stream->codecpar->codec_id);
+    AVCodecContext *ctx = vis_av_new_decoder(ff, codec, max_pixels);
+    AVPacket *packet = ff->av_packet_alloc();
+    AVFrame *frame = ff->av_frame_alloc();
     sn_status st = sn_fail(err, SN_EFORMAT, "no picture can be decoded from this film: damaged or cut short");
     bool found = false;
 
-    if (!ctx || !packet || !frame || avcodec_parameters_to_context(ctx, stream->codecpar) < 0) goto done;
+    if (!ctx || !packet || !frame || ff->avcodec_parameters_to_context(ctx, stream->codecpar) < 0) goto done;
     ctx->err_recognition = 0; /* a film may begin in the middle: the first whole picture counts */
-    if (avcodec_open2(ctx, codec, NULL) < 0) goto done;
+    if (ff->avcodec_open2(ctx, codec, NULL) < 0) goto done;
     for (int i = 0; i < FILM_PACKETS && !found; i++) {
-        const int res = av_read_frame(fmt, packet);
-        if (res >= 0 && packet->stream_index == stream->index) avcodec_send_packet(ctx, packet);
-        if (res < 0) avcodec_send_packet(ctx, NULL);
-        av_packet_unref(packet);
-        while (!found && avcodec_receive_frame(ctx, frame) >= 0)
+        const int res = ff->av_read_frame(fmt, packet);
+        if (res >= 0 && packet->stream_index == stream->index) ff->avcodec_send_packet(ctx, packet);
+        if (res < 0) ff->avcodec_send_packet(ctx, NULL);
+        ff->av_packet_unref(packet);
+        while (!found && ff->avcodec_receive_frame(ctx, frame) >= 0)
             found = !frame->decode_error_flags && !(frame->flags & AV_FRAME_FLAG_CORRUPT);
         if (res < 0) break;
     }
     if (!found) goto done;
-    st = vis_av_film_to_raster(out, frame, stream, max_pixels, err);
+    st = vis_av_film_to_raster(ff, out, frame, stream, max_pixels, err);
 done:
-    av_frame_free(&frame);
-    av_packet_free(&packet);
-    avcodec_free_context(&ctx);
+    ff->av_frame_free(&frame);
+    ff->av_packet_free(&packet);
+    ff->avcodec_free_context(&ctx);
     return st;
 }
 
@@ -330,7 +336,7 @@ static sn_status check_streams(const AVFormatContext *fmt, size_t max_pixels, sn
 }
 
 /* Streams may need a look at their first packets before their codecs are known. One options entry a stream. */
-static bool probe_streams(AVFormatContext *fmt, size_t max_pixels)
+static bool probe_streams(const sn_ffmpeg *ff, AVFormatContext *fmt, size_t max_pixels)
 {
     const unsigned n = fmt->nb_streams;
     AVDictionary **options = sn_calloc(n + 1, sizeof *options);
@@ -338,58 +344,61 @@ static bool probe_streams(AVFormatContext *fmt, size_t max_pixels)
 
     if (!options) return false;
     for (unsigned i = 0; i < n; i++) {
-        av_dict_set_int(&options[i], "max_pixels", (int64_t)max_pixels, 0);
-        av_dict_set_int(&options[i], "threads", 1, 0);
+        ff->av_dict_set_int(&options[i], "max_pixels", (int64_t)max_pixels, 0);
+        ff->av_dict_set_int(&options[i], "threads", 1, 0);
     }
-    ok = avformat_find_stream_info(fmt, options) >= 0;
-    for (unsigned i = 0; i < n; i++) av_dict_free(&options[i]);
+    ok = ff->avformat_find_stream_info(fmt, options) >= 0;
+    for (unsigned i = 0; i < n; i++) ff->av_dict_free(&options[i]);
     sn_free(options);
     return ok;
 }
 
-static sn_status choose_stream(AVFormatContext *fmt, int *stream, size_t max_pixels, sn_err *err)
+static sn_status choose_stream(const sn_ffmpeg *ff, AVFormatContext *fmt, int *stream, size_t max_pixels, sn_err *err)
 {
     sn_status st = check_streams(fmt, max_pixels, err);
 
     if (st != SN_OK) return st;
-    if (!probe_streams(fmt, max_pixels)) return sn_fail(err, SN_EFORMAT, "this film is damaged or cut short");
-    *stream = av_find_best_stream(fmt, AVMEDIA_TYPE_VIDEO, -1, -1, NULL, 0);
+    if (!probe_streams(ff, fmt, max_pixels)) return sn_fail(err, SN_EFORMAT, "this film is damaged or cut short");
+    *stream = ff->av_find_best_stream(fmt, AVMEDIA_TYPE_VIDEO, -1, -1, NULL, 0);
     if (*stream < 0 || fmt->streams[*stream]->disposition & AV_DISPOSITION_ATTACHED_PIC)
         return sn_fail(err, SN_EFORMAT, "no pictures in this file: it is a sound, or damaged");
     return check_streams(fmt, max_pixels, err);
 }
 
-sn_status vis_av_open_film(AVFormatContext **out, int *stream, AVIOContext *io, size_t max_pixels, sn_err *err)
+sn_status vis_av_open_film(const sn_ffmpeg *ff, AVFormatContext **out, int *stream, AVIOContext *io, size_t max_pixels, sn_err *err)
 {
-    AVFormatContext *fmt = open_container(io);
-    sn_status st = fmt ? choose_stream(fmt, stream, max_pixels, err) : sn_fail(err, SN_EFORMAT, "this film is damaged or cut short");
+    AVFormatContext *fmt = open_container(ff, io);
+    sn_status st = fmt ? choose_stream(ff, fmt, stream, max_pixels, err) : sn_fail(err, SN_EFORMAT, "this film is damaged or cut short");
 
     if (st == SN_OK)
         *out = fmt;
     else
-        avformat_close_input(&fmt);
+        ff->avformat_close_input(&fmt);
     return st;
 }
 
 sn_status vis_decode_movie(vis_raster *out, vis_bytes f, const vis_head *head, size_t max_pixels, sn_err *err)
 {
     reader r = {f, 0};
-    unsigned char *buffer = av_malloc(65536);
-    AVIOContext *io = buffer ? avio_alloc_context(buffer, 65536, 0, &r, read_bytes, NULL, seek_bytes) : NULL;
+    const sn_ffmpeg *ff;
+    unsigned char *buffer;
+    AVIOContext *io;
     AVFormatContext *fmt = NULL;
     int stream;
-    sn_status st;
+    sn_status st = sn_ffmpeg_get(&ff, err);
 
     (void)head;
-    vis_av_quiet();
+    if (st != SN_OK) return st;
+    buffer = ff->av_malloc(65536);
+    io = buffer ? ff->avio_alloc_context(buffer, 65536, 0, &r, read_bytes, NULL, seek_bytes) : NULL;
     if (!io) {
-        av_free(buffer);
+        ff->av_free(buffer);
         return sn_fail(err, SN_ENOMEM, "out of memory");
     }
-    st = vis_av_open_film(&fmt, &stream, io, max_pixels, err);
-    if (st == SN_OK) st = first_picture(out, fmt, fmt->streams[stream], max_pixels, err);
-    avformat_close_input(&fmt);
-    av_freep(&io->buffer);
-    avio_context_free(&io);
+    st = vis_av_open_film(ff, &fmt, &stream, io, max_pixels, err);
+    if (st == SN_OK) st = first_picture(ff, out, fmt, fmt->streams[stream], max_pixels, err);
+    ff->avformat_close_input(&fmt);
+    ff->av_freep(&io->buffer);
+    ff->avio_context_free(&io);
     return st;
 }

@@ -188,8 +188,9 @@ static sn_status read_apart(int fd, size_t size, const vis_video_params *p, vis_
     vis_image img;
     sn_worker *w = NULL;
     bool end = false;
-    sn_status st = sn_worker_start(&w, &limits, run_job, &j, err);
+    sn_status st = vis_av_ready(err);
 
+    if (st == SN_OK) st = sn_worker_start(&w, &limits, run_job, &j, err);
     if (st == SN_OK) st = sn_worker_read(w, &heard, 1, &got, err);
     if (st == SN_OK && got != 1) st = cut_off(err);
     *sound = heard != 0;

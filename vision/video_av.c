@@ -5,8 +5,6 @@
 #include "av.h"
 #include "video.h"
 
-#include <libswscale/swscale.h>
-
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -22,6 +20,7 @@
 #define MAX_ASPECT 8     /* of one sample; beyond, it is no aspect but damage */
 
 typedef struct {
+    const sn_ffmpeg *ff;
     int fd;
     uint64_t at, size;
     AVIOContext *io;
@@ -100,42 +99,45 @@ static sn_status check_length(const film *f, sn_err *err)
 
 static void film_close(film *f)
 {
-    av_frame_free(&f->frame);
-    av_packet_free(&f->packet);
-    avcodec_free_context(&f->codec);
-    avformat_close_input(&f->format);
-    if (f->io) av_freep(&f->io->buffer);
-    avio_context_free(&f->io);
+    f->ff->av_frame_free(&f->frame);
+    f->ff->av_packet_free(&f->packet);
+    f->ff->avcodec_free_context(&f->codec);
+    f->ff->avformat_close_input(&f->format);
+    if (f->io) f->ff->av_freep(&f->io->buffer);
+    f->ff->avio_context_free(&f->io);
 }
 
 static sn_status open_codec(film *f, size_t max_pixels, sn_err *err)
 {
-    const AVCodec *codec = avcodec_find_decoder(f->stream->codecpar->codec_id);
+    const AVCodec *codec = f->ff->avcodec_find_decoder(f->stream->codecpar->codec_id);
 
     if (!codec)
-        return sn_fail(err, SN_EUNSUPPORTED, "pictures of a codec without a decoder: %s", avcodec_get_name(f->stream->codecpar->codec_id));
-    f->codec = vis_av_new_decoder(codec, max_pixels);
-    if (!f->codec || avcodec_parameters_to_context(f->codec, f->stream->codecpar) < 0) return sn_fail(err, SN_ENOMEM, "out of memory");
+        return sn_fail(err, SN_EUNSUPPORTED, "pictures of a codec without a decoder: %s",
+                       f->ff->avcodec_get_name(f->stream->codecpar->codec_id));
+    f->codec = vis_av_new_decoder(f->ff, codec, max_pixels);
+    if (!f->codec || f->ff->avcodec_parameters_to_context(f->codec, f->stream->codecpar) < 0)
+        return sn_fail(err, SN_ENOMEM, "out of memory");
     f->codec->err_recognition = 0; /* a film may begin in the middle */
     f->codec->pkt_timebase = f->stream->time_base;
     if (f->keys_only) f->codec->skip_frame = AVDISCARD_NONKEY;
-    if (avcodec_open2(f->codec, codec, NULL) < 0) return sn_fail(err, SN_EUNSUPPORTED, "its %s pictures cannot be decoded", codec->name);
+    if (f->ff->avcodec_open2(f->codec, codec, NULL) < 0)
+        return sn_fail(err, SN_EUNSUPPORTED, "its %s pictures cannot be decoded", codec->name);
     return SN_OK;
 }
 
 /* *f holds fd and size; film_close in any case. */
 static sn_status film_open(film *f, size_t max_pixels, sn_err *err)
 {
-    uint8_t *buffer = av_malloc(IO_BUFFER);
+    uint8_t *buffer = f->ff->av_malloc(IO_BUFFER);
     int stream = 0;
     sn_status st;
 
-    f->packet = av_packet_alloc();
-    f->frame = av_frame_alloc();
-    f->io = buffer ? avio_alloc_context(buffer, IO_BUFFER, 0, f, io_read, NULL, io_seek) : NULL;
-    if (!f->io) av_free(buffer);
+    f->packet = f->ff->av_packet_alloc();
+    f->frame = f->ff->av_frame_alloc();
+    f->io = buffer ? f->ff->avio_alloc_context(buffer, IO_BUFFER, 0, f, io_read, NULL, io_seek) : NULL;
+    if (!f->io) f->ff->av_free(buffer);
     if (!f->io || !f->packet || !f->frame) return sn_fail(err, SN_ENOMEM, "out of memory");
-    if ((st = vis_av_open_film(&f->format, &stream, f->io, max_pixels, err)) != SN_OK) return st;
+    if ((st = vis_av_open_film(f->ff, &f->format, &stream, f->io, max_pixels, err)) != SN_OK) return st;
     f->stream = f->format->streams[stream];
     f->whole_end = !strncmp(f->format->iformat->name, "matroska", 8);
     f->start_s = f->format->start_time != AV_NOPTS_VALUE ? (double)f->format->start_time / AV_TIME_BASE : 0;
@@ -172,7 +174,7 @@ static sn_status end_of_film(film *f, sn_err *err)
     if (f->whole_end && f->duration_s > 0 && f->packet_end_s < f->duration_s * 0.98 - 1)
         return sn_fail(err, SN_EFORMAT, "truncated: %.2f s of the %.2f s it declares", f->packet_end_s, f->duration_s);
     f->draining = true;
-    avcodec_send_packet(f->codec, NULL);
+    f->ff->avcodec_send_packet(f->codec, NULL);
     return SN_OK;
 }
 
@@ -182,8 +184,8 @@ static sn_status feed(film *f, sn_err *err)
     int res;
 
     do {
-        av_packet_unref(f->packet);
-        res = av_read_frame(f->format, f->packet);
+        f->ff->av_packet_unref(f->packet);
+        res = f->ff->av_read_frame(f->format, f->packet);
         if (res == AVERROR_EOF) return end_of_film(f, err);
         if (res < 0) return sn_fail(err, SN_EFORMAT, "damaged or truncated after %.2f s", f->t_s);
         f->n_bytes += (uint64_t)f->packet->size + 1;
@@ -193,7 +195,7 @@ static sn_status feed(film *f, sn_err *err)
         if (end > f->packet_end_s) f->packet_end_s = end;
     } while (!wanted(f));
     if (f->packet->flags & AV_PKT_FLAG_CORRUPT) return sn_fail(err, SN_EFORMAT, "truncated: it ends inside a picture after %.2f s", f->t_s);
-    res = avcodec_send_packet(f->codec, f->packet);
+    res = f->ff->avcodec_send_packet(f->codec, f->packet);
     if (res == AVERROR(ENOMEM)) return sn_fail(err, SN_ENOMEM, "out of memory");
     if (res < 0 && f->n_frames > 0) return sn_fail(err, SN_EFORMAT, "damaged: a picture after %.2f s does not decode", f->t_s);
     return SN_OK;
@@ -203,7 +205,7 @@ static sn_status feed(film *f, sn_err *err)
 static sn_status film_next(film *f, bool *end, sn_err *err)
 {
     for (*end = false;;) {
-        const int res = avcodec_receive_frame(f->codec, f->frame);
+        const int res = f->ff->avcodec_receive_frame(f->codec, f->frame);
 
         if (res >= 0) {
             const bool whole = !f->frame->decode_error_flags && !(f->frame->flags & AV_FRAME_FLAG_CORRUPT);
@@ -260,17 +262,17 @@ static sn_status look_at(film *f, look_list *l, sn_err *err)
     while ((st = film_next(f, &end, err)) == SN_OK && !end) {
         vis_look look = {.t_s = f->t_s, .ordinal = f->n_frames - 1};
         const AVFrame *p = f->frame;
-        sws = sws_getCachedContext(sws, p->width, p->height, p->format, VIS_LOOK_SIDE, VIS_LOOK_SIDE, AV_PIX_FMT_RGB24, SWS_AREA, NULL,
-                                   NULL, NULL);
+        sws = f->ff->sws_getCachedContext(sws, p->width, p->height, p->format, VIS_LOOK_SIDE, VIS_LOOK_SIDE, AV_PIX_FMT_RGB24, SWS_AREA,
+                                          NULL, NULL, NULL);
         if (!sws) {
             st = sn_fail(err, SN_EUNSUPPORTED, "its pictures of %dx%d cannot be scaled", p->width, p->height);
             break;
         }
-        sws_scale(sws, (const uint8_t *const *)p->data, p->linesize, 0, p->height, (uint8_t *const[4]){look.rgb},
-                  (const int[4]){VIS_LOOK_SIDE * 3});
+        f->ff->sws_scale(sws, (const uint8_t *const *)p->data, p->linesize, 0, p->height, (uint8_t *const[4]){look.rgb},
+                         (const int[4]){VIS_LOOK_SIDE * 3});
         put_look(l, &look);
     }
-    sws_freeContext(sws);
+    f->ff->sws_freeContext(sws);
     l->end_s = f->duration_s > f->t_s ? f->duration_s : f->t_s;
     return st;
 }
@@ -295,10 +297,10 @@ static sn_status square(vis_image *img, AVRational aspect, bool turned, size_t m
 
 static sn_status emit(film *f, size_t max_pixels, vis_frame_fn fn, void *user, sn_err *err)
 {
-    const AVRational aspect = av_guess_sample_aspect_ratio(f->format, f->stream, f->frame);
+    const AVRational aspect = f->ff->av_guess_sample_aspect_ratio(f->format, f->stream, f->frame);
     vis_raster raster = {0};
     vis_image img;
-    sn_status st = vis_av_film_to_raster(&raster, f->frame, f->stream, max_pixels, err);
+    sn_status st = vis_av_film_to_raster(f->ff, &raster, f->frame, f->stream, max_pixels, err);
 
     if (st != SN_OK || (st = vis_raster_to_image(&img, &raster, raster.orientation, err)) != SN_OK) return st;
     if ((st = square(&img, aspect, raster.orientation >= 5, max_pixels, err)) != SN_OK) {
@@ -362,12 +364,14 @@ static sn_status look_through(film *f, look_list *l, const vis_video_params *p, 
 sn_status vis_video_read(int fd, size_t size, const vis_video_params *p, vis_frame_fn fn, void *user, bool *sound, sn_err *err)
 {
     const vis_video_params limits = {.max_pixels = p->max_pixels ? p->max_pixels : VIS_MAX_PIXELS, .max_frames = p->max_frames};
-    look_list l = {.list = sn_alloc(MAX_LOOKS, sizeof *l.list), .gap_s = 0.25};
-    size_t *picks = p->max_frames > 0 && p->max_frames <= VIS_MAX_KEY_FRAMES ? sn_alloc(p->max_frames, sizeof *picks) : NULL, n = 0;
+    look_list l = {.gap_s = 0.25};
+    size_t *picks, n = 0;
     film f = {.fd = fd, .size = size};
-    sn_status st;
+    sn_status st = sn_ffmpeg_get(&f.ff, err);
 
-    vis_av_quiet();
+    if (st != SN_OK) return st;
+    l.list = sn_alloc(MAX_LOOKS, sizeof *l.list);
+    picks = p->max_frames > 0 && p->max_frames <= VIS_MAX_KEY_FRAMES ? sn_alloc(p->max_frames, sizeof *picks) : NULL;
     if (!l.list || !picks) {
         st = sn_fail(err, l.list ? SN_EUSAGE : SN_ENOMEM, l.list ? "key frames: 1 to %d" : "out of memory", VIS_MAX_KEY_FRAMES);
     } else {
@@ -376,7 +380,7 @@ sn_status vis_video_read(int fd, size_t size, const vis_video_params *p, vis_fra
         film_close(&f);
         if (st == SN_OK && (n = vis_video_choose(l.list, l.n, l.end_s, p->max_frames, picks)) == 0)
             st = sn_fail(err, SN_ENOMEM, "out of memory");
-        f = (film){.fd = fd, .size = size, .keys_only = keys_only};
+        f = (film){.ff = f.ff, .fd = fd, .size = size, .keys_only = keys_only};
         if (st == SN_OK && (st = film_open(&f, limits.max_pixels, err)) == SN_OK) st = show(&f, &l, picks, n, &limits, fn, user, err);
         film_close(&f);
     }

@@ -52,6 +52,15 @@ sn_status vis_video_load(const char *path, const vis_video_params *p, vis_frame_
 typedef enum { VIS_BILINEAR, VIS_BICUBIC, VIS_LANCZOS } vis_filter;
 sn_status vis_resize(vis_image *out, const vis_image *in, size_t w, size_t h, vis_filter f, sn_err *err);
 
+/* ---- faint_text.c: what looks like text and hardly differs from what it stands on ---- */
+typedef struct {
+    size_t n_glyphs;   /* in lines that look like text; 0: there are none */
+    size_t x, y, w, h; /* of all these lines, in pixels */
+    double contrast;   /* mean difference from what is around, of full range */
+} vis_faint_text;
+/* Looks for horizontal lines of it in *img and in smaller copies. SN_ENOMEM. */
+sn_status vis_faint_text_find(vis_faint_text *out, const vis_image *img, sn_err *err);
+
 /* ---- families (registry.c, families/ *.c) ---- */
 typedef struct vis_model vis_model;
 typedef enum { VIS_FIT_DEFAULT, VIS_FIT_PAD, VIS_FIT_CROP, VIS_FIT_STRETCH } vis_fit; /* --image-fit */

@@ -39,3 +39,5 @@ fit="scale=800:800:force_original_aspect_ratio=decrease,pad=800:800:-1:-1:white,
 $f -loop 1 -t 3 -i samples/sketch-jokes.jpg -loop 1 -t 4 -i samples/sketch-cafe.jpg -loop 1 -t 4 -i samples/rocket.jpg -i samples/jfk.wav \
    -filter_complex "[0]$fit[a];[1]$fit[b];[2]$fit[c];[a][b][c]concat=n=3[v]" -map '[v]' -map 3:a -c:v libx264 -preset veryslow \
    -pix_fmt yuv420p -crf 32 -c:a aac -b:a 24k samples/pages.mp4
+# Faint text in every frame, coded without loss.
+$f -loop 1 -i tests/golden/vision/faint/white_28_2.png -t 1 -r 5 -c:v libx264 -preset veryslow -qp 0 -pix_fmt yuv444p $d/faint.mp4
