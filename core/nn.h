@@ -5,6 +5,7 @@
 
 #include "linear.h"
 
+#define SN_FEW_QUERIES 9  /* up to so many get from sn_attention what each would get alone, to the bit */
 #define SN_MAX_D_HEAD 512 /* of sn_rope and sn_attention; check a file's value against it at open */
 
 /* y = (x - mean) / sqrt(var + eps) * w + b, per row (Ba et al. 2016). y may be x. */

@@ -7,7 +7,7 @@
  *     P = exp(S - max), rescaling O   softmax_step
  *     O [d_head, rows] += Vᵀ · P      panel P [n_key, rows], V's rows as they are being the tiles
  *
- * Few queries (a token at a time): a dot product with each key and a weighted sum of the values, head by head.
+ * Few queries (a token, or one with guesses of what follows): a dot product with each key and a weighted sum of the values, head by head.
  * Blocks start at multiples of BLOCK keys, so that a query's result does not depend on which others it came with. */
 #include "kernels.h"
 #include "nn.h"
@@ -16,7 +16,7 @@
 #include <math.h>
 #include <string.h>
 
-enum { BLOCK = 96, MAX_PANELS = 4, FEW = 4 };
+enum { BLOCK = 96, MAX_PANELS = 4, FEW = SN_FEW_QUERIES };
 
 /* The score of a key before the window: below any other, and finite, so that a query that has seen nothing else yet holds numbers,
  * which its first true key shrinks to 0. */

@@ -134,7 +134,9 @@ void txt_session_truncate(txt_session *s, size_t n_past); /* forget what lies be
 /* Appends n positions given as token ids, or as embedding rows [n, n_embd]; any n: cut into blocks inside.
  * `logits` NULL, or [n_vocab] for the last position, or with `all` [n, n_vocab]. SN_ELIMIT when the context is full
  * (nothing evaluated then); SN_ECANCELLED when the session's cancel function answers true between blocks (n_past is as before
- * then); SN_EUSAGE for an id out of range. */
+ * then); SN_EUSAGE for an id out of range. Up to TXT_MAX_EXACT positions get the logits that they would get one at a time, to the
+ * bit; more of them differ in the order of attention's sums. */
+#define TXT_MAX_EXACT 9 /* SN_FEW_QUERIES */
 sn_status txt_session_eval_ids(txt_session *s, const txt_id *ids, size_t n, float *logits, bool all, sn_err *err);
 sn_status txt_session_eval_embd(txt_session *s, const float *rows, size_t n, float *logits, bool all, sn_err *err);
 /* A stretch of rows of one kind. What a decoder makes of it is its family's affair: most take all rows for a line of text; some

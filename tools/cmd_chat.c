@@ -128,6 +128,7 @@ static void do_question(chat *c, const char *line)
             json_add_text(j, "text", a.text.data, a.text.n);
             if (c->rt.partial) must(cJSON_AddTrueToObject(j, "partial"));
             json_add_number(j, "tokens", (double)a.n_ids);
+            answer_add_draft(j, c->rt.o, &a);
             json_add_decimal(j, "seconds", a.seconds, 3);
             out_json(j);
         }

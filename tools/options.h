@@ -81,6 +81,7 @@ typedef struct {
     cli_medium *media;             /* in the order given */
     size_t n_media;
     const char *grammar, *schema, *fields; /* at most one */
+    const char *draft;
     const char *output;
     const char *prompt;                                           /* describe, batch */
     const char *format;                                           /* transcribe */

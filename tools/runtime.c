@@ -331,6 +331,7 @@ senses_session *runtime_session(cli_runtime *rt)
     senses_session_params p = rt->o->session;
     p.grammar = rt->grammar;
     p.fit = runtime_fit(rt->o);
+    if (rt->o->draft != NULL && strcmp(rt->o->draft, "ngram") == 0) p.draft = SENSES_DRAFT_NGRAM;
     if (senses_session_open(&s, rt->text, rt->encoders, rt->n_encoders, &p, &err) == SN_OK) return s;
     runtime_say(rt, &err);
     return NULL;
