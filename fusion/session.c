@@ -232,6 +232,16 @@ static sn_status ready_media(senses_session *s, const senses_medium *media, size
 
 /* ---- reading a prompt ---- */
 
+static sn_type kv_type(const senses_session *s)
+{
+    return s->params.kv_type == SENSES_KV_Q8 ? SN_Q8_0 : SN_F16;
+}
+
+size_t senses_session_bytes(const senses_session *s)
+{
+    return s->kv ? txt_session_bytes(s->text->model, txt_session_n_ctx(s->kv), kv_type(s)) : 0;
+}
+
 /* A context that fits: refused with the figures before anything is computed. */
 static sn_status make_room(senses_session *s, size_t n_pos, size_t n_predict, sn_err *err)
 {
@@ -244,7 +254,7 @@ static sn_status make_room(senses_session *s, size_t n_pos, size_t n_predict, sn
             if (n_ctx < AUTO_CTX_MIN) n_ctx = AUTO_CTX_MIN;
             if (n_ctx > n_train) n_ctx = n_train;
         }
-        if (need <= n_ctx) return txt_session_open(&s->kv, s->text->model, n_ctx, err);
+        if (need <= n_ctx) return txt_session_open_as(&s->kv, s->text->model, n_ctx, kv_type(s), err);
         return sn_fail(err, SN_ELIMIT, "the prompt needs %zu positions%s, the context has %zu%s", need, n_predict ? " with its answer" : "",
                        n_ctx, s->params.n_ctx ? " (-c raises it)" : " (all that the model was trained for)");
     }

@@ -430,7 +430,7 @@ static void contexts_beyond_the_machine_are_refused(void **state)
         assert_non_null(strstr(err.msg, "llama_llama3.gguf"));
     }
     const size_t position = 2 * 2 * 2 * 16 * sizeof(uint16_t); /* layers, keys and values, heads, d_head */
-    assert_int_equal(txt_session_bytes(r.model, 4096) - txt_session_bytes(r.model, 1024), 3072 * position);
+    assert_int_equal(txt_session_bytes(r.model, 4096, SN_F16) - txt_session_bytes(r.model, 1024, SN_F16), 3072 * position);
     rig_close(&r);
 }
 
@@ -447,12 +447,52 @@ static void few_quantised_positions_at_once_equal_each_alone(void **state)
 {
     (void)state;
     static const size_t firsts[] = {5, 90};
+    sn_err err = {0};
     for (int isa = 0; isa < SN_ISA_COUNT; isa++) {
         if (!sn_isa_usable((sn_isa)isa)) continue;
         rig r = smollm2((sn_isa)isa, 2);
         same_to_the_bit(&r, "smollm2", firsts + (isa == SN_ISA_SCALAR), 2 - (isa == SN_ISA_SCALAR), TXT_MAX_EXACT);
+        txt_session_close(r.session);
+        if (txt_session_open_as(&r.session, r.model, 128, SN_Q8_0, &err) != SN_OK) fail_msg("%s", err.msg);
+        same_to_the_bit(&r, "smollm2, cache in blocks", firsts, 1, TXT_MAX_EXACT);
         rig_close(&r);
     }
+}
+
+/* The cache in blocks: about half the memory, next to the same logits. */
+static void a_cache_in_blocks_is_near_half_precision(void **state)
+{
+    (void)state;
+    enum { N = 512, LAST = 32 };
+    txt_id ids[MANY];
+    sn_err err = {0};
+    double worst = 0, mean = 0;
+    rig r = smollm2(SN_ISA_BEST, 2);
+    float *logits[2] = {floats(LAST * r.n_vocab), floats(LAST * r.n_vocab)};
+    make_ids(ids, MANY, r.n_vocab);
+    for (size_t i = 128; i < N; i++) ids[i] = ids[i % 128]; /* what comes back is looked for in the cache */
+    for (size_t t = 0; t < 2; t++) {
+        txt_session_close(r.session);
+        if (txt_session_open_as(&r.session, r.model, N, t == 0 ? SN_F16 : SN_Q8_0, &err) != SN_OK) fail_msg("%s", err.msg);
+        eval_ids(&r, ids, N - LAST, NULL, false);
+        for (size_t i = 0; i < LAST; i++) eval_ids(&r, ids + N - LAST + i, 1, logits[t] + i * r.n_vocab, true);
+    }
+    for (size_t i = 0; i < LAST; i++) {
+        const float *a = logits[0] + i * r.n_vocab, *b = logits[1] + i * r.n_vocab;
+        const double la = testing_log_sum_exp(a, r.n_vocab), lb = testing_log_sum_exp(b, r.n_vocab);
+        double kl = 0;
+        for (size_t j = 0; j < r.n_vocab; j++) kl += exp((double)a[j] - la) * ((double)a[j] - la - (double)b[j] + lb);
+        worst = fmax(worst, kl);
+        mean += kl / LAST;
+    }
+    print_message("KL of the cache in blocks: mean %.2g, worst %.2g\n", mean, worst);
+    assert_true(worst > 0 && worst < 2e-2);
+    const size_t half = txt_session_bytes(r.model, 4096, SN_F16) - txt_session_bytes(r.model, 1024, SN_F16),
+                 blocks = txt_session_bytes(r.model, 4096, SN_Q8_0) - txt_session_bytes(r.model, 1024, SN_Q8_0);
+    assert_int_equal(blocks, half / 64 * 34);
+    free(logits[0]);
+    free(logits[1]);
+    rig_close(&r);
 }
 
 /* KL from the dequantised float32 model over its 4096 likeliest tokens, the others taken as one. */
@@ -534,6 +574,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(cancelling_between_blocks_leaves_the_session_as_it_was),
         cmocka_unit_test(contexts_beyond_the_machine_are_refused),
         cmocka_unit_test(few_quantised_positions_at_once_equal_each_alone),
+        cmocka_unit_test(a_cache_in_blocks_is_near_half_precision),
         cmocka_unit_test(smollm2_is_near_its_float32_run),
         cmocka_unit_test(smollm2_greedy_follows_llama_cpp),
     };

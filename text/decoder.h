@@ -81,10 +81,11 @@ struct txt_model {
     txt_adapter *adapters; /* in the order of the command line, or NULL */
 };
 
-/* Keys and values of all positions so far, F16, [n_layer, n_head_kv, n_ctx, d_head]: what one head reads is one stretch. */
+/* Keys and values of all positions so far, F16 or Q8_0, [n_layer, n_head_kv, n_ctx, d_head]: what one head reads is one stretch. */
 typedef struct {
-    uint16_t *k, *v;
+    void *k, *v;
     size_t n_ctx;
+    sn_type type;
 } txt_kv;
 
 typedef struct {          /* rows that go through the layers together */

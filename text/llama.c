@@ -35,6 +35,26 @@ static void add_branch(const txt_model *m, float *x, const float *y, const sn_li
     sn_add(m->compute, x, h, n * d);
 }
 
+/* Value i of one of the two caches. */
+static void *cached(const txt_kv *kv, void *base, size_t i)
+{
+    const sn_type_info *type = sn_type_get(kv->type);
+    return (char *)base + i / type->block * type->bytes;
+}
+
+/* Keys or values x [n_tok, n_head_kv, d_head] of a block into layer il of the cache. */
+static void remember(const txt_model *m, const txt_kv *kv, void *base, size_t il, const txt_block *b, const float *x)
+{
+    const size_t dh = m->hp.d_head, n_head_kv = m->hp.n_head_kv, n_kv = n_head_kv * dh;
+    for (size_t j = 0; j < n_head_kv; j++) {
+        void *to = cached(kv, base, ((il * n_head_kv + j) * kv->n_ctx + b->n_past) * dh);
+        if (kv->type == SN_Q8_0)
+            sn_f32_to_q8_0_rows(to, dh, x + j * dh, n_kv, b->n_tok, dh);
+        else
+            sn_f32_to_f16_rows(to, dh, x + j * dh, n_kv, b->n_tok, dh);
+    }
+}
+
 /* a [n, n_head, d_head] = queries q of the last n rows of a block, over all keys up to their own places, or over all of the
  * block's. */
 static void attend(const txt_model *m, const txt_kv *kv, size_t il, const txt_block *b, float *a, const float *q, size_t n)
@@ -46,9 +66,9 @@ static void attend(const txt_model *m, const txt_kv *kv, size_t il, const txt_bl
         .q = q,
         .ld_q = n_q,
         .n_q = n,
-        .k = kv->k + layer,
-        .v = kv->v + layer,
-        .kv_type = SN_F16,
+        .k = cached(kv, kv->k, layer),
+        .v = cached(kv, kv->v, layer),
+        .kv_type = kv->type,
         .ld_kv = dh,
         .ld_head = kv->n_ctx * dh,
         .n_kv = b->n_past + b->n_tok,
@@ -71,24 +91,20 @@ static void llama_layer(const txt_model *m, const txt_kv *kv, size_t il, const t
     sn_compute *c = m->compute;
     const size_t d = m->hp.n_embd, dh = m->hp.d_head, n_head = m->hp.n_head, n_head_kv = m->hp.n_head_kv, n_ff = m->hp.n_ff;
     const size_t n_q = n_head * dh, n_kv = n_head_kv * dh, n_tok = b->n_tok, skip = n_tok - n_out, mark = sn_arena_mark(tmp);
-    uint16_t *keys = kv->k + il * n_kv * kv->n_ctx;   /* [n_head_kv, n_ctx, d_head] */
-    uint16_t *values = kv->v + il * n_kv * kv->n_ctx; /* [n_head_kv, n_ctx, d_head] */
-    float *h = sn_arena_f32(tmp, n_tok * d);          /* [n_tok, n_embd] */
-    float *k = sn_arena_f32(tmp, n_tok * n_kv);       /* [n_tok, n_head_kv, d_head] */
-    float *v = sn_arena_f32(tmp, n_tok * n_kv);       /* [n_tok, n_head_kv, d_head] */
-    float *q = sn_arena_f32(tmp, n_out * n_q);        /* [n_out, n_head, d_head] */
-    float *a = sn_arena_f32(tmp, n_out * n_q);        /* [n_out, n_head, d_head] */
-    float *gate = sn_arena_f32(tmp, n_out * n_ff);    /* [n_out, n_ff] */
-    float *up = sn_arena_f32(tmp, n_out * n_ff);      /* [n_out, n_ff] */
+    float *h = sn_arena_f32(tmp, n_tok * d);       /* [n_tok, n_embd] */
+    float *k = sn_arena_f32(tmp, n_tok * n_kv);    /* [n_tok, n_head_kv, d_head] */
+    float *v = sn_arena_f32(tmp, n_tok * n_kv);    /* [n_tok, n_head_kv, d_head] */
+    float *q = sn_arena_f32(tmp, n_out * n_q);     /* [n_out, n_head, d_head] */
+    float *a = sn_arena_f32(tmp, n_out * n_q);     /* [n_out, n_head, d_head] */
+    float *gate = sn_arena_f32(tmp, n_out * n_ff); /* [n_out, n_ff] */
+    float *up = sn_arena_f32(tmp, n_out * n_ff);   /* [n_out, n_ff] */
 
     sn_rmsnorm(c, h, x, &L->attn_norm, n_tok, m->a.eps);
     sn_linear_apply(c, k, n_kv, h, d, &L->k, n_tok, tmp);
     sn_linear_apply(c, v, n_kv, h, d, &L->v, n_tok, tmp);
     place(m, il, b, k, n_tok, n_head_kv, &L->k_norm);
-    for (size_t j = 0; j < n_head_kv; j++) {
-        sn_f32_to_f16_rows(keys + (j * kv->n_ctx + b->n_past) * dh, dh, k + j * dh, n_kv, n_tok, dh);
-        sn_f32_to_f16_rows(values + (j * kv->n_ctx + b->n_past) * dh, dh, v + j * dh, n_kv, n_tok, dh);
-    }
+    remember(m, kv, kv->k, il, b, k);
+    remember(m, kv, kv->v, il, b, v);
     x += skip * d; /* from here on [n_out, n_embd] */
     h += skip * d;
     if (n_out > 0) {

@@ -127,7 +127,9 @@ void txt_model_embed(const txt_model *m, const txt_id *ids, size_t n, float *out
  * does not have it. */
 sn_status txt_session_open(txt_session **out, txt_model *m, size_t n_ctx, sn_err *err);
 void txt_session_close(txt_session *s);
-size_t txt_session_bytes(const txt_model *m, size_t n_ctx); /* what txt_session_open would take */
+/* With keys and values kept as kv_type: SN_F16, or SN_Q8_0 (half the memory), which wants heads of whole blocks: SN_EUNSUPPORTED. */
+sn_status txt_session_open_as(txt_session **out, txt_model *m, size_t n_ctx, sn_type kv_type, sn_err *err);
+size_t txt_session_bytes(const txt_model *m, size_t n_ctx, sn_type kv_type); /* what txt_session_open would take */
 size_t txt_session_n_past(const txt_session *s);
 size_t txt_session_n_ctx(const txt_session *s);
 void txt_session_truncate(txt_session *s, size_t n_past); /* forget what lies behind position n_past */

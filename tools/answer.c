@@ -85,6 +85,7 @@ int answer_get(cli_answer *a, cli_runtime *rt, senses_session *s, const char *pr
     senses_session_drafted(s, &a->n_proposed, &a->n_accepted);
     a->n_proposed -= proposed;
     a->n_accepted -= accepted;
+    diag_explain(o, "context: %.1f MiB (%s)", (double)senses_session_bytes(s) / (1 << 20), o->kv_type != NULL ? o->kv_type : "f16");
     if (o->draft != NULL) diag_explain(o, "draft: %zu of %zu tokens accepted", a->n_accepted, a->n_proposed);
     return EXIT_DONE;
 }

@@ -14,6 +14,7 @@ static const char *const fit_names[] = {"pad", "crop", "stretch", NULL};
 static const char *const style_names[] = {"plain", "sketchy", "modern", NULL};
 static const char *const task_names[] = {"auto", "describe", "transcribe", "ask", NULL};
 static const char *const draft_names[] = {"none", "ngram", NULL};
+static const char *const kv_names[] = {"f16", "q8", NULL};
 static const char *const type_names[] = {"auto", "f16", "bf16", "f32", NULL};
 static const char *const format_names[] = {"txt", "srt", "vtt", "json", "csv", "lrc", NULL};
 
@@ -85,6 +86,7 @@ static const option table[] = {
     {SET_PROMPT, SECTION_ANSWER, 0, "system", OPTION_TEXT, "TEXT", "system message (default: the one of the model's chat template)", FIELD(session.system)},
     {SET_PROMPT, SECTION_ANSWER, 0, "chat-template", OPTION_TEXT, "NAME", "chat template to use (default: recognised from the model)", FIELD(session.chat_template)},
     {SET_PROMPT, SECTION_ANSWER, 'c', "ctx-size", OPTION_COUNT, "N", "context in tokens; 0: what is needed, up to the model's own", FIELD(session.n_ctx), .min = 0, .max = COUNT_MAX, .show_default = true},
+    {SET_PROMPT, SECTION_ANSWER, 0, "kv-type", OPTION_CHOICE, "TYPE", "keep the context as f16, or as q8 in about half the memory (default: f16)", FIELD(kv_type), .choices = kv_names},
 
     {SET_IMAGE, SECTION_RUN, 0, "image-fit", OPTION_CHOICE, "HOW", "pad, crop or stretch pictures to the encoder's shape (default: as the model was trained)", FIELD(image_fit), .choices = fit_names},
     {SET_IMAGE | SET_SKETCH, SECTION_RUN, 0, "max-pixels", OPTION_COUNT, "N", "refuse pictures with more pixels (default: 100000000)", FIELD(max_pixels), .min = 1, .max = 4e9},
