@@ -421,6 +421,9 @@ static void contexts_beyond_the_machine_are_refused(void **state)
 {
     (void)state;
     rig r = golden_rig("llama3", SN_ISA_BEST, 1);
+    txt_session *blocks = NULL;
+    assert_int_equal(txt_session_open_as(&blocks, r.model, 64, SN_Q8_0, NULL), SN_EUNSUPPORTED); /* heads of 16 */
+    assert_null(blocks);
     static const size_t sizes[] = {0, INT32_MAX, (size_t)INT32_MAX + 1, SIZE_MAX / 2, SIZE_MAX};
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
         txt_session *s = NULL;

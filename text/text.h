@@ -122,7 +122,7 @@ size_t txt_model_bytes(const txt_model *m); /* memory beside the mapped file */
 /* Embedding rows of tokens as the decoder reads them: out [n, n_embd]. Ids must be in range. */
 void txt_model_embed(const txt_model *m, const txt_id *ids, size_t n, float *out);
 
-/* A KV cache (F16) for n_ctx positions (more than the model was trained on is the caller's affair). All memory of a run is
+/* A KV cache, F16, for n_ctx positions (more than the model was trained on is the caller's affair). All memory of a run is
  * taken here, but for a medium longer than a block of rows whose rows see one another; SN_ELIMIT, with the figures, when the machine
  * does not have it. */
 sn_status txt_session_open(txt_session **out, txt_model *m, size_t n_ctx, sn_err *err);
