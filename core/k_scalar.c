@@ -1,5 +1,6 @@
 /* k_scalar.c: the kernels' specification. Plain C, for any machine; a panel is one row, a tile one row too. */
 #include "kernels.h"
+#include "quant.h"
 #include "tensor.h"
 
 #include <assert.h>
@@ -208,6 +209,27 @@ static void blend_f16(float *o, const float *p, const void *v, size_t ld, size_t
     }
 }
 
+static void dots_q8_0(float *s, const float *q, const void *k, size_t ld, size_t n, size_t d)
+{
+    const sn_block_q8_0 *row = k;
+    for (size_t j = 0; j < n; j++, row += ld / 32) {
+        s[j] = 0;
+        for (size_t b = 0; b < d / 32; b++) {
+            float sum = 0;
+            for (size_t i = 0; i < 32; i++) sum += q[b * 32 + i] * (float)row[b].qs[i];
+            s[j] += sum * sn_f16_to_f32(row[b].d);
+        }
+    }
+}
+
+static void blend_q8_0(float *o, const float *p, const void *v, size_t ld, size_t n, size_t d)
+{
+    const sn_block_q8_0 *row = v;
+    for (size_t j = 0; j < n; j++, row += ld / 32) {
+        for (size_t i = 0; i < d; i++) o[i] += p[j] * sn_f16_to_f32(row[i / 32].d) * (float)row[i / 32].qs[i % 32];
+    }
+}
+
 /* ---- rows ---- */
 
 static void layernorm(float *y, const float *x, const float *w, const float *b, size_t n, float eps)
@@ -318,8 +340,10 @@ void k_init_scalar(k_ops *k)
         .softmax_step = softmax_step,
         .dots_f32 = dots_f32,
         .dots_f16 = dots_f16,
+        .dots_q8_0 = dots_q8_0,
         .blend_f32 = blend_f32,
         .blend_f16 = blend_f16,
+        .blend_q8_0 = blend_q8_0,
         .layernorm = layernorm,
         .rmsnorm = rmsnorm,
         .act = {[SN_ACT_GELU_ERF] = gelu_erf,

@@ -98,8 +98,10 @@ typedef struct k_ops {
     void (*softmax_step)(float *s, size_t n_key, const int32_t *limit, float *m, float *l, float *o, size_t d);
     /* s[n] = q[d] · k[n, d]; o[d] += p[n] · v[n, d]; rows ld elements apart. */
     void (*dots_f32)(float *s, const float *q, const void *k, size_t ld, size_t n, size_t d);
+    void (*dots_q8_0)(float *s, const float *q, const void *k, size_t ld, size_t n, size_t d); /* d, ld: whole blocks of 32 */
     void (*dots_f16)(float *s, const float *q, const void *k, size_t ld, size_t n, size_t d);
     void (*blend_f32)(float *o, const float *p, const void *v, size_t ld, size_t n, size_t d);
+    void (*blend_q8_0)(float *o, const float *p, const void *v, size_t ld, size_t n, size_t d);
     void (*blend_f16)(float *o, const float *p, const void *v, size_t ld, size_t n, size_t d);
 
     /* One row each. y may be x. */

@@ -1,6 +1,7 @@
 /* nn.c: norms, activations, rotary positions: row by row, rows shared out among the threads. */
 #include "nn.h"
 #include "kernels.h"
+#include "quant.h"
 
 #include <assert.h>
 #include <math.h>
@@ -189,4 +190,10 @@ void sn_f32_to_f16_rows(uint16_t *dst, size_t ld_dst, const float *src, size_t l
     for (size_t r = 0; r < n_rows; r++) {
         for (size_t i = 0; i < n; i++) dst[r * ld_dst + i] = sn_f32_to_f16(src[r * ld_src + i]);
     }
+}
+
+void sn_f32_to_q8_0_rows(void *dst, size_t ld_dst, const float *src, size_t ld_src, size_t n_rows, size_t n)
+{
+    sn_block_q8_0 *to = dst;
+    for (size_t r = 0; r < n_rows; r++) sn_quantize_q8_0(to + r * (ld_dst / 32), src + r * ld_src, n);
 }

@@ -5,6 +5,7 @@
 
 #include "linear.h"
 
+#define SN_FEW_QUERIES 9  /* up to so many get from sn_attention what each would get alone, to the bit */
 #define SN_MAX_D_HEAD 512 /* of sn_rope and sn_attention; check a file's value against it at open */
 
 /* y = (x - mean) / sqrt(var + eps) * w + b, per row (Ba et al. 2016). y may be x. */
@@ -40,7 +41,7 @@ typedef struct {
     float *out;        /* [n_q, n_head * d_head], rows ld_out apart */
     const float *q;    /* [n_q, n_head, d_head], rows ld_q apart */
     const void *k, *v; /* [n_kv, n_head_kv, d_head], rows ld_kv apart; head h at offset h * ld_head */
-    sn_type kv_type;   /* SN_F32 or SN_F16 */
+    sn_type kv_type;   /* SN_F32, SN_F16, or SN_Q8_0: then d_head, ld_kv and ld_head are whole blocks of 32 */
     size_t n_q, n_kv, n_head, n_head_kv, d_head, ld_out, ld_q, ld_kv, ld_head;
     float scale; /* 1 / sqrt(d_head) */
     bool causal;
@@ -51,5 +52,7 @@ void sn_attention(sn_compute *c, const sn_attention_args *a);
 
 void sn_softmax(float *x, size_t n);                                                                             /* in place, one row */
 void sn_f32_to_f16_rows(uint16_t *dst, size_t ld_dst, const float *src, size_t ld_src, size_t n_rows, size_t n); /* into a KV cache */
+/* The same as Q8_0: n and ld_dst in values, whole blocks of 32. */
+void sn_f32_to_q8_0_rows(void *dst, size_t ld_dst, const float *src, size_t ld_src, size_t n_rows, size_t n);
 
 #endif

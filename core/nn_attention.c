@@ -7,16 +7,17 @@
  *     P = exp(S - max), rescaling O   softmax_step
  *     O [d_head, rows] += Vᵀ · P      panel P [n_key, rows], V's rows as they are being the tiles
  *
- * Few queries (a token at a time): a dot product with each key and a weighted sum of the values, head by head.
+ * Few queries (a token, or one with guesses of what follows): a dot product with each key and a weighted sum of the values, head by head.
  * Blocks start at multiples of BLOCK keys, so that a query's result does not depend on which others it came with. */
 #include "kernels.h"
 #include "nn.h"
+#include "quant.h"
 
 #include <assert.h>
 #include <math.h>
 #include <string.h>
 
-enum { BLOCK = 96, MAX_PANELS = 4, FEW = 4 };
+enum { BLOCK = 96, MAX_PANELS = 4, FEW = SN_FEW_QUERIES };
 
 /* The score of a key before the window: below any other, and finite, so that a query that has seen nothing else yet holds numbers,
  * which its first true key shrinks to 0. */
@@ -51,7 +52,8 @@ static size_t oldest(const sn_attention_args *a, size_t i)
 
 static const void *kv_row(const sn_attention_args *a, const void *base, size_t head, size_t row)
 {
-    return (const char *)base + (head * a->ld_head + row * a->ld_kv) * (a->kv_type == SN_F16 ? 2 : 4);
+    const sn_type_info *type = sn_type_get(a->kv_type);
+    return (const char *)base + (head * a->ld_head + row * a->ld_kv) / type->block * type->bytes;
 }
 
 static float *out_row(const attention *t, size_t head_kv, size_t row)
@@ -72,7 +74,7 @@ static void few_row(const attention *t, size_t head, size_t i, float *s)
     for (size_t at = oldest(a, i); at < n; at += n_key) {
         n_key = min_size(BLOCK - at % BLOCK, n - at);
         const void *k = kv_row(a, a->k, head_kv, at), *v = kv_row(a, a->v, head_kv, at);
-        (a->kv_type == SN_F16 ? t->k->dots_f16 : t->k->dots_f32)(s, q, k, a->ld_kv, n_key, d);
+        (a->kv_type == SN_F16 ? t->k->dots_f16 : a->kv_type == SN_Q8_0 ? t->k->dots_q8_0 : t->k->dots_f32)(s, q, k, a->ld_kv, n_key, d);
         const float block_max = t->k->max_of(s, n_key);
         if (block_max > max) {
             const float shrink = expf(max - block_max);
@@ -81,7 +83,7 @@ static void few_row(const attention *t, size_t head, size_t i, float *s)
             max = block_max;
         }
         sum += t->k->exp_sum(s, n_key, max);
-        (a->kv_type == SN_F16 ? t->k->blend_f16 : t->k->blend_f32)(o, s, v, a->ld_kv, n_key, d);
+        (a->kv_type == SN_F16 ? t->k->blend_f16 : a->kv_type == SN_Q8_0 ? t->k->blend_q8_0 : t->k->blend_f32)(o, s, v, a->ld_kv, n_key, d);
     }
     t->k->scale_row(o, d, 1 / sum);
 }
@@ -148,6 +150,8 @@ static void load_rows(const attention *t, float *dst, const void *base, size_t h
         const void *row = kv_row(t->a, base, head_kv, at + j);
         if (t->a->kv_type == SN_F16) {
             t->k->f16_to_f32(dst + j * t->a->d_head, row, t->a->d_head);
+        } else if (t->a->kv_type == SN_Q8_0) {
+            sn_dequantize_q8_0(dst + j * t->a->d_head, row, t->a->d_head);
         } else {
             memcpy(dst + j * t->a->d_head, row, t->a->d_head * sizeof(float));
         }
@@ -218,7 +222,7 @@ static void many_part(void *arg, size_t part, size_t n_parts)
 void sn_attention(sn_compute *c, const sn_attention_args *a)
 {
     assert(a->d_head <= SN_MAX_D_HEAD && a->n_kv > 0 && a->n_head_kv > 0 && a->n_head % a->n_head_kv == 0);
-    assert(a->kv_type == SN_F32 || a->kv_type == SN_F16);
+    assert(a->kv_type == SN_F32 || a->kv_type == SN_F16 || (a->kv_type == SN_Q8_0 && a->d_head % 32 == 0));
     attention t = {.c = c, .k = sn_compute_ops(c), .a = a, .group = a->n_head / a->n_head_kv};
     t.n_rows = a->n_q * t.group;
     t.per_item = MAX_PANELS * t.k->f_rows;

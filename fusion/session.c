@@ -1,5 +1,6 @@
 /* session.c: one conversation: prompts with media in, answers out, on one KV cache. */
 #include "conversation.h"
+#include "draft.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,10 +23,12 @@ struct senses_session {
     size_t n_left;        /* tokens that the running answer may still take; 0: as many as the context has */
     fus_choose_fn choose; /* NULL: the sampler */
     void *choose_user;
-    float *logits, *trial; /* [n_vocab]: behind the last position; [2 * n_vocab]: scratch of what chooses */
-    bool ready;            /* logits are those of the next token */
-    txt_id pending;        /* sampled, not yet in the KV cache */
-    fus_text answer;       /* of the running answer */
+    float *logits, *trial; /* [1 + n_ahead, n_vocab]; [2 * n_vocab]: scratch of what chooses */
+    size_t row;            /* of logits: the one behind the last token taken */
+    fus_draft draft;
+    bool ready;      /* logits are those of the next token */
+    txt_id pending;  /* sampled, not yet in the KV cache */
+    fus_text answer; /* of the running answer */
     fus_text notes;
 };
 
@@ -101,7 +104,7 @@ senses_status senses_session_open(senses_session **out, senses_text *t, senses_e
     if (s->params.system && (s->system = strdup(s->params.system)) == NULL) st = sn_fail(err, SN_ENOMEM, "out of memory");
     for (size_t i = 0; i < n_encoders && st == SN_OK; i++) st = take_encoder(s, encoders[i], err);
     const size_t n_vocab = senses_text_n_vocab(t);
-    s->logits = sn_alloc(n_vocab, sizeof(float));
+    s->logits = sn_alloc(n_vocab, (s->params.draft == SENSES_DRAFT_NGRAM ? 1 + FUS_DRAFT_MAX : 1) * sizeof(float));
     s->trial = sn_alloc(n_vocab, 2 * sizeof(float));
     if (st == SN_OK && (s->logits == NULL || s->trial == NULL)) st = sn_fail(err, SN_ENOMEM, "out of memory");
     if (st == SN_OK) st = open_sampler(s, err);
@@ -123,6 +126,7 @@ void senses_session_close(senses_session *s)
     txt_sampler_close(s->sampler);
     txt_matcher_close(s->matcher);
     txt_grammar_close(s->grammar);
+    fus_draft_free(&s->draft);
     fus_text_free(&s->answer);
     fus_text_free(&s->notes);
     sn_free(s->logits);
@@ -136,6 +140,8 @@ void senses_session_clear(senses_session *s)
     fus_conversation_free(&s->talk);
     if (s->system && s->talk.framed) (void)fus_conversation_system(&s->talk, s->system, NULL);
     if (s->kv) txt_session_truncate(s->kv, 0);
+    fus_draft_clear(&s->draft);
+    s->row = 0;
     s->pending = TXT_NO_ID;
     s->ready = false;
     s->answer.n = 0;
@@ -143,7 +149,13 @@ void senses_session_clear(senses_session *s)
 
 size_t senses_session_n_past(const senses_session *s)
 {
-    return s->kv ? txt_session_n_past(s->kv) : 0;
+    return s->kv ? txt_session_n_past(s->kv) - s->draft.n_ahead : 0;
+}
+
+void senses_session_drafted(const senses_session *s, size_t *n_proposed, size_t *n_accepted)
+{
+    *n_proposed = s->draft.n_proposed;
+    *n_accepted = s->draft.n_accepted;
 }
 
 const char *senses_session_notes(const senses_session *s)
@@ -220,6 +232,16 @@ static sn_status ready_media(senses_session *s, const senses_medium *media, size
 
 /* ---- reading a prompt ---- */
 
+static sn_type kv_type(const senses_session *s)
+{
+    return s->params.kv_type == SENSES_KV_Q8 ? SN_Q8_0 : SN_F16;
+}
+
+size_t senses_session_bytes(const senses_session *s)
+{
+    return s->kv ? txt_session_bytes(s->text->model, txt_session_n_ctx(s->kv), kv_type(s)) : 0;
+}
+
 /* A context that fits: refused with the figures before anything is computed. */
 static sn_status make_room(senses_session *s, size_t n_pos, size_t n_predict, sn_err *err)
 {
@@ -232,7 +254,7 @@ static sn_status make_room(senses_session *s, size_t n_pos, size_t n_predict, sn
             if (n_ctx < AUTO_CTX_MIN) n_ctx = AUTO_CTX_MIN;
             if (n_ctx > n_train) n_ctx = n_train;
         }
-        if (need <= n_ctx) return txt_session_open(&s->kv, s->text->model, n_ctx, err);
+        if (need <= n_ctx) return txt_session_open_as(&s->kv, s->text->model, n_ctx, kv_type(s), err);
         return sn_fail(err, SN_ELIMIT, "the prompt needs %zu positions%s, the context has %zu%s", need, n_predict ? " with its answer" : "",
                        n_ctx, s->params.n_ctx ? " (-c raises it)" : " (all that the model was trained for)");
     }
@@ -242,11 +264,19 @@ static sn_status make_room(senses_session *s, size_t n_pos, size_t n_predict, sn
                    n_ctx - past, n_ctx);
 }
 
+/* Takes the guesses that were not borne out out of the cache. */
+static void drop_guesses(senses_session *s)
+{
+    if (s->draft.n_ahead > 0) txt_session_truncate(s->kv, senses_session_n_past(s));
+    fus_draft_settle(&s->draft);
+    s->row = 0;
+}
+
 /* The last token of an answer enters the cache only when something follows it. */
-static sn_status flush_pending(senses_session *s, float *logits, sn_err *err)
+static sn_status flush_pending(senses_session *s, sn_err *err)
 {
     if (s->pending == TXT_NO_ID) return SN_OK;
-    sn_status st = txt_session_eval_ids(s->kv, &s->pending, 1, logits, false, err);
+    sn_status st = txt_session_eval_ids(s->kv, &s->pending, 1, NULL, false, err);
     if (st == SN_OK) s->pending = TXT_NO_ID;
     return st;
 }
@@ -308,6 +338,7 @@ static sn_status read_prompt(senses_session *s, const question *q, fus_medium *r
         if (logits == NULL) st = sn_fail(err, SN_ENOMEM, "out of memory for the logits of %zu positions", layout.n_pos);
     }
     if (st == SN_OK) st = evaluate(s, &layout, ready, n_ready, logits, q->all != NULL, err);
+    if (st == SN_OK && s->params.draft == SENSES_DRAFT_NGRAM) st = fus_draft_read(&s->draft, layout.ids.ids, layout.ids.n, err);
     if (st == SN_OK) st = note_cache(s, ready, n_ready, err);
     if (st != SN_OK && s->kv) txt_session_truncate(s->kv, n_past);
     if (st != SN_OK && asked) fus_conversation_pop(&s->talk, n_read);
@@ -319,7 +350,8 @@ static sn_status read_prompt(senses_session *s, const question *q, fus_medium *r
 
 static sn_status ask(senses_session *s, const question *q, sn_err *err)
 {
-    sn_status st = flush_pending(s, NULL, err);
+    drop_guesses(s);
+    sn_status st = flush_pending(s, err);
     if (st == SN_OK) st = close_answer(s, err);
     if (st != SN_OK) return st;
     fus_medium *ready = calloc(q->n_media + 1, sizeof *ready);
@@ -379,18 +411,45 @@ void fus_session_set_choice(senses_session *s, fus_choose_fn fn, void *user)
     s->choose_user = user;
 }
 
+/* The logits behind the token chosen last: guessed, they are there; else it is computed, together with guesses of what follows. */
+static sn_status take_pending(senses_session *s, sn_err *err)
+{
+    fus_draft *d = &s->draft;
+    if (d->n_ahead > 0 && d->ids[s->row + 1] == s->pending) {
+        d->n_ahead--;
+        d->n_accepted++;
+        s->row++;
+        s->pending = TXT_NO_ID;
+        return SN_OK;
+    }
+    drop_guesses(s);
+    size_t n = 0, most = txt_session_n_ctx(s->kv) - txt_session_n_past(s->kv) - 1;
+    if (s->n_left > 0 && s->n_left - 1 < most) most = s->n_left - 1;
+    if (s->params.draft == SENSES_DRAFT_NGRAM)
+        n = fus_draft_guess(d, s->pending, most);
+    else
+        d->ids[0] = s->pending;
+    sn_status st = txt_session_eval_ids(s->kv, d->ids, 1 + n, s->logits, true, err);
+    if (st != SN_OK) return st;
+    d->n_ahead = d->n_guess = n;
+    d->n_proposed += n;
+    s->pending = TXT_NO_ID;
+    return SN_OK;
+}
+
 static sn_status choose_next(senses_session *s, txt_id *next, sn_err *err)
 {
     const size_t n_vocab = senses_text_n_vocab(s->text);
+    const float *logits = s->logits + s->row * n_vocab;
     if (s->choose) {
-        *next = s->choose(s->choose_user, s->logits, n_vocab);
+        *next = s->choose(s->choose_user, logits, n_vocab);
         return SN_OK;
     }
     if (s->matcher) {
-        const size_t room = txt_session_n_ctx(s->kv) - txt_session_n_past(s->kv) + 1; /* the last token needs no position */
-        return txt_matcher_next(s->matcher, s->sampler, s->logits, s->trial, s->n_left && s->n_left < room ? s->n_left : room, next, err);
+        const size_t room = txt_session_n_ctx(s->kv) - senses_session_n_past(s) + 1; /* the last token needs no position */
+        return txt_matcher_next(s->matcher, s->sampler, logits, s->trial, s->n_left && s->n_left < room ? s->n_left : room, next, err);
     }
-    memcpy(s->trial, s->logits, n_vocab * sizeof(float));
+    memcpy(s->trial, logits, n_vocab * sizeof(float));
     *next = txt_sampler_next(s->sampler, s->trial);
     txt_sampler_accept(s->sampler, *next);
     return SN_OK;
@@ -402,11 +461,11 @@ senses_status senses_session_next(senses_session *s, int32_t *id, bool *end, sen
     const txt_vocab *v = txt_model_vocab(s->text->model);
     *end = false;
     if (s->pending != TXT_NO_ID) {
-        if (txt_session_n_past(s->kv) >= txt_session_n_ctx(s->kv)) {
+        if (senses_session_n_past(s) >= txt_session_n_ctx(s->kv)) {
             *end = true;
             return SN_OK;
         }
-        sn_status st = flush_pending(s, s->logits, err);
+        sn_status st = take_pending(s, err);
         if (st != SN_OK) return st;
     }
     txt_id next = TXT_NO_ID;
@@ -418,7 +477,8 @@ senses_status senses_session_next(senses_session *s, int32_t *id, bool *end, sen
     }
     s->pending = next;
     *id = next;
-    return append_piece(s, next, err);
+    sn_status st = s->params.draft == SENSES_DRAFT_NGRAM ? fus_draft_read(&s->draft, &next, 1, err) : SN_OK;
+    return st == SN_OK ? append_piece(s, next, err) : st;
 }
 
 /* The answer's text on its way out: held back are an unfinished character and what may become the template's stop text. */

@@ -175,6 +175,11 @@ size_t senses_token_text(const senses_text *t, int32_t id, char *buf, size_t cap
 
 /* ---- session: one prompt after another on one KV cache ---- */
 typedef struct senses_session senses_session;
+/* How keys and values are kept: half precision, or blocks of 32 numbers of 8 bits with a scale, in about half the memory. */
+typedef enum { SENSES_KV_F16, SENSES_KV_Q8 } senses_kv_type;
+/* NGRAM: where the last tokens stood in the text before, those that followed then are tried together (prompt lookup decoding): the
+ * same answers, sooner where they repeat what was read. */
+typedef enum { SENSES_DRAFT_NONE, SENSES_DRAFT_NGRAM } senses_draft;
 typedef struct {
     size_t n_ctx;         /* 0: what the first prompt and its answer need, up to the model's own */
     float temperature;    /* 0: greedy */
@@ -187,6 +192,8 @@ typedef struct {
     bool raw;                  /* no chat template: prompts are used as they are, control tokens parsed */
     senses_image_fit fit;
     const char *grammar; /* GBNF: answers are texts of it, whole ones, however few tokens are allowed; NULL: any text */
+    senses_draft draft;
+    senses_kv_type kv_type;
 } senses_session_params;
 void senses_session_defaults(senses_session_params *p);
 
@@ -223,6 +230,9 @@ senses_status senses_session_answer(senses_session *s, size_t n_predict, senses_
 /* Forgets the conversation, keeps the models. */
 void senses_session_clear(senses_session *s);
 size_t senses_session_n_past(const senses_session *s);
+size_t senses_session_bytes(const senses_session *s); /* memory of its context; 0 before the first prompt */
+/* Tokens that a draft proposed since the session was opened, and how many of them became part of answers. */
+void senses_session_drafted(const senses_session *s, size_t *n_proposed, size_t *n_accepted);
 /* Logits behind the prompt: [1, n_vocab], or with `all` one row for each of its positions (media positions included). */
 senses_status senses_session_logits(senses_session *s, const char *prompt, const senses_medium *media, size_t n_media, bool all,
                                     senses_matrix *out, senses_error *err);

@@ -225,16 +225,20 @@ static void f16_rows_are_the_reference_conversion(void **state)
 
 /* ---- attention ---- */
 
+enum { WIDE, HALF, BLOCKS }; /* keys and values as F32, F16, Q8_0 */
+
 typedef struct {
     size_t n_q, n_kv, n_head, n_head_kv, d_head, first_pos;
-    bool causal, half, by_head; /* by_head: the cache is [n_head_kv, n_kv, d_head] */
-    float size;                 /* of queries: how sharp the softmax is */
+    bool causal;
+    int kept;     /* WIDE, HALF (true), BLOCKS */
+    bool by_head; /* the cache is [n_head_kv, n_kv, d_head] */
+    float size;   /* of queries: how sharp the softmax is */
     size_t window;
 } attention_case;
 
 typedef struct {
     float *q, *k, *v;
-    uint16_t *k16, *v16;
+    uint16_t *k16, *v16; /* in half precision, or blocks */
     sn_attention_args args;
 } attention_data;
 
@@ -246,14 +250,22 @@ static attention_data attention_make(attention_case s)
     d.v16 = malloc(n * 2);
     sn_f32_to_f16_rows(d.k16, n, d.k, n, 1, n);
     sn_f32_to_f16_rows(d.v16, n, d.v, n, 1, n);
-    for (size_t i = 0; s.half && i < n; i++) {
+    for (size_t i = 0; s.kept == HALF && i < n; i++) {
         d.k[i] = sn_f16_to_f32(d.k16[i]);
         d.v[i] = sn_f16_to_f32(d.v16[i]);
     }
+    if (s.kept == BLOCKS) {
+        sn_f32_to_q8_0_rows(d.k16, s.d_head, d.k, s.d_head, n / s.d_head, s.d_head);
+        sn_f32_to_q8_0_rows(d.v16, s.d_head, d.v, s.d_head, n / s.d_head, s.d_head);
+        sn_type_get(SN_Q8_0)->dequantize(d.k, d.k16, n);
+        sn_type_get(SN_Q8_0)->dequantize(d.v, d.v16, n);
+    }
     d.args = (sn_attention_args){.q = d.q,
-                                 .k = s.half ? (void *)d.k16 : d.k,
-                                 .v = s.half ? (void *)d.v16 : d.v,
-                                 .kv_type = s.half ? SN_F16 : SN_F32,
+                                 .k = s.kept != WIDE ? (void *)d.k16 : d.k,
+                                 .v = s.kept != WIDE ? (void *)d.v16 : d.v,
+                                 .kv_type = s.kept == HALF     ? SN_F16
+                                            : s.kept == BLOCKS ? SN_Q8_0
+                                                               : SN_F32,
                                  .n_q = s.n_q,
                                  .n_kv = s.n_kv,
                                  .n_head = s.n_head,
@@ -330,6 +342,11 @@ static void attention_agrees_with_the_plain_formula(void **state)
         {100, 600, 2, 2, 64, 500, true, false, false, 5, 192},
         {130, 400, 4, 1, 40, 270, false, true, true, 5, 100},
         {65, 300, 2, 2, 16, 235, true, true, true, 30, 500},
+        /* in blocks: few and many, one block a head and several, by head and by position */
+        {1, 97, 6, 2, 64, 96, true, BLOCKS, true, 5, 0},
+        {9, 300, 4, 1, 32, 291, true, BLOCKS, false, 5, 0},
+        {3, 400, 8, 2, 512, 397, true, BLOCKS, true, 3, 150},
+        {100, 300, 4, 2, 96, 200, true, BLOCKS, true, 9, 0},
     };
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
         attention_data d = attention_make(all[i]);

@@ -319,6 +319,48 @@ static void threads_do_not_change_the_answer(void **state)
     free(ids[1]);
 }
 
+/* Greedy, sampled, and under a grammar; with -n, into the end of the context, and over two turns: a draft changes no token. */
+static void drafts_do_not_change_the_answer(void **state)
+{
+    (void)state;
+    static const char *const grammars[] = {NULL, NULL, "root ::= (\"the cat \" | \"the dog \")+"};
+    senses_error err = {0};
+    size_t accepted_ever = 0;
+    for (size_t isa = 0; isa < sizeof ISAS / sizeof *ISAS; isa++) {
+        rig r = {0};
+        if (senses_engine_open(&r.engine, &(senses_engine_params){.threads = 2, .isa = ISAS[isa]}, &err) != SN_OK) continue;
+        assert_int_equal(senses_text_open(&r.text, r.engine, GOLDEN "llava15_text.gguf", &err), SN_OK);
+        for (size_t way = 0; way < 3; way++) {
+            int32_t *ids[2][2] = {{NULL}};
+            size_t n[2][2] = {{0}}, past[2], proposed, accepted;
+            for (size_t d = 0; d < 2; d++) {
+                senses_session_params p = {.raw = true, .n_ctx = 200, .top_p = 1, .repeat_penalty = 1, .seed = 7, .grammar = grammars[way]};
+                p.temperature = way == 0 ? 0 : 0.3f;
+                p.draft = d == 1 ? SENSES_DRAFT_NGRAM : SENSES_DRAFT_NONE;
+                senses_session *s = session(&r, &p);
+                assert_int_equal(senses_session_prompt(s, "a b c a b c a b c a b", NULL, 0, 60, &err), SN_OK);
+                assert_int_equal(senses_session_answer(s, 60, NULL, NULL, &ids[d][0], &n[d][0], &err), SN_OK);
+                assert_int_equal(senses_session_prompt(s, " the cat the cat", NULL, 0, 1, &err), SN_OK);
+                assert_int_equal(senses_session_answer(s, 0, NULL, NULL, &ids[d][1], &n[d][1], &err), SN_OK);
+                past[d] = senses_session_n_past(s);
+                senses_session_drafted(s, &proposed, &accepted);
+                assert_true(accepted <= proposed && (proposed > 0) == (d == 1));
+                accepted_ever += accepted;
+                senses_session_close(s);
+            }
+            assert_int_equal(past[0], past[1]);
+            for (size_t turn = 0; turn < 2; turn++) {
+                assert_int_equal(n[0][turn], n[1][turn]);
+                assert_memory_equal(ids[0][turn], ids[1][turn], n[0][turn] * sizeof *ids[0][turn]);
+                free(ids[0][turn]);
+                free(ids[1][turn]);
+            }
+        }
+        rig_close(&r);
+    }
+    assert_true(accepted_ever > 0);
+}
+
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(llava_agrees_with_transformers_from_the_picture_on),
     cmocka_unit_test(smolvlm_agrees_with_transformers_from_the_picture_on),
@@ -329,5 +371,6 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(refusals_name_what_is_wrong_and_change_nothing),
     cmocka_unit_test(a_wrong_pair_is_refused_naming_both),
     cmocka_unit_test(threads_do_not_change_the_answer),
+    cmocka_unit_test(drafts_do_not_change_the_answer),
 };
 TESTING_MAIN("fusion_session", tests)

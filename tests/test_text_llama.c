@@ -187,6 +187,40 @@ static void pieces_of_any_size_equal_the_whole(void **state)
     rig_close(&r);
 }
 
+/* Positions one at a time and `n` at once give the same logits to the bit, wherever they start. */
+static void same_to_the_bit(rig *r, const char *name, const size_t *firsts, size_t n_firsts, size_t n)
+{
+    txt_id ids[MANY];
+    const size_t n_all = firsts[n_firsts - 1] + TXT_MAX_EXACT;
+    make_ids(ids, MANY, r->n_vocab);
+    float *one = floats(n * r->n_vocab), *few = floats(n * r->n_vocab);
+    txt_session_truncate(r->session, 0);
+    eval_ids(r, ids, n_all, NULL, false);
+    for (size_t f = n_firsts; f-- > 0;) {
+        txt_session_truncate(r->session, firsts[f]);
+        eval_ids(r, ids + firsts[f], n, few, true);
+        txt_session_truncate(r->session, firsts[f]);
+        for (size_t i = 0; i < n; i++) eval_ids(r, ids + firsts[f] + i, 1, one + i * r->n_vocab, true);
+        if (memcmp(one, few, n * r->n_vocab * sizeof *one) != 0) fail_msg("%s: %zu rows at %zu differ", name, n, firsts[f]);
+    }
+    free(one);
+    free(few);
+}
+
+static void few_positions_at_once_equal_each_alone(void **state)
+{
+    (void)state;
+    static const size_t firsts[] = {0, 1, 90, 95, 300};
+    for (int isa = 0; isa < SN_ISA_COUNT; isa++) {
+        if (!sn_isa_usable((sn_isa)isa)) continue;
+        for (size_t f = 0; f < sizeof families / sizeof *families; f++) {
+            rig r = golden_rig(families[f], (sn_isa)isa, 1 + f % 2);
+            for (size_t n = 3; n <= TXT_MAX_EXACT; n += 3) same_to_the_bit(&r, families[f], firsts, sizeof firsts / sizeof *firsts, n);
+            rig_close(&r);
+        }
+    }
+}
+
 static void last_logits_equal_the_last_of_all(void **state)
 {
     (void)state;
@@ -387,6 +421,9 @@ static void contexts_beyond_the_machine_are_refused(void **state)
 {
     (void)state;
     rig r = golden_rig("llama3", SN_ISA_BEST, 1);
+    txt_session *blocks = NULL;
+    assert_int_equal(txt_session_open_as(&blocks, r.model, 64, SN_Q8_0, NULL), SN_EUNSUPPORTED); /* heads of 16 */
+    assert_null(blocks);
     static const size_t sizes[] = {0, INT32_MAX, (size_t)INT32_MAX + 1, SIZE_MAX / 2, SIZE_MAX};
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
         txt_session *s = NULL;
@@ -396,24 +433,76 @@ static void contexts_beyond_the_machine_are_refused(void **state)
         assert_non_null(strstr(err.msg, "llama_llama3.gguf"));
     }
     const size_t position = 2 * 2 * 2 * 16 * sizeof(uint16_t); /* layers, keys and values, heads, d_head */
-    assert_int_equal(txt_session_bytes(r.model, 4096) - txt_session_bytes(r.model, 1024), 3072 * position);
+    assert_int_equal(txt_session_bytes(r.model, 4096, SN_F16) - txt_session_bytes(r.model, 1024, SN_F16), 3072 * position);
     rig_close(&r);
 }
 
 /* ---- real weights ---- */
 
-static rig smollm2(size_t threads)
+static rig smollm2(sn_isa isa, size_t threads)
 {
     const char *path = testing_model("smollm2-135m-instruct-q4_1.gguf");
     if (path == NULL) testing_skip("no smollm2-135m-instruct-q4_1.gguf: make models");
-    return rig_open(path, SN_ISA_BEST, threads, 128);
+    return rig_open(path, isa, threads, 128);
+}
+
+static void few_quantised_positions_at_once_equal_each_alone(void **state)
+{
+    (void)state;
+    static const size_t firsts[] = {5, 90};
+    sn_err err = {0};
+    for (int isa = 0; isa < SN_ISA_COUNT; isa++) {
+        if (!sn_isa_usable((sn_isa)isa)) continue;
+        rig r = smollm2((sn_isa)isa, 2);
+        same_to_the_bit(&r, "smollm2", firsts + (isa == SN_ISA_SCALAR), 2 - (isa == SN_ISA_SCALAR), TXT_MAX_EXACT);
+        txt_session_close(r.session);
+        if (txt_session_open_as(&r.session, r.model, 128, SN_Q8_0, &err) != SN_OK) fail_msg("%s", err.msg);
+        same_to_the_bit(&r, "smollm2, cache in blocks", firsts, 1, TXT_MAX_EXACT);
+        rig_close(&r);
+    }
+}
+
+/* The cache in blocks: about half the memory, next to the same logits. */
+static void a_cache_in_blocks_is_near_half_precision(void **state)
+{
+    (void)state;
+    enum { N = 512, LAST = 32 };
+    txt_id ids[MANY];
+    sn_err err = {0};
+    double worst = 0, mean = 0;
+    rig r = smollm2(SN_ISA_BEST, 2);
+    float *logits[2] = {floats(LAST * r.n_vocab), floats(LAST * r.n_vocab)};
+    make_ids(ids, MANY, r.n_vocab);
+    for (size_t i = 128; i < N; i++) ids[i] = ids[i % 128]; /* what comes back is looked for in the cache */
+    for (size_t t = 0; t < 2; t++) {
+        txt_session_close(r.session);
+        if (txt_session_open_as(&r.session, r.model, N, t == 0 ? SN_F16 : SN_Q8_0, &err) != SN_OK) fail_msg("%s", err.msg);
+        eval_ids(&r, ids, N - LAST, NULL, false);
+        for (size_t i = 0; i < LAST; i++) eval_ids(&r, ids + N - LAST + i, 1, logits[t] + i * r.n_vocab, true);
+    }
+    for (size_t i = 0; i < LAST; i++) {
+        const float *a = logits[0] + i * r.n_vocab, *b = logits[1] + i * r.n_vocab;
+        const double la = testing_log_sum_exp(a, r.n_vocab), lb = testing_log_sum_exp(b, r.n_vocab);
+        double kl = 0;
+        for (size_t j = 0; j < r.n_vocab; j++) kl += exp((double)a[j] - la) * ((double)a[j] - la - (double)b[j] + lb);
+        worst = fmax(worst, kl);
+        mean += kl / LAST;
+    }
+    print_message("KL of the cache in blocks: mean %.2g, worst %.2g\n", mean, worst);
+    assert_true(worst > 0 && worst < 2e-2);
+    const size_t half = txt_session_bytes(r.model, 4096, SN_F16) - txt_session_bytes(r.model, 1024, SN_F16),
+                 blocks = txt_session_bytes(r.model, 4096, SN_Q8_0) - txt_session_bytes(r.model, 1024, SN_Q8_0);
+    assert_int_equal(blocks, half / 64 * 34);
+    free(logits[0]);
+    free(logits[1]);
+    rig_close(&r);
 }
 
 /* KL from the dequantised float32 model over its 4096 likeliest tokens, the others taken as one. */
 static void smollm2_is_near_its_float32_run(void **state)
 {
     (void)state;
-    rig r = smollm2(2);
+    rig r = smollm2(SN_ISA_BEST, 2);
     size_t shape[4], tshape[4];
     float *ids = golden("smollm2", "ids", shape), *top = golden("smollm2", "top", tshape), *logits = floats(r.n_vocab);
     txt_id row[64];
@@ -444,7 +533,7 @@ static void smollm2_is_near_its_float32_run(void **state)
 static void smollm2_greedy_follows_llama_cpp(void **state)
 {
     (void)state;
-    rig r = smollm2(2);
+    rig r = smollm2(SN_ISA_BEST, 2);
     size_t shape[4], gshape[4];
     float *ids = golden("smollm2", "ids", shape), *greedy = golden("smollm2", "greedy", gshape), *logits = floats(r.n_vocab);
     txt_id row[64];
@@ -476,6 +565,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(logits_equal_transformers),
         cmocka_unit_test(greedy_follows_transformers_to_a_near_tie),
         cmocka_unit_test(pieces_of_any_size_equal_the_whole),
+        cmocka_unit_test(few_positions_at_once_equal_each_alone),
         cmocka_unit_test(last_logits_equal_the_last_of_all),
         cmocka_unit_test(embedding_rows_equal_ids),
         cmocka_unit_test(rows_with_media_equal_transformers),
@@ -486,6 +576,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(ids_out_of_range_are_usage_errors),
         cmocka_unit_test(cancelling_between_blocks_leaves_the_session_as_it_was),
         cmocka_unit_test(contexts_beyond_the_machine_are_refused),
+        cmocka_unit_test(few_quantised_positions_at_once_equal_each_alone),
+        cmocka_unit_test(a_cache_in_blocks_is_near_half_precision),
         cmocka_unit_test(smollm2_is_near_its_float32_run),
         cmocka_unit_test(smollm2_greedy_follows_llama_cpp),
     };

@@ -82,10 +82,11 @@ struct txt_model {
     struct txt_chorus *chorus; /* of the sessions that write at once; NULL where the compute has one caller */
 };
 
-/* Keys and values of all positions so far, F16, [n_layer, n_head_kv, n_ctx, d_head]: what one head reads is one stretch. */
+/* Keys and values of all positions so far, F16 or Q8_0, [n_layer, n_head_kv, n_ctx, d_head]: what one head reads is one stretch. */
 typedef struct {
-    uint16_t *k, *v;
+    void *k, *v;
     size_t n_ctx;
+    sn_type type;
 } txt_kv;
 
 typedef struct { /* rows of a block that follow one another in one cache */

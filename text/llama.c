@@ -35,16 +35,33 @@ static void add_branch(const txt_model *m, float *x, const float *y, const sn_li
     sn_add(m->compute, x, h, n * d);
 }
 
-/* Keys and values k, v [n_tok, n_head_kv, d_head] of a block into the caches. */
-static void store(const txt_model *m, size_t il, const txt_block *b, const float *k, const float *v)
+/* Value i of one of the two caches. */
+static void *cached(const txt_kv *kv, void *base, size_t i)
 {
-    const size_t dh = m->hp.d_head, n_kv = m->hp.n_head_kv * dh;
+    const sn_type_info *type = sn_type_get(kv->type);
+    return (char *)base + i / type->block * type->bytes;
+}
+
+/* Keys or values x [n_tok, n_head_kv, d_head] of a stretch into layer il of one of its caches. */
+static void store(const txt_model *m, size_t il, const txt_stretch *s, void *base, const float *x)
+{
+    const size_t dh = m->hp.d_head, n_head_kv = m->hp.n_head_kv, n_kv = n_head_kv * dh;
+    for (size_t j = 0; j < n_head_kv; j++) {
+        void *to = cached(s->kv, base, ((il * n_head_kv + j) * s->kv->n_ctx + s->n_past) * dh); /* of [n_layer, n_head_kv, n_ctx, d_head] */
+        if (s->kv->type == SN_Q8_0)
+            sn_f32_to_q8_0_rows(to, dh, x + j * dh, n_kv, s->n_tok, dh);
+        else
+            sn_f32_to_f16_rows(to, dh, x + j * dh, n_kv, s->n_tok, dh);
+    }
+}
+
+/* Keys and values k, v [n_tok, n_head_kv, d_head] of a block into the caches of its stretches. */
+static void store_all(const txt_model *m, size_t il, const txt_block *b, const float *k, const float *v)
+{
+    const size_t n_kv = m->hp.n_head_kv * m->hp.d_head;
     for (const txt_stretch *s = b->stretches; s < b->stretches + b->n_stretch; k += s->n_tok * n_kv, v += s->n_tok * n_kv, s++) {
-        for (size_t j = 0; j < m->hp.n_head_kv; j++) {
-            const size_t at = (il * n_kv + j * dh) * s->kv->n_ctx + s->n_past * dh; /* of [n_layer, n_head_kv, n_ctx, d_head] */
-            sn_f32_to_f16_rows(s->kv->k + at, dh, k + j * dh, n_kv, s->n_tok, dh);
-            sn_f32_to_f16_rows(s->kv->v + at, dh, v + j * dh, n_kv, s->n_tok, dh);
-        }
+        store(m, il, s, s->kv->k, k);
+        store(m, il, s, s->kv->v, v);
     }
 }
 
@@ -59,9 +76,9 @@ static void attend(const txt_model *m, size_t il, const txt_stretch *s, bool bot
         .q = q,
         .ld_q = n_q,
         .n_q = n,
-        .k = s->kv->k + layer,
-        .v = s->kv->v + layer,
-        .kv_type = SN_F16,
+        .k = cached(s->kv, s->kv->k, layer),
+        .v = cached(s->kv, s->kv->v, layer),
+        .kv_type = s->kv->type,
         .ld_kv = dh,
         .ld_head = s->kv->n_ctx * dh,
         .n_kv = s->n_past + s->n_tok,
@@ -106,7 +123,7 @@ static void llama_layer(const txt_model *m, size_t il, const txt_block *b, float
     sn_linear_apply(c, k, n_kv, h, d, &L->k, n_tok, tmp);
     sn_linear_apply(c, v, n_kv, h, d, &L->v, n_tok, tmp);
     place(m, il, b, k, n_tok, n_head_kv, &L->k_norm);
-    store(m, il, b, k, v);
+    store_all(m, il, b, k, v);
     x += skip * d; /* from here on [n_out, n_embd] */
     h += skip * d;
     if (n_out > 0) {

@@ -26,10 +26,11 @@ static size_t block_size(size_t n_ctx)
     return n_ctx < MAX_BLOCK ? n_ctx : MAX_BLOCK;
 }
 
-/* Values in one of the two caches; false when that is beyond counting. */
-static bool cache_values(const txt_model *m, size_t n_ctx, size_t *n)
+/* Bytes of one of the two caches; false when that is beyond counting. */
+static bool cache_bytes(const txt_model *m, size_t n_ctx, sn_type type, size_t *n)
 {
-    return sn_mul_ok(m->hp.n_layer * m->hp.n_head_kv * m->hp.d_head, n_ctx, n);
+    const sn_type_info *info = sn_type_get(type);
+    return sn_mul_ok(m->hp.n_layer * m->hp.n_head_kv * m->hp.d_head / info->block * info->bytes, n_ctx, n);
 }
 
 static size_t block_bytes(const txt_model *m, size_t n_block)
@@ -38,10 +39,10 @@ static size_t block_bytes(const txt_model *m, size_t n_block)
            txt_llama_scratch_bytes(m, n_block);
 }
 
-size_t txt_session_bytes(const txt_model *m, size_t n_ctx)
+size_t txt_session_bytes(const txt_model *m, size_t n_ctx, sn_type kv_type)
 {
     size_t n = 0;
-    if (!cache_values(m, n_ctx, &n) || !sn_mul_ok(n, 2 * sizeof(uint16_t), &n)) return SIZE_MAX;
+    if (!cache_bytes(m, n_ctx, kv_type, &n) || !sn_mul_ok(n, 2, &n)) return SIZE_MAX;
     if (!sn_add_ok(n, sizeof(txt_session) + block_bytes(m, block_size(n_ctx)), &n)) return SIZE_MAX;
     if (m->n_axes > 1 && !sn_add_ok(n, (n_ctx + 1) * sizeof(int32_t), &n)) return SIZE_MAX;
     return n;
@@ -82,10 +83,18 @@ static sn_status open_chorus(txt_model *m, sn_err *err)
 
 sn_status txt_session_open(txt_session **out, txt_model *m, size_t n_ctx, sn_err *err)
 {
+    return txt_session_open_as(out, m, n_ctx, SN_F16, err);
+}
+
+sn_status txt_session_open_as(txt_session **out, txt_model *m, size_t n_ctx, sn_type kv_type, sn_err *err)
+{
     const char *path = sn_gguf_path(m->gguf);
     if (n_ctx == 0) return sn_fail(err, SN_EUSAGE, "%s: a context of 0 positions", path);
     if (n_ctx > INT32_MAX) return sn_fail(err, SN_ELIMIT, "%s: a context of %zu positions; the limit is %d", path, n_ctx, INT32_MAX);
-    const size_t bytes = txt_session_bytes(m, n_ctx), have = machine_bytes();
+    if (m->hp.d_head % sn_type_get(kv_type)->block != 0)
+        return sn_fail(err, SN_EUNSUPPORTED, "%s: heads of %zu values cannot be kept in blocks of %zu (--kv-type f16 keeps them)", path,
+                       m->hp.d_head, sn_type_get(kv_type)->block);
+    const size_t bytes = txt_session_bytes(m, n_ctx, kv_type), have = machine_bytes();
     if (bytes > have)
         return sn_fail(err, SN_ELIMIT, "%s: a context of %zu positions takes %zu MB; this machine has %zu MB", path, n_ctx, bytes >> 20,
                        have >> 20);
@@ -93,11 +102,11 @@ sn_status txt_session_open(txt_session **out, txt_model *m, size_t n_ctx, sn_err
     txt_session *s = sn_calloc(1, sizeof *s);
     if (s == NULL) return sn_fail(err, SN_ENOMEM, "%s: out of memory", path);
     size_t n = 0;
-    (void)cache_values(m, n_ctx, &n); /* fits: bytes did */
+    (void)cache_bytes(m, n_ctx, kv_type, &n); /* fits: bytes did */
     s->model = m;
-    s->kv = (txt_kv){sn_alloc(n, sizeof(uint16_t)), sn_alloc(n, sizeof(uint16_t)), n_ctx};
-    sn_keep_from_forks(s->kv.k, n * sizeof(uint16_t), true);
-    sn_keep_from_forks(s->kv.v, n * sizeof(uint16_t), true);
+    s->kv = (txt_kv){sn_alloc(n, 1), sn_alloc(n, 1), n_ctx, kv_type};
+    sn_keep_from_forks(s->kv.k, n, true);
+    sn_keep_from_forks(s->kv.v, n, true);
     sn_status st = SN_OK;
     if (m->n_axes > 1) s->next = sn_calloc(n_ctx + 1, sizeof *s->next);
     if (s->kv.k == NULL || s->kv.v == NULL || (m->n_axes > 1 && s->next == NULL))
@@ -118,9 +127,9 @@ void txt_session_close(txt_session *s)
     if (s == NULL) return;
     txt_session_write(s, false);
     size_t n = 0;
-    (void)cache_values(s->model, s->kv.n_ctx, &n);
-    sn_keep_from_forks(s->kv.k, n * sizeof(uint16_t), false);
-    sn_keep_from_forks(s->kv.v, n * sizeof(uint16_t), false);
+    (void)cache_bytes(s->model, s->kv.n_ctx, s->kv.type, &n);
+    sn_keep_from_forks(s->kv.k, n, false);
+    sn_keep_from_forks(s->kv.v, n, false);
     sn_free(s->kv.k);
     sn_free(s->kv.v);
     sn_free(s->next);

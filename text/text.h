@@ -122,19 +122,23 @@ size_t txt_model_bytes(const txt_model *m); /* memory beside the mapped file */
 /* Embedding rows of tokens as the decoder reads them: out [n, n_embd]. Ids must be in range. */
 void txt_model_embed(const txt_model *m, const txt_id *ids, size_t n, float *out);
 
-/* A KV cache (F16) for n_ctx positions (more than the model was trained on is the caller's affair). All memory of a run is
+/* A KV cache, F16, for n_ctx positions (more than the model was trained on is the caller's affair). All memory of a run is
  * taken here, but for a medium longer than a block of rows whose rows see one another; SN_ELIMIT, with the figures, when the machine
  * does not have it. */
 sn_status txt_session_open(txt_session **out, txt_model *m, size_t n_ctx, sn_err *err);
 void txt_session_close(txt_session *s);
-size_t txt_session_bytes(const txt_model *m, size_t n_ctx); /* what txt_session_open would take */
+/* With keys and values kept as kv_type: SN_F16, or SN_Q8_0 (half the memory), which wants heads of whole blocks: SN_EUNSUPPORTED. */
+sn_status txt_session_open_as(txt_session **out, txt_model *m, size_t n_ctx, sn_type kv_type, sn_err *err);
+size_t txt_session_bytes(const txt_model *m, size_t n_ctx, sn_type kv_type); /* what txt_session_open would take */
 size_t txt_session_n_past(const txt_session *s);
 size_t txt_session_n_ctx(const txt_session *s);
 void txt_session_truncate(txt_session *s, size_t n_past); /* forget what lies behind position n_past */
 /* Appends n positions given as token ids, or as embedding rows [n, n_embd]; any n: cut into blocks inside.
  * `logits` NULL, or [n_vocab] for the last position, or with `all` [n, n_vocab]. SN_ELIMIT when the context is full
  * (nothing evaluated then); SN_ECANCELLED when the session's cancel function answers true between blocks (n_past is as before
- * then); SN_EUSAGE for an id out of range. */
+ * then); SN_EUSAGE for an id out of range. Up to TXT_MAX_EXACT positions get the logits that they would get one at a time, to the
+ * bit; more of them differ in the order of attention's sums. */
+#define TXT_MAX_EXACT 9 /* SN_FEW_QUERIES */
 sn_status txt_session_eval_ids(txt_session *s, const txt_id *ids, size_t n, float *logits, bool all, sn_err *err);
 sn_status txt_session_eval_embd(txt_session *s, const float *rows, size_t n, float *logits, bool all, sn_err *err);
 /* A stretch of rows of one kind. What a decoder makes of it is its family's affair: most take all rows for a line of text; some

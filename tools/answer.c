@@ -61,7 +61,8 @@ int answer_get(cli_answer *a, cli_runtime *rt, senses_session *s, const char *pr
     const cli_options *o = rt->o;
     senses_error err = {0};
     listener l = {.answer = a, .rt = rt, .stream = stream, .trim = !o->session.raw && rt->grammar == NULL};
-    size_t before = senses_session_n_past(s);
+    size_t before = senses_session_n_past(s), proposed, accepted;
+    senses_session_drafted(s, &proposed, &accepted);
     double start_s = clock_s();
     buffer_add(&a->text, "", 0);
     if (take_prompt(o, s, prompt, media, &err) != SN_OK) return runtime_say(rt, &err);
@@ -81,6 +82,11 @@ int answer_get(cli_answer *a, cli_runtime *rt, senses_session *s, const char *pr
     if (status != SN_OK && status != SN_ECANCELLED) return runtime_say(rt, &err);
     diag_explain(o, "prompt: %zu tokens in %.2f s (%.1f tokens/s); answer: %zu tokens in %.2f s (%.1f tokens/s)", n_prompt, prompt_s,
                  prompt_s > 0 ? (double)n_prompt / prompt_s : 0, a->n_ids, answer_s, answer_s > 0 ? (double)a->n_ids / answer_s : 0);
+    senses_session_drafted(s, &a->n_proposed, &a->n_accepted);
+    a->n_proposed -= proposed;
+    a->n_accepted -= accepted;
+    diag_explain(o, "context: %.1f MiB (%s)", (double)senses_session_bytes(s) / (1 << 20), o->kv_type != NULL ? o->kv_type : "f16");
+    if (o->draft != NULL) diag_explain(o, "draft: %zu of %zu tokens accepted", a->n_accepted, a->n_proposed);
     return EXIT_DONE;
 }
 
@@ -105,6 +111,13 @@ void answer_add_media(cJSON *object, const cli_answer *a)
         json_append_string(media, one);
         free(one);
     }
+}
+
+void answer_add_draft(cJSON *object, const cli_options *o, const cli_answer *a)
+{
+    if (o->draft == NULL) return;
+    json_add_number(object, "draft_proposed", (double)a->n_proposed);
+    json_add_number(object, "draft_accepted", (double)a->n_accepted);
 }
 
 cJSON *answer_json(const char *file, const char *type, const char *task, const char *model)

@@ -12,6 +12,7 @@ typedef struct {
     cli_buffer notes; /* what senses_session_notes said of the media, in lines */
     int32_t *ids;
     size_t n_ids;
+    size_t n_proposed, n_accepted; /* tokens of --draft */
     double seconds;
     bool stopped;   /* by the user */
     bool line_open; /* what was streamed does not end a line */
@@ -24,6 +25,9 @@ void answer_free(cli_answer *a);
 
 /* The field "media": what became of the media of the prompt, and whether the cache had them, as strings. None without media. */
 void answer_add_media(cJSON *object, const cli_answer *a);
+
+/* With --draft the fields "draft_proposed" and "draft_accepted": tokens. */
+void answer_add_draft(cJSON *object, const cli_options *o, const cli_answer *a);
 
 /* A result as JSON, with the fields that every result has: file, type, task and model (null where there is none). What follows
  * is text or error, and at last seconds. */

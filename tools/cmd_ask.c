@@ -56,6 +56,7 @@ static int ask(cli_runtime *rt, const char *question)
         if (rt->partial) must(cJSON_AddTrueToObject(j, "partial"));
         audit_add(j, rt);
         json_add_number(j, "tokens", (double)a.n_ids);
+        answer_add_draft(j, o, &a);
         json_add_decimal(j, "seconds", clock_s() - start_s, 3);
         out_json(j);
     }

@@ -131,6 +131,7 @@ static void do_question(chat *c, const char *line)
             if (c->rt.partial) must(cJSON_AddTrueToObject(j, "partial"));
             audit_add(j, &c->rt);
             json_add_number(j, "tokens", (double)a.n_ids);
+            answer_add_draft(j, c->rt.o, &a);
             json_add_decimal(j, "seconds", a.seconds, 3);
             out_json(j);
         }

@@ -24,6 +24,7 @@ static int describe_image(cli_runtime *rt, const char *path)
         if (rt->partial) must(cJSON_AddTrueToObject(j, "partial"));
         audit_add(j, rt);
         json_add_number(j, "tokens", (double)d.answer.n_ids);
+        answer_add_draft(j, rt->o, &d.answer);
         json_add_decimal(j, "seconds", clock_s() - start_s, 3);
         out_json(j);
     }

@@ -13,6 +13,8 @@ static const char *const isa_names[] = {"scalar", "avx2", "avx512", "avx512-vnni
 static const char *const fit_names[] = {"pad", "crop", "stretch", NULL};
 static const char *const style_names[] = {"plain", "sketchy", "modern", NULL};
 static const char *const task_names[] = {"auto", "describe", "transcribe", "ask", NULL};
+static const char *const draft_names[] = {"none", "ngram", NULL};
+static const char *const kv_names[] = {"f16", "q8", NULL};
 static const char *const type_names[] = {"auto", "f16", "bf16", "f32", NULL};
 static const char *const format_names[] = {"txt", "srt", "vtt", "json", "csv", "lrc", NULL};
 
@@ -77,12 +79,14 @@ static const option table[] = {
     {SET_SAMPLING, SECTION_ANSWER, 0, "min-p", OPTION_REAL, "P", "drop tokens less likely than P times the likeliest; 0: none", FIELD(session.min_p), .min = 0, .max = 1, .show_default = true},
     {SET_SAMPLING, SECTION_ANSWER, 0, "repeat-penalty", OPTION_REAL, "X", "make tokens seen lately X times less likely; 1: off (default: 1.1, but 1 with --temp or --raw)", FIELD(session.repeat_penalty), .min = 0.01, .max = 100},
     {SET_SAMPLING | SET_TRANSCRIBE, SECTION_ANSWER, 0, "seed", OPTION_SEED, "N", "of the random choices: the same seed gives the same text", FIELD(session.seed), .min = 0, .max = 18446744073709551615.0, .show_default = true},
+    {SET_SAMPLING, SECTION_ANSWER, 0, "draft", OPTION_CHOICE, "HOW", "none, or ngram: try what followed the same words before, several tokens at once; the same text, sooner where it repeats (default: none)", FIELD(draft), .choices = draft_names},
     {SET_GRAMMAR, SECTION_ANSWER, 0, "grammar", OPTION_FILE, "FILE", "answers are texts of this grammar (GBNF), whole ones", FIELD(grammar)},
     {SET_GRAMMAR, SECTION_ANSWER, 0, "json-schema", OPTION_FILE, "FILE", "answers are JSON that fits this schema", FIELD(schema)},
     {SET_GRAMMAR, SECTION_ANSWER, 0, "fields", OPTION_TEXT, "TEXT", "answers are JSON objects with these fields, as \"title, people:int, kind:a|b, tags[], note?\"", FIELD(fields)},
     {SET_PROMPT, SECTION_ANSWER, 0, "system", OPTION_TEXT, "TEXT", "system message (default: the one of the model's chat template)", FIELD(session.system)},
     {SET_PROMPT, SECTION_ANSWER, 0, "chat-template", OPTION_TEXT, "NAME", "chat template to use (default: recognised from the model)", FIELD(session.chat_template)},
     {SET_PROMPT, SECTION_ANSWER, 'c', "ctx-size", OPTION_COUNT, "N", "context in tokens; 0: what is needed, up to the model's own", FIELD(session.n_ctx), .min = 0, .max = COUNT_MAX, .show_default = true},
+    {SET_PROMPT, SECTION_ANSWER, 0, "kv-type", OPTION_CHOICE, "TYPE", "keep the context as f16, or as q8 in about half the memory (default: f16)", FIELD(kv_type), .choices = kv_names},
 
     {SET_IMAGE, SECTION_RUN, 0, "image-fit", OPTION_CHOICE, "HOW", "pad, crop or stretch pictures to the encoder's shape (default: as the model was trained)", FIELD(image_fit), .choices = fit_names},
     {SET_IMAGE | SET_SKETCH, SECTION_RUN, 0, "max-pixels", OPTION_COUNT, "N", "refuse pictures with more pixels (default: 100000000)", FIELD(max_pixels), .min = 1, .max = 4e9},

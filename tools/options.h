@@ -18,7 +18,7 @@ enum {
     SET_IMAGE = 1u << 6,      /* --image-fit --max-pixels */
     SET_MEDIA = 1u << 7,      /* --image --audio --video --max-frames */
     SET_MEDIA_TEXT = 1u << 8, /* --text */
-    SET_PROMPT = 1u << 9,     /* -c --system --chat-template */
+    SET_PROMPT = 1u << 9,     /* -c --kv-type --system --chat-template */
     SET_SAMPLING = 1u << 10,  /* -n and how the next token is chosen */
     SET_RAW = 1u << 11,       /* --raw */
     SET_OUTPUT = 1u << 12,    /* -o */
@@ -83,6 +83,7 @@ typedef struct {
     cli_medium *media;             /* in the order given */
     size_t n_media;
     const char *grammar, *schema, *fields; /* at most one */
+    const char *draft, *kv_type;
     const char *output;
     const char *prompt;                                           /* describe, batch */
     const char *format;                                           /* transcribe */

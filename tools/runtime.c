@@ -336,6 +336,8 @@ senses_session *runtime_session(cli_runtime *rt)
     senses_session_params p = rt->o->session;
     p.grammar = rt->grammar;
     p.fit = runtime_fit(rt->o);
+    if (rt->o->draft != NULL && strcmp(rt->o->draft, "ngram") == 0) p.draft = SENSES_DRAFT_NGRAM;
+    if (rt->o->kv_type != NULL && strcmp(rt->o->kv_type, "q8") == 0) p.kv_type = SENSES_KV_Q8;
     if (senses_session_open(&s, rt->text, rt->encoders, rt->n_encoders, &p, &err) == SN_OK) return s;
     runtime_say(rt, &err);
     return NULL;

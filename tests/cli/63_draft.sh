@@ -1,0 +1,24 @@
+# Drafts and the cache's type: what may not change does not, and what was done is said.
+claim_a_draft_changes_no_text() {
+    needs "$MODELS/smollm2-135m-instruct-q4_1.gguf"
+    printf 'The crates left Rotterdam at six. The crates arrive in Hamburg on Friday. The crates left Rotterdam at six.\n' >t.txt
+    for how in "--temp 0 --repeat-penalty 1" "--temp 0.7 --seed 4" "--temp 0.5 --seed 4 --fields=what,when"; do
+        # shellcheck disable=SC2086
+        run ask -m "$MODELS/smollm2-135m-instruct-q4_1.gguf" -q $how -n 40 --ids --text t.txt "Say it again, word for word."; is 0; mv out plain
+        # shellcheck disable=SC2086
+        run ask -m "$MODELS/smollm2-135m-instruct-q4_1.gguf" -q $how -n 40 --ids --draft ngram --text t.txt "Say it again, word for word."; is 0
+        cmp -s out plain || wrong "$how: another text"
+    done
+}
+claim_a_draft_says_what_came_true() {
+    needs "$TINY"
+    run ask -v -m "$TINY" --raw -n 40 --draft ngram "a b a b a b a b"; is 0; err_has "tokens accepted"
+    run ask -q --json -m "$TINY" --raw -n 40 --draft ngram "a b a b a b a b"; is 0; json_lines out draft_proposed draft_accepted
+    run ask -m "$TINY" --draft eagle hi; wrong_usage; err_has "none or ngram"
+}
+claim_the_cache_in_blocks_takes_half() {
+    needs "$MODELS/smollm2-135m-instruct-q4_1.gguf"
+    run ask -v -m "$MODELS/smollm2-135m-instruct-q4_1.gguf" -n 8 --kv-type q8 "What is the capital of France?"; is 0; err_has "54.3 MiB (q8)"
+    run ask -v -m "$MODELS/smollm2-135m-instruct-q4_1.gguf" -n 8 "What is the capital of France?"; is 0; err_has "96.5 MiB (f16)"
+    run ask -m "$TINY" --kv-type q4 hi; wrong_usage; err_has "f16 or q8"
+}
