@@ -189,11 +189,14 @@ typedef struct {
 
 #define SENSES_MEDIA_MARKER "<__media__>" /* in a prompt: here goes the next medium; those without a marker go in front */
 
-/* encoders[n_encoders] (at most one of each kind) must have the decoder's width: refused here, naming both files. */
 /* GBNF text, for senses_session_params.grammar, of a JSON schema; and of fields: "title, people:int, price:number, ok:bool, kind:a|b,
  * tags[], sizes[]:int, note?" (the last may be left out). Malloc'ed: free(). SN_EUSAGE names what is not supported. */
 senses_status senses_grammar_from_schema(const char *json, char **gbnf, senses_error *err);
 senses_status senses_grammar_from_fields(const char *fields, char **gbnf, senses_error *err);
+/* Whether an encoder and a decoder can belong together: of one width (else SN_ESHAPE), and of no two families as far as the files show
+ * it (else SN_EUSAGE): by the architecture, the vocabulary and the name. The line names both files and what each is. */
+senses_status senses_pair_check(const senses_text *t, const senses_encoder *c, senses_error *err);
+/* encoders[n_encoders], at most one of each kind, must pass senses_pair_check. */
 senses_status senses_session_open(senses_session **out, senses_text *t, senses_encoder *const *encoders, size_t n_encoders,
                                   const senses_session_params *p, senses_error *err);
 void senses_session_close(senses_session *s);

@@ -34,6 +34,8 @@ static sn_status find_family(txt_model *m, sn_err *err)
         if (sn_str_eq(arch, families[i]->arch)) m->family = families[i];
     if (m->family != NULL) return SN_OK;
 
+    if (sn_str_eq(arch, "clip"))
+        return sn_fail(err, SN_EUNSUPPORTED, "%s: is an encoder of pictures or sound (mmproj), not a text model", sn_gguf_path(m->gguf));
     char known[256] = "";
     size_t n = 0;
     for (size_t i = 0; i < sizeof families / sizeof *families; i++)
