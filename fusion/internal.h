@@ -44,6 +44,7 @@ struct senses_encoder { /* exactly one of vision and audio is set */
 
 struct senses_text {
     char *path;
+    senses_engine *engine;
     txt_model *model;
     pthread_mutex_t lock; /* of trie */
     txt_trie *trie;       /* for grammars; NULL until one is used */

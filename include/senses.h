@@ -367,7 +367,23 @@ typedef struct {
 senses_status senses_merge(senses_engine *e, const char *base_path, const senses_lora *loras, size_t n, const char *out_path,
                            const senses_merge_params *p, senses_merge_result *result, senses_error *err);
 
-/* ---- measuring: used by `senses bench` ---- */
+/* ---- measuring ---- */
+/* The perplexity of a text under a decoder, as llama.cpp defines it: windows of n_ctx tokens, the token of the beginning in front of each
+ * where the model has one, of each the second half scored; what fills no window at the end is left out. */
+typedef struct {
+    size_t n_ctx;                                                                               /* 0: 512; at least 4 */
+    bool (*progress)(void *user, size_t done_windows, size_t total_windows, double perplexity); /* may be NULL; false: SN_ECANCELLED */
+    void *user;
+} senses_perplexity_params;
+typedef struct {
+    double perplexity, error;                   /* exp of the mean of -log p, and its standard error */
+    size_t n_ctx, n_tokens, n_chunks, n_scored; /* tokens of the text; windows; tokens that count */
+} senses_perplexity_result;
+/* n bytes of text, which is data. SN_EUSAGE: less than two windows. p may be NULL. */
+senses_status senses_perplexity(senses_text *t, const char *text, size_t n, const senses_perplexity_params *p,
+                                senses_perplexity_result *out, senses_error *err);
+
+/* used by `senses bench` */
 senses_status senses_bench_encoder_input(senses_encoder *c, senses_image **img, senses_sound **snd,
                                          senses_error *err);                                       /* a synthetic medium */
 senses_status senses_bench_prompt(senses_text *t, size_t n, double *seconds, senses_error *err);   /* n tokens at once, cold cache */

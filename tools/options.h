@@ -36,7 +36,9 @@ enum {
     SET_SKETCH = 1u << 23,
     SET_QUANTIZE = 1u << 24,
     SET_BATCH = 1u << 25,
-    SET_CONVERT = 1u << 26
+    SET_CONVERT = 1u << 26,
+    SET_INFO = 1u << 27,
+    SET_PERPLEXITY = 1u << 28
 };
 
 typedef enum { MEDIUM_IMAGE, MEDIUM_AUDIO, MEDIUM_VIDEO, MEDIUM_TEXT } cli_medium_kind;
