@@ -60,6 +60,15 @@ static bool is_anothers(const char *other, const sn_pairing *p, const sn_pairing
     return true;
 }
 
+bool fus_arch_fits(senses_medium_kind kind, const sn_pairing *of, const char *arch)
+{
+    const sn_pairing *p;
+    if (of->arch) return strcmp(of->arch, arch) == 0;
+    for (size_t i = 0; fus_family_at(kind, i, &p) != NULL; i++)
+        if (p->arch && strcmp(p->arch, arch) == 0) return false;
+    return true;
+}
+
 bool fus_fits(senses_medium_kind kind, const char *family, const char *name, const fus_decoder *d, fus_reason *why)
 {
     const sn_pairing *of = NULL, *p = NULL;

@@ -23,6 +23,8 @@ typedef struct {
     char text[256];
 } fus_reason;
 bool fus_fits(senses_medium_kind kind, const char *family, const char *name, const fus_decoder *d, fus_reason *why);
+/* The same of the architecture alone. */
+bool fus_arch_fits(senses_medium_kind kind, const sn_pairing *of, const char *arch);
 /* SN_ESHAPE: the widths differ; SN_EUSAGE: another family. One line that names both files and what each is. */
 sn_status fus_pair_check(const senses_text *t, const senses_encoder *c, sn_err *err);
 

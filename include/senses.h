@@ -315,8 +315,15 @@ senses_status senses_transcribe(senses_whisper *w, const char *path, const sense
 /* SHA-256 (FIPS 180-4) as 64 lower-case hexadecimal digits: of a whole regular file, and of bytes. */
 senses_status senses_file_sha256(const char *path, char hex[65], senses_error *err);
 void senses_sha256(const void *data, size_t n, char hex[65]);
-/* A description of a model file as lines "key: value"; *text is malloc'ed. json: one JSON object on one line instead. */
-senses_status senses_describe_file(const char *path, bool json, char **text, senses_error *err);
+/* A description of a model file as lines "key: value", or as one JSON object on one line; *text is malloc'ed. With an engine also what
+ * the file can be paired with, and the bytes that it takes: a text model its weights, its keys and values for n_ctx positions, and what
+ * it works with; an encoder its weights, which are loaded for it. */
+typedef struct {
+    bool json;
+    senses_engine *engine; /* may be NULL */
+    size_t n_ctx;          /* 0: the model's own, 4096 at most */
+} senses_describe_params;
+senses_status senses_describe_file(const char *path, const senses_describe_params *p, char **text, senses_error *err);
 /* A model folder as GGUF: the text model of a Hugging Face folder (config.json, *.safetensors, tokenizer), or a CTranslate2 Whisper
  * folder (model.bin). type: of the matrices of a text model, "f16", "bf16" or "f32"; NULL or "auto": as the folder has them, F16
  * where that is F32. A CTranslate2 folder takes only "auto". out_path appears when it is complete. p may be NULL. */
