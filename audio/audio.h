@@ -5,6 +5,7 @@
 
 #include "../core/compute.h"
 #include "../core/gguf.h"
+#include "../core/pairing.h"
 
 #define AUD_RATE_HZ 16000 /* everything behind the decoder is mono float32 at this rate */
 #define AUD_N_FFT 400
@@ -63,6 +64,8 @@ typedef struct aud_model aud_model;
 sn_status aud_model_open(aud_model **out, const char *path, sn_compute *c, sn_err *err);
 void aud_model_close(aud_model *m);
 const char *aud_model_family(const aud_model *m);
+/* Family i, with what it knows of its decoders; NULL behind the last. */
+const char *aud_family_at(size_t i, const sn_pairing **pairing);
 size_t aud_model_n_embd(const aud_model *m); /* width of the rows: must equal the decoder's */
 size_t aud_model_bytes(const aud_model *m);
 size_t aud_model_n_tok(const aud_model *m, size_t n_samples); /* the one place the count is decided */

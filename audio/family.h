@@ -20,7 +20,8 @@ struct aud_model {
 };
 
 struct aud_family {
-    const char *name;           /* clip.audio.projector_type, or clip.projector_type */
+    const char *name; /* clip.audio.projector_type, or clip.projector_type */
+    sn_pairing pairing;
     const char *before, *after; /* the text around the rows */
     bool no_post_norm;          /* the family applies the encoder's last norm itself */
     /* Binds the adapter's tensors into m->adapter and sets m->n_embd; problems stick to b. */

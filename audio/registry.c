@@ -125,6 +125,13 @@ const char *aud_model_family(const aud_model *m)
     return m->family->name;
 }
 
+const char *aud_family_at(size_t i, const sn_pairing **pairing)
+{
+    if (i >= N_FAMILIES) return NULL;
+    *pairing = &families[i]->pairing;
+    return families[i]->name;
+}
+
 size_t aud_model_n_embd(const aud_model *m)
 {
     return m->n_embd;

@@ -96,7 +96,8 @@ void sn_bind_linear(sn_bind *b, sn_linear *w, size_t n_out, size_t n_in, sn_bias
     const sn_tensor *t = take(b, weight_name, (size_t[]){n_out, n_in}, 2, false);
     float *values = bias == SN_BIAS_NONE ? NULL : take_f32(b, bias_name, &n_out, 1, bias == SN_BIAS_OPTIONAL); /* [n_out] */
     if (b->status == SN_OK) {
-        b->status = sn_linear_init(w, b->compute, t->type, n_out, n_in, t->data, values, b->err);
+        b->status = b->plan ? sn_linear_plan(w, b->compute, t->type, n_out, n_in, t->data, b->err)
+                            : sn_linear_init(w, b->compute, t->type, n_out, n_in, t->data, values, b->err);
         if (b->status != SN_OK) sn_wrap(b->err, "%s", weight_name);
         w->streamed = b->streamed;
         if (w->packed != NULL) sn_gguf_forget(b->gguf, t); /* else a model would stand in memory twice, packed and mapped */

@@ -96,8 +96,7 @@ static void pack_part(void *arg, size_t part, size_t n_parts)
     }
 }
 
-sn_status sn_linear_init(sn_linear *w, sn_compute *c, sn_type type, size_t n_out, size_t n_in, const void *data, const float *bias,
-                         sn_err *err)
+sn_status sn_linear_plan(sn_linear *w, const sn_compute *c, sn_type type, size_t n_out, size_t n_in, const void *data, sn_err *err)
 {
     const k_ops *k = sn_compute_ops(c);
     const sn_type_info *info = sn_type_get((uint32_t)type);
@@ -114,6 +113,17 @@ sn_status sn_linear_init(sn_linear *w, sn_compute *c, sn_type type, size_t n_out
         if (!sn_mul_ok(div_up(n_out, w->panel_rows), packed_panel_bytes(k, type, n_in), &w->packed_bytes)) {
             return sn_fail(err, SN_ENOMEM, "a weight of [%zu, %zu] is too large", n_out, n_in);
         }
+    }
+    return SN_OK;
+}
+
+sn_status sn_linear_init(sn_linear *w, sn_compute *c, sn_type type, size_t n_out, size_t n_in, const void *data, const float *bias,
+                         sn_err *err)
+{
+    const k_ops *k = sn_compute_ops(c);
+    sn_status st = sn_linear_plan(w, c, type, n_out, n_in, data, err);
+    if (st != SN_OK) return st;
+    if (w->packed_bytes > 0) {
         w->packed = sn_alloc(w->packed_bytes, 1);
         if (w->packed == NULL) return sn_fail(err, SN_ENOMEM, "out of memory (%zu bytes of weights)", w->packed_bytes);
         sn_keep_from_forks(w->packed, w->packed_bytes, true);
@@ -141,6 +151,11 @@ void sn_linear_free(sn_linear *w)
 size_t sn_linear_bytes(const sn_linear *w)
 {
     return w->packed_bytes + (w->bias != NULL ? w->n_out * sizeof(float) : 0);
+}
+
+size_t sn_linear_mapped_bytes(const sn_linear *w)
+{
+    return w->packed_bytes > 0 ? 0 : row_bytes(w->type, w->n_in) * w->n_out;
 }
 
 void sn_linear_attach(sn_linear *w, sn_low_rank *d)

@@ -33,8 +33,11 @@ typedef struct sn_low_rank {
  * type's block. */
 sn_status sn_linear_init(sn_linear *w, sn_compute *c, sn_type type, size_t n_out, size_t n_in, const void *data, const float *bias,
                          sn_err *err);
+/* The same without the packed copy and the bias: nothing may be multiplied by w, but what it would take can be asked. */
+sn_status sn_linear_plan(sn_linear *w, const sn_compute *c, sn_type type, size_t n_out, size_t n_in, const void *data, sn_err *err);
 void sn_linear_free(sn_linear *w);
-size_t sn_linear_bytes(const sn_linear *w); /* memory of its own, the mapped file not counted, nor what is added */
+size_t sn_linear_bytes(const sn_linear *w);        /* memory of its own, the mapped file not counted, nor what is added */
+size_t sn_linear_mapped_bytes(const sn_linear *w); /* of the mapped file that a product reads: 0 with a packed copy */
 /* Puts d behind what w's products are added already. It must outlive w's use. */
 void sn_linear_attach(sn_linear *w, sn_low_rank *d);
 

@@ -1,7 +1,7 @@
 /* describe_file.c: what is in a model file, for people and for programs. */
 #include "../core/sha256.h"
-#include "internal.h"
 #include "page_grammar.h"
+#include "pair.h"
 
 #include <cjson/cJSON.h>
 #include <inttypes.h>
@@ -9,7 +9,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SHOWN_STRING 200 /* bytes of a long string value that are shown */
+#define SHOWN_STRING 200                 /* bytes of a long string value that are shown */
+#define DEFAULT_CTX 4096                 /* positions that memory is told for, where the model has as many */
+#define PROGRAM_BYTES ((size_t)31 << 20) /* resident in any run, most of it libraries: measured */
+#define SESSION_LOGITS 3                 /* vectors of the vocabulary's size that a session holds */
 
 static void add_string(cJSON *o, const char *name, const char *p, size_t n)
 {
@@ -149,7 +152,107 @@ static void add_encoder(cJSON *o, const sn_gguf *g)
     add_key(o, g, "clip.audio.projection_dim", "decoder_width");
 }
 
-static sn_status describe_gguf(cJSON *o, const char *path, sn_err *err)
+/* ---- what it goes with, and what it takes ---- */
+
+typedef struct { /* "a, b, c" */
+    char text[512];
+    size_t n;
+} list;
+
+static void list_add(list *l, const char *word)
+{
+    const int n = snprintf(l->text + l->n, sizeof l->text - l->n, "%s%s", l->n ? ", " : "", word);
+    if (n > 0 && (size_t)n < sizeof l->text - l->n) l->n += (size_t)n;
+    l->text[l->n] = '\0';
+}
+
+/* Families of encoders that nothing in the decoder speaks against. */
+static void add_encoders(cJSON *o, const txt_model *m, senses_medium_kind kind, const char *key)
+{
+    const txt_hparams *hp = txt_model_hparams(m);
+    fus_decoder d = {.arch = {hp->arch, strlen(hp->arch)}, .vocab = txt_model_vocab(m)};
+    const sn_pairing *p;
+    const char *family;
+    fus_reason why;
+    list l = {.n = 0};
+    fus_plain_name(d.name, txt_model_gguf(m));
+    for (size_t i = 0; (family = fus_family_at(kind, i, &p)) != NULL; i++)
+        if (fus_fits(kind, family, "", &d, &why)) list_add(&l, family);
+    cJSON_AddStringToObject(o, key, l.n ? l.text : "none");
+}
+
+/* Of the strings that a file lists under `key`: in the map, and the list of them. */
+static size_t strings_bytes(const sn_gguf *g, const char *key)
+{
+    const sn_kv *kv = sn_gguf_find(g, key);
+    size_t n = 0;
+    if (kv == NULL || kv->type != SN_KV_ARRAY || kv->strings == NULL) return 0;
+    for (size_t i = 0; i < kv->n; i++) n += sizeof(uint64_t) + kv->strings[i].n + sizeof kv->strings[i];
+    return n;
+}
+
+/* Bytes of a run that fills a context of n_ctx. */
+static void add_memory(cJSON *o, const txt_model *m, size_t n_ctx)
+{
+    const txt_hparams *hp = txt_model_hparams(m);
+    if (n_ctx == 0) n_ctx = hp->n_ctx_train < DEFAULT_CTX ? hp->n_ctx_train : DEFAULT_CTX;
+    const size_t session = txt_session_bytes(m, n_ctx, SN_F16);
+    if (session == SIZE_MAX) return;
+    const size_t weights = txt_model_bytes(m) + txt_model_mapped_bytes(m);
+    const size_t cache = 2 * sizeof(uint16_t) * hp->n_layer * hp->n_head_kv * hp->d_head * n_ctx;
+    const size_t work = session - cache + SESSION_LOGITS * sizeof(float) * hp->n_vocab;
+    cJSON_AddNumberToObject(o, "memory_context", (double)n_ctx);
+    cJSON_AddNumberToObject(o, "memory_weights", (double)weights);
+    cJSON_AddNumberToObject(o, "memory_cache", (double)cache);
+    const sn_gguf *g = txt_model_gguf(m);
+    const size_t program = PROGRAM_BYTES + txt_vocab_bytes(txt_model_vocab(m)) + strings_bytes(g, "tokenizer.ggml.tokens") +
+                           strings_bytes(g, "tokenizer.ggml.merges");
+    cJSON_AddNumberToObject(o, "memory_work", (double)work);
+    cJSON_AddNumberToObject(o, "memory_program", (double)program);
+    cJSON_AddNumberToObject(o, "memory", (double)(weights + cache + work + program));
+}
+
+/* A file that cannot be run is described all the same. */
+static void add_text_fit(cJSON *o, const char *path, const senses_describe_params *p)
+{
+    txt_model *m = NULL;
+    if (txt_model_plan(&m, path, p->engine->compute, NULL) != SN_OK) return;
+    add_encoders(o, m, SENSES_IMAGE, "image_encoders");
+    add_encoders(o, m, SENSES_AUDIO, "audio_encoders");
+    add_memory(o, m, p->n_ctx);
+    txt_model_close(m);
+}
+
+/* Architectures of decoders that the family may have been trained with. */
+static void add_decoders(cJSON *o, senses_medium_kind kind, const char *family)
+{
+    const sn_pairing *of = NULL, *p;
+    const char *name, *arch;
+    list archs = {.n = 0}, tokens = {.n = 0};
+    for (size_t i = 0; (name = fus_family_at(kind, i, &p)) != NULL; i++)
+        if (strcmp(name, family) == 0) of = p;
+    if (of == NULL) return;
+    for (size_t i = 0; (arch = txt_arch_at(i)) != NULL; i++)
+        if (fus_arch_fits(kind, of, arch)) list_add(&archs, arch);
+    for (size_t i = 0; i < sizeof of->tokens / sizeof *of->tokens; i++)
+        if (of->tokens[i]) list_add(&tokens, of->tokens[i]);
+    cJSON_AddStringToObject(o, "decoders", archs.text);
+    if (tokens.n) cJSON_AddStringToObject(o, "decoders_with_tokens", tokens.text);
+}
+
+static void add_encoder_fit(cJSON *o, const char *path, const senses_describe_params *p)
+{
+    senses_encoder *c = NULL;
+    if (senses_encoder_open(&c, p->engine, path, NULL) != SN_OK) return;
+    const size_t bytes = c->vision ? vis_model_bytes(c->vision) : aud_model_bytes(c->audio);
+    cJSON_AddStringToObject(o, "family", senses_encoder_family(c));
+    cJSON_AddNumberToObject(o, "row_width", (double)senses_encoder_n_embd(c));
+    add_decoders(o, senses_encoder_kind(c), senses_encoder_family(c));
+    cJSON_AddNumberToObject(o, "memory_weights", (double)(bytes - c->state.bytes));
+    senses_encoder_close(c);
+}
+
+static sn_status describe_gguf(cJSON *o, const char *path, const senses_describe_params *p, sn_err *err)
 {
     sn_gguf *g = NULL;
     sn_status st = sn_gguf_open(&g, path, err);
@@ -166,17 +269,21 @@ static sn_status describe_gguf(cJSON *o, const char *path, sn_err *err)
     add_text(o, g, arch);
     add_adapter(o, g);
     add_encoder(o, g);
+    if (p->engine && sn_str_eq(arch, "clip"))
+        add_encoder_fit(o, path, p);
+    else if (p->engine && sn_gguf_find(g, "tokenizer.ggml.model"))
+        add_text_fit(o, path, p);
     sn_gguf_close(g);
     return SN_OK;
 }
 
-static sn_status describe(cJSON *o, const char *path, sn_err *err)
+static sn_status describe(cJSON *o, const char *path, const senses_describe_params *p, sn_err *err)
 {
     aud_whisper_facts f;
     bool is_bin = false;
     sn_status st = aud_whisper_bin_facts(&f, &is_bin, path, err);
     if (st != SN_OK) return st;
-    if (!is_bin) return describe_gguf(o, path, err);
+    if (!is_bin) return describe_gguf(o, path, p, err);
     cJSON_AddStringToObject(o, "kind", "speech model");
     cJSON_AddStringToObject(o, "format", "whisper.cpp ggml");
     cJSON_AddNumberToObject(o, "bytes", (double)f.n_bytes);
@@ -211,21 +318,21 @@ static char *as_lines(const cJSON *o)
     return text;
 }
 
-senses_status senses_describe_file(const char *path, bool json, char **text, senses_error *err)
+senses_status senses_describe_file(const char *path, const senses_describe_params *p, char **text, senses_error *err)
 {
     cJSON *o = cJSON_CreateObject();
     sn_status st = o ? SN_OK : sn_fail(err, SN_ENOMEM, "%s: out of memory", path);
-    if (st == SN_OK) st = describe(o, path, err);
+    if (st == SN_OK) st = describe(o, path, p, err);
     char sha256[65];
     if (st == SN_OK) st = sn_sha256_file(path, sha256, err);
     if (st == SN_OK) cJSON_AddStringToObject(o, "sha256", sha256);
     if (st == SN_OK) add_string(o, "file", path, strlen(path));
     char *made = NULL;
     if (st == SN_OK) {
-        char *z = json ? cJSON_PrintUnformatted(o) : as_lines(o);
+        char *z = p->json ? cJSON_PrintUnformatted(o) : as_lines(o);
         made = z ? strdup(z) : NULL;
         if (made == NULL) st = sn_fail(err, SN_ENOMEM, "%s: out of memory", path);
-        if (json)
+        if (p->json)
             cJSON_free(z);
         else
             free(z);

@@ -1,10 +1,11 @@
 /* encoder.c: an mmproj file, whichever sense it serves, as one handle; what a decoder would see of a medium. */
-#include "internal.h"
+#include "pair.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 /* An mmproj says itself which sense it is for. */
-static sn_status probe_kind(const char *path, senses_medium_kind *kind, sn_err *err)
+static sn_status probe_kind(const char *path, senses_medium_kind *kind, char name[FUS_NAME_MAX], sn_err *err)
 {
     sn_gguf *g = NULL;
     sn_status st = sn_gguf_open(&g, path, err);
@@ -23,6 +24,7 @@ static sn_status probe_kind(const char *path, senses_medium_kind *kind, sn_err *
                      (int)(arch.n < 40 ? arch.n : 40), arch.p);
     } else {
         *kind = image ? SENSES_IMAGE : SENSES_AUDIO;
+        fus_plain_name(name, g);
     }
     sn_gguf_close(g);
     return st;
@@ -31,12 +33,14 @@ static sn_status probe_kind(const char *path, senses_medium_kind *kind, sn_err *
 senses_status senses_encoder_open(senses_encoder **out, senses_engine *e, const char *path, senses_error *err)
 {
     senses_medium_kind kind = SENSES_IMAGE;
-    sn_status st = probe_kind(path, &kind, err);
+    char name[FUS_NAME_MAX] = "";
+    sn_status st = probe_kind(path, &kind, name, err);
     if (st != SN_OK) return st;
     senses_encoder *c = calloc(1, sizeof *c);
     if (c == NULL) return sn_fail(err, SN_ENOMEM, "%s: out of memory", path);
     c->engine = e;
     pthread_mutex_init(&c->lock, NULL);
+    memcpy(c->name, name, sizeof name);
     (void)fus_file_state_get(&c->state, path); /* before its content is looked at; a file without one has no cache */
     st = fus_copy_path(&c->path, path, err);
     if (st == SN_OK)

@@ -29,11 +29,13 @@ typedef struct {
 } fus_file_state;
 
 #define FUS_NOTE_MAX 160
+#define FUS_NAME_MAX 64
 struct senses_encoder { /* exactly one of vision and audio is set */
     char *path;
     senses_engine *engine;
     vis_model *vision;
     aud_model *audio;
+    char name[FUS_NAME_MAX]; /* as fus_plain_name has it */
     fus_file_state state;    /* when it was opened */
     senses_cache *cache;     /* NULL: none */
     char identity[65];       /* for the cache: of the file's content */
@@ -43,6 +45,7 @@ struct senses_encoder { /* exactly one of vision and audio is set */
 
 struct senses_text {
     char *path;
+    senses_engine *engine;
     txt_model *model;
     pthread_mutex_t lock; /* of trie */
     txt_trie *trie;       /* for grammars; NULL until one is used */

@@ -1,6 +1,7 @@
 /* page_read.c: the reader of pages: pictures to descriptions, by the pair that was trained for it or by any other that sees pictures. Both
  * write greedily, held to the grammar. */
 #include "page_read.h"
+#include "pair.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -55,16 +56,12 @@ static bool speaks_pages(const senses_text *t)
 
 static sn_status check_trained(const senses_text *t, const senses_encoder *c, sn_err *err)
 {
-    const size_t have = senses_encoder_n_embd(c), want = senses_text_n_embd(t);
     if (strcmp(senses_encoder_family(c), FAMILY) != 0)
         return sn_fail(err, SN_EUSAGE, "%s: writes descriptions of pages, but %s is no encoder of pages: not a pair", t->path, c->path);
     if (!speaks_pages(t))
         return sn_fail(err, SN_EUSAGE, "%s: an encoder of pages, but %s does not write descriptions of pages: not a pair", c->path,
                        t->path);
-    if (have != want)
-        return sn_fail(err, SN_ESHAPE, "%s: gives rows of width %zu, but the decoder %s reads rows of width %zu: not a pair", c->path, have,
-                       t->path, want);
-    return SN_OK;
+    return fus_pair_check(t, c, err);
 }
 
 static sn_status open_session(senses_session **out, senses_text *t, senses_encoder *c, sn_err *err)

@@ -1,6 +1,7 @@
 /* session.c: one conversation: prompts with media in, answers out, on one KV cache. */
 #include "conversation.h"
 #include "draft.h"
+#include "pair.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -41,12 +42,9 @@ static sn_status take_encoder(senses_session *s, senses_encoder *c, sn_err *err)
 {
     senses_encoder **slot = c->vision ? &s->vision : &s->audio;
     if (*slot) return sn_fail(err, SN_EUSAGE, "%s: a second encoder of the same kind as %s", c->path, (*slot)->path);
-    const size_t have = senses_encoder_n_embd(c), want = senses_text_n_embd(s->text);
-    if (have != want)
-        return sn_fail(err, SN_ESHAPE, "%s: gives rows of width %zu, but the decoder %s reads rows of width %zu: not a pair", c->path, have,
-                       s->text->path, want);
-    *slot = c;
-    return SN_OK;
+    sn_status st = fus_pair_check(s->text, c, err);
+    if (st == SN_OK) *slot = c;
+    return st;
 }
 
 static sn_status open_sampler(senses_session *s, sn_err *err)
@@ -176,8 +174,9 @@ static sn_status note(senses_session *s, const char *line, sn_err *err)
 static sn_status ready_image(senses_session *s, const senses_image *img, fus_medium *m, size_t number, sn_err *err)
 {
     if (s->vision == NULL)
-        return sn_fail(err, SN_EUSAGE, "%s: reads text only: a picture needs the image encoder that was trained with it (--mmproj)",
-                       s->text->path);
+        return sn_fail(err, SN_EUSAGE,
+                       "%s: a text model (%s), which sees no picture without the image encoder that was trained with it (--mmproj)",
+                       s->text->path, txt_model_hparams(s->text->model)->arch);
     m->encoder = s->vision;
     m->number = number;
     sn_status st = vis_model_prepare(s->vision->vision, &img->pixels, (vis_fit)s->params.fit, &m->tiles, err);
@@ -192,8 +191,9 @@ static sn_status ready_image(senses_session *s, const senses_image *img, fus_med
 static sn_status ready_sound(senses_session *s, const senses_sound *snd, fus_medium *m, size_t number, sn_err *err)
 {
     if (s->audio == NULL)
-        return sn_fail(err, SN_EUSAGE, "%s: reads text only: a sound needs the audio encoder that was trained with it (--mmproj)",
-                       s->text->path);
+        return sn_fail(err, SN_EUSAGE,
+                       "%s: a text model (%s), which hears no sound without the audio encoder that was trained with it (--mmproj)",
+                       s->text->path, txt_model_hparams(s->text->model)->arch);
     m->encoder = s->audio;
     m->number = number;
     m->sound = snd;

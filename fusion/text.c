@@ -8,6 +8,7 @@ senses_status senses_text_open(senses_text **out, senses_engine *e, const char *
 {
     senses_text *t = calloc(1, sizeof *t);
     if (t == NULL) return sn_fail(err, SN_ENOMEM, "%s: out of memory", path);
+    t->engine = e;
     pthread_mutex_init(&t->lock, NULL);
     sn_status st = fus_copy_path(&t->path, path, err);
     if (st == SN_OK) st = txt_model_open(&t->model, path, e->compute, err);

@@ -208,11 +208,14 @@ typedef struct {
 
 #define SENSES_MEDIA_MARKER "<__media__>" /* in a prompt: here goes the next medium; those without a marker go in front */
 
-/* encoders[n_encoders] (at most one of each kind) must have the decoder's width: refused here, naming both files. */
 /* GBNF text, for senses_session_params.grammar, of a JSON schema; and of fields: "title, people:int, price:number, ok:bool, kind:a|b,
  * tags[], sizes[]:int, note?" (the last may be left out). Malloc'ed: free(). SN_EUSAGE names what is not supported. */
 senses_status senses_grammar_from_schema(const char *json, char **gbnf, senses_error *err);
 senses_status senses_grammar_from_fields(const char *fields, char **gbnf, senses_error *err);
+/* Whether an encoder and a decoder can belong together: of one width (else SN_ESHAPE), and of no two families as far as the files show
+ * it (else SN_EUSAGE): by the architecture, the vocabulary and the name. The line names both files and what each is. */
+senses_status senses_pair_check(const senses_text *t, const senses_encoder *c, senses_error *err);
+/* encoders[n_encoders], at most one of each kind, must pass senses_pair_check. */
 senses_status senses_session_open(senses_session **out, senses_text *t, senses_encoder *const *encoders, size_t n_encoders,
                                   const senses_session_params *p, senses_error *err);
 void senses_session_close(senses_session *s);
@@ -334,8 +337,15 @@ senses_status senses_transcribe(senses_whisper *w, const char *path, const sense
 /* SHA-256 (FIPS 180-4) as 64 lower-case hexadecimal digits: of a whole regular file, and of bytes. */
 senses_status senses_file_sha256(const char *path, char hex[65], senses_error *err);
 void senses_sha256(const void *data, size_t n, char hex[65]);
-/* A description of a model file as lines "key: value"; *text is malloc'ed. json: one JSON object on one line instead. */
-senses_status senses_describe_file(const char *path, bool json, char **text, senses_error *err);
+/* A description of a model file as lines "key: value", or as one JSON object on one line; *text is malloc'ed. With an engine also what
+ * the file can be paired with, and the bytes that it takes: a text model its weights, its keys and values for n_ctx positions, and what
+ * it works with; an encoder its weights, which are loaded for it. */
+typedef struct {
+    bool json;
+    senses_engine *engine; /* may be NULL */
+    size_t n_ctx;          /* 0: the model's own, 4096 at most */
+} senses_describe_params;
+senses_status senses_describe_file(const char *path, const senses_describe_params *p, char **text, senses_error *err);
 /* A model folder as GGUF: the text model of a Hugging Face folder (config.json, *.safetensors, tokenizer), or a CTranslate2 Whisper
  * folder (model.bin). type: of the matrices of a text model, "f16", "bf16" or "f32"; NULL or "auto": as the folder has them, F16
  * where that is F32. A CTranslate2 folder takes only "auto". out_path appears when it is complete. p may be NULL. */
@@ -386,7 +396,23 @@ typedef struct {
 senses_status senses_merge(senses_engine *e, const char *base_path, const senses_lora *loras, size_t n, const char *out_path,
                            const senses_merge_params *p, senses_merge_result *result, senses_error *err);
 
-/* ---- measuring: used by `senses bench` ---- */
+/* ---- measuring ---- */
+/* The perplexity of a text under a decoder, as llama.cpp defines it: windows of n_ctx tokens, the token of the beginning in front of each
+ * where the model has one, of each the second half scored; what fills no window at the end is left out. */
+typedef struct {
+    size_t n_ctx;                                                                               /* 0: 512; at least 4 */
+    bool (*progress)(void *user, size_t done_windows, size_t total_windows, double perplexity); /* may be NULL; false: SN_ECANCELLED */
+    void *user;
+} senses_perplexity_params;
+typedef struct {
+    double perplexity, error;                   /* exp of the mean of -log p, and its standard error */
+    size_t n_ctx, n_tokens, n_chunks, n_scored; /* tokens of the text; windows; tokens that count */
+} senses_perplexity_result;
+/* n bytes of text, which is data. SN_EUSAGE: less than two windows. p may be NULL. */
+senses_status senses_perplexity(senses_text *t, const char *text, size_t n, const senses_perplexity_params *p,
+                                senses_perplexity_result *out, senses_error *err);
+
+/* used by `senses bench` */
 senses_status senses_bench_encoder_input(senses_encoder *c, senses_image **img, senses_sound **snd,
                                          senses_error *err);                                       /* a synthetic medium */
 senses_status senses_bench_prompt(senses_text *t, size_t n, double *seconds, senses_error *err);   /* n tokens at once, cold cache */

@@ -21,6 +21,11 @@ enum {
     EMBED_FORGET = 64
 };
 
+const char *txt_arch_at(size_t i)
+{
+    return i < sizeof families / sizeof *families ? families[i]->arch : NULL;
+}
+
 static sn_status find_family(txt_model *m, sn_err *err)
 {
     sn_str arch;
@@ -34,6 +39,8 @@ static sn_status find_family(txt_model *m, sn_err *err)
         if (sn_str_eq(arch, families[i]->arch)) m->family = families[i];
     if (m->family != NULL) return SN_OK;
 
+    if (sn_str_eq(arch, "clip"))
+        return sn_fail(err, SN_EUNSUPPORTED, "%s: is an encoder of pictures or sound (mmproj), not a text model", sn_gguf_path(m->gguf));
     char known[256] = "";
     size_t n = 0;
     for (size_t i = 0; i < sizeof families / sizeof *families; i++)
@@ -207,7 +214,7 @@ static void bind_layer(sn_bind *b, const txt_model *m, txt_layer *L, size_t il)
     }
 }
 
-static sn_status bind_tensors(txt_model *m, sn_err *err)
+static sn_status bind_tensors(txt_model *m, bool plan, sn_err *err)
 {
     const size_t d = m->hp.n_embd, n_vocab = m->hp.n_vocab, n_freq = m->a.n_rot / 2;
     float *factors = NULL;
@@ -215,6 +222,7 @@ static sn_status bind_tensors(txt_model *m, sn_err *err)
     sn_status st = sn_bind_init(&b, m->gguf, m->compute, err);
     b.streamed = true;
     if (st != SN_OK) return st;
+    b.plan = plan;
     sn_bind_tensor(&b, &m->embd, (size_t[]){n_vocab, d}, 2, "token_embd.weight");
     sn_bind_linear(&b, &m->output, n_vocab, d, SN_BIAS_OPTIONAL, "%s", sn_bind_has(&b, "output.weight") ? "output" : "token_embd");
     sn_bind_norm(&b, &m->out_norm, d, SN_BIAS_NONE, "output_norm");
@@ -233,7 +241,7 @@ done:
     return st;
 }
 
-sn_status txt_model_open(txt_model **out, const char *path, sn_compute *c, sn_err *err)
+static sn_status open_model(txt_model **out, const char *path, sn_compute *c, bool plan, sn_err *err)
 {
     txt_model *m = sn_calloc(1, sizeof *m);
     if (m == NULL) return sn_fail(err, SN_ENOMEM, "%s: out of memory", path);
@@ -245,7 +253,7 @@ sn_status txt_model_open(txt_model **out, const char *path, sn_compute *c, sn_er
     if (st == SN_OK) st = read_vocab(m, err);
     if (st == SN_OK && (m->layers = sn_calloc(m->hp.n_layer, sizeof *m->layers)) == NULL)
         st = sn_fail(err, SN_ENOMEM, "%s: out of memory", sn_gguf_path(m->gguf));
-    if (st == SN_OK) st = bind_tensors(m, err);
+    if (st == SN_OK) st = bind_tensors(m, plan, err);
 done:
     if (st != SN_OK) {
         txt_model_close(m);
@@ -253,6 +261,16 @@ done:
     }
     *out = m;
     return SN_OK;
+}
+
+sn_status txt_model_open(txt_model **out, const char *path, sn_compute *c, sn_err *err)
+{
+    return open_model(out, path, c, false, err);
+}
+
+sn_status txt_model_plan(txt_model **out, const char *path, sn_compute *c, sn_err *err)
+{
+    return open_model(out, path, c, true, err);
 }
 
 static void layer_free(txt_layer *L)
@@ -314,6 +332,17 @@ size_t txt_model_bytes(const txt_model *m)
         n += (L->attn_norm.n + L->ffn_norm.n + L->q_norm.n + L->k_norm.n + L->attn_post_norm.n + L->ffn_post_norm.n) * sizeof(float);
     }
     return n + txt_adapters_bytes(m) + txt_chorus_bytes(m->chorus);
+}
+
+size_t txt_model_mapped_bytes(const txt_model *m)
+{
+    size_t n = sn_linear_mapped_bytes(&m->output);
+    for (size_t il = 0; il < m->hp.n_layer; il++) {
+        const txt_layer *L = &m->layers[il];
+        const sn_linear *all[] = {&L->q, &L->k, &L->v, &L->out, &L->gate, &L->up, &L->down};
+        for (size_t i = 0; i < sizeof all / sizeof *all; i++) n += sn_linear_mapped_bytes(all[i]);
+    }
+    return n;
 }
 
 void txt_model_embed(const txt_model *m, const txt_id *ids, size_t n, float *out)

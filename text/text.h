@@ -22,7 +22,8 @@ sn_status txt_ids_push(txt_ids *l, txt_id id, sn_err *err);
 sn_status txt_vocab_open(txt_vocab **out, const sn_gguf *g, sn_err *err);
 void txt_vocab_close(txt_vocab *v);
 size_t txt_vocab_n(const txt_vocab *v);
-txt_id txt_vocab_bos(const txt_vocab *v); /* TXT_NO_ID where the file names none */
+size_t txt_vocab_bytes(const txt_vocab *v); /* memory of its own */
+txt_id txt_vocab_bos(const txt_vocab *v);   /* TXT_NO_ID where the file names none */
 txt_id txt_vocab_eos(const txt_vocab *v);
 bool txt_vocab_add_bos(const txt_vocab *v);
 bool txt_vocab_add_eos(const txt_vocab *v);
@@ -111,6 +112,8 @@ typedef struct {
 
 /* Opens a decoder GGUF: architecture "llama" (and what else the family table has). Every key and tensor is checked. */
 sn_status txt_model_open(txt_model **out, const char *path, sn_compute *c, sn_err *err);
+/* The same, every key and tensor checked, but without packed copies of weights: for what it is and would take, and not to be run. */
+sn_status txt_model_plan(txt_model **out, const char *path, sn_compute *c, sn_err *err);
 void txt_model_close(txt_model *m);
 /* Puts a LoRA adapter onto m; several add up. Before a session is opened on m. Everything is checked first: on failure m is as it was.
  * scale 0 leaves m as it was too. */
@@ -118,7 +121,10 @@ sn_status txt_model_adapt(txt_model *m, const char *path, float scale, sn_err *e
 const txt_hparams *txt_model_hparams(const txt_model *m);
 const txt_vocab *txt_model_vocab(const txt_model *m);
 const sn_gguf *txt_model_gguf(const txt_model *m);
-size_t txt_model_bytes(const txt_model *m); /* memory beside the mapped file */
+size_t txt_model_bytes(const txt_model *m);        /* memory beside the mapped file */
+size_t txt_model_mapped_bytes(const txt_model *m); /* of the mapped file that a forward pass reads */
+/* Architecture i of the decoders known here; NULL behind the last. */
+const char *txt_arch_at(size_t i);
 /* Embedding rows of tokens as the decoder reads them: out [n, n_embd]. Ids must be in range. */
 void txt_model_embed(const txt_model *m, const txt_id *ids, size_t n, float *out);
 

@@ -383,6 +383,13 @@ void txt_vocab_close(txt_vocab *v)
 }
 
 /* ---- asking ---- */
+size_t txt_vocab_bytes(const txt_vocab *v)
+{
+    size_t n = sizeof *v + v->n * sizeof *v->tokens + (v->slot_mask + 1) * sizeof *v->slots + v->n_special * sizeof *v->special;
+    for (size_t i = 0; i < v->n; i++) n += v->tokens[i].n;
+    return n + (v->rules ? (v->rule_mask + 1) * sizeof *v->rules : 0);
+}
+
 size_t txt_vocab_n(const txt_vocab *v)
 {
     return v->n;

@@ -286,9 +286,10 @@ static void *work(void *hand)
 static void hand_init(batch_hand *h, batch_run *b)
 {
     *h = (batch_hand){.b = b, .rt = b->rt};
-    h->rt.reader = NULL;
     h->rt.tick = tick;
     h->rt.tick_user = b;
+    h->rt.reader = NULL;
+    if (b->rt.reader != NULL && runtime_reader(&h->rt) == NULL) b->stopped = true;
 }
 
 static void work_all(batch_run *b)

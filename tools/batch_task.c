@@ -43,7 +43,7 @@ static bool is_asking(const cli_options *o)
 
 static bool open_to_ask(cli_runtime *rt)
 {
-    if (!runtime_text(rt) || !runtime_encoders(rt)) return false;
+    if (!runtime_pair(rt)) return false;
     return (runtime_encoder(rt, SENSES_IMAGE) != NULL || runtime_reader(rt) != NULL) &&
            (runtime_encoder(rt, SENSES_AUDIO) != NULL || (runtime_whisper(rt) && runtime_language(rt)));
 }

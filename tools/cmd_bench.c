@@ -48,7 +48,7 @@ static bench_model model_facts(const char *path)
     char *text = NULL;
     struct stat st;
     if (stat(path, &st) == 0) m.bytes = (double)st.st_size;
-    if (senses_describe_file(path, true, &text, NULL) == SN_OK) {
+    if (senses_describe_file(path, &(senses_describe_params){.json = true}, &text, NULL) == SN_OK) {
         cJSON *j = cJSON_Parse(text);
         const cJSON *shares = cJSON_GetObjectItemCaseSensitive(j, "type"), *params = cJSON_GetObjectItemCaseSensitive(j, "params");
         if (cJSON_IsString(shares)) m.type = main_type(shares->valuestring);

@@ -197,7 +197,7 @@ static int run(const cli_options *o)
     runtime_init(&c.rt, o);
     for (size_t i = 0; i < o->n_media; i++)
         if (strcmp(o->media[i].path, "-") == 0) return diag_usage("chat", "chat: standard input is the conversation; name a file");
-    if (runtime_text(&c.rt) && runtime_encoders(&c.rt) && media_load(&c.pending, &c.rt)) c.session = open_session(&c.rt);
+    if (runtime_pair(&c.rt) && media_load(&c.pending, &c.rt)) c.session = open_session(&c.rt);
     if (c.session != NULL) {
         c.failed = false;
         buffer_add(&c.transcript, "", 0);

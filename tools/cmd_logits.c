@@ -39,7 +39,7 @@ static int run(const cli_options *o)
         if (from_stdin == NULL) return EXIT_FAILED;
     }
     runtime_init(&rt, o);
-    if (runtime_text(&rt) && runtime_encoders(&rt)) status = logits(&rt, from_stdin != NULL ? from_stdin : o->operands[0]);
+    if (runtime_pair(&rt)) status = logits(&rt, from_stdin != NULL ? from_stdin : o->operands[0]);
     runtime_close(&rt);
     free(from_stdin);
     return status;

@@ -26,7 +26,7 @@ static char *file_kind(const cli_options *o, const char *path)
 {
     senses_error err = {0};
     char *text = NULL;
-    if (senses_describe_file(path, true, &text, &err) != SN_OK) {
+    if (senses_describe_file(path, &(senses_describe_params){.json = true}, &text, &err) != SN_OK) {
         diag_explain(o, "%s", err.msg);
         return must(strdup("unreadable"));
     }

@@ -20,7 +20,7 @@ typedef struct {
 } cli_command;
 
 extern const cli_command cmd_describe, cmd_transcribe, cmd_ask, cmd_chat, cmd_sketch, cmd_info, cmd_models, cmd_convert, cmd_quantize,
-    cmd_batch, cmd_merge, cmd_tokenize, cmd_encode, cmd_logits, cmd_bench;
+    cmd_batch, cmd_merge, cmd_tokenize, cmd_encode, cmd_logits, cmd_perplexity, cmd_bench;
 
 /* All commands in the order of the help; NULL ends the list. */
 extern const cli_command *const commands[];

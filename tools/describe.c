@@ -43,7 +43,7 @@ bool describe_reader_is_enough(const cli_options *o)
 bool describe_open(cli_runtime *rt, const char *file)
 {
     const cli_options *o = rt->o;
-    if (!describe_reader_is_enough(o) && (!runtime_text(rt) || !runtime_eyes(rt, file))) return false;
+    if (!describe_reader_is_enough(o) && (!runtime_text(rt) || !runtime_eyes(rt, file) || !runtime_pair(rt))) return false;
     return runtime_encoder(rt, SENSES_IMAGE) != NULL || runtime_reader(rt) != NULL;
 }
 

@@ -10,9 +10,9 @@
 #include <string.h>
 #include <unistd.h>
 
-const cli_command *const commands[] = {&cmd_describe, &cmd_transcribe, &cmd_ask,     &cmd_chat,     &cmd_sketch, &cmd_batch,
-                                       &cmd_info,     &cmd_models,     &cmd_convert, &cmd_quantize, &cmd_merge,  &cmd_tokenize,
-                                       &cmd_encode,   &cmd_logits,     &cmd_bench,   NULL};
+const cli_command *const commands[] = {&cmd_describe, &cmd_transcribe, &cmd_ask,        &cmd_chat,     &cmd_sketch, &cmd_batch,
+                                       &cmd_info,     &cmd_models,     &cmd_convert,    &cmd_quantize, &cmd_merge,  &cmd_tokenize,
+                                       &cmd_encode,   &cmd_logits,     &cmd_perplexity, &cmd_bench,    NULL};
 
 const cli_command *command_find(const char *name)
 {

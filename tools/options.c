@@ -61,6 +61,8 @@ static const option table[] = {
     {SET_SKETCH, SECTION_COMMAND, 0, "open", OPTION_FLAG, NULL, "show the page in the browser; without -o it goes to a temporary file", FIELD(open)},
     {SET_QUANTIZE, SECTION_COMMAND, 0, "allow-requantize", OPTION_FLAG, NULL, "take weights that are quantised already: what they lost stays lost, and more goes", FIELD(allow_requantize)},
     {SET_CONVERT, SECTION_COMMAND, 0, "type", OPTION_CHOICE, "TYPE", "of a text model's matrices: auto (as the folder has them, f16 for f32), f16, bf16 or f32 (default: auto)", FIELD(convert_type), .choices = type_names},
+    {SET_INFO, SECTION_COMMAND, 'c', "ctx-size", OPTION_COUNT, "N", "tokens of the context that the memory of a text model is told for (default: the model's own, 4096 at most)", FIELD(session.n_ctx), .min = 1, .max = COUNT_MAX},
+    {SET_PERPLEXITY, SECTION_COMMAND, 'c', "ctx-size", OPTION_COUNT, "N", "tokens of a window (default: 512)", FIELD(session.n_ctx), .min = 4, .max = COUNT_MAX},
     {SET_OUTPUT, SECTION_COMMAND, 'o', "output", OPTION_FILE, "FILE", "write to FILE, whole or not at all", FIELD(output)},
     {SET_JSON, SECTION_COMMAND, 0, "json", OPTION_FLAG, NULL, "one JSON object a result, each on one line", FIELD(json)},
 

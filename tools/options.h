@@ -37,7 +37,9 @@ enum {
     SET_QUANTIZE = 1u << 24,
     SET_BATCH = 1u << 25,
     SET_CONVERT = 1u << 26,
-    SET_AUDIT = 1u << 27 /* --audit */
+    SET_AUDIT = 1u << 27, /* --audit */
+    SET_INFO = 1u << 28,
+    SET_PERPLEXITY = 1u << 29
 };
 
 typedef enum { MEDIUM_IMAGE, MEDIUM_AUDIO, MEDIUM_VIDEO, MEDIUM_TEXT } cli_medium_kind;

@@ -25,9 +25,17 @@ static bool on_token(void *user, size_t n_tokens)
 static void say_no_page(cli_runtime *rt, const char *path)
 {
     senses_error err = {.code = SN_OK};
-    bool given = runtime_encoder(rt, SENSES_IMAGE) != NULL;
-    snprintf(err.msg, sizeof err.msg, "%s: no page to see in this picture%s", input_name(path),
-             given ? "" : "; for photographs bring a vision model: -m FILE --mmproj FILE");
+    const char *name = input_name(path);
+    if (runtime_encoder(rt, SENSES_IMAGE) != NULL)
+        snprintf(err.msg, sizeof err.msg, "%s: no page to see in this picture", name);
+    else if (rt->text != NULL)
+        snprintf(err.msg, sizeof err.msg,
+                 "%s: no page to see in this picture, and %s is a text model that sees no photographs; bring a vision model: "
+                 "-m FILE --mmproj FILE",
+                 name, senses_text_path(rt->text));
+    else
+        snprintf(err.msg, sizeof err.msg, "%s: no page to see in this picture; for photographs bring a vision model: -m FILE --mmproj FILE",
+                 name);
     runtime_say(rt, &err);
 }
 

@@ -165,6 +165,18 @@ bool runtime_encoders(cli_runtime *rt)
     return true;
 }
 
+bool runtime_pair(cli_runtime *rt)
+{
+    senses_error err = {0};
+    if (!runtime_text(rt) || !runtime_encoders(rt)) return false;
+    for (size_t i = 0; i < rt->n_encoders; i++) {
+        if (senses_pair_check(rt->text, rt->encoders[i], &err) == SN_OK) continue;
+        runtime_say(rt, &err);
+        return false;
+    }
+    return true;
+}
+
 bool runtime_whisper(cli_runtime *rt)
 {
     if (rt->whisper != NULL) return true;

@@ -35,6 +35,7 @@ void runtime_close(cli_runtime *rt);
 bool runtime_engine(cli_runtime *rt);
 bool runtime_text(cli_runtime *rt);     /* with its adapters */
 bool runtime_encoders(cli_runtime *rt); /* all of --mmproj, which may be none */
+bool runtime_pair(cli_runtime *rt);     /* both, and each encoder can be the text model's */
 bool runtime_whisper(cli_runtime *rt);
 bool runtime_language(const cli_runtime *rt); /* after it: the language and the translation that were asked for can be had of it */
 

@@ -153,7 +153,7 @@ bool video_timeline_make(cli_runtime *rt, const char *path, video_timeline *out)
                              .timeout_s = (double)rt->o->timeout};
     watching w = {.rt = rt, .path = path, .out = out};
     bool sound = false;
-    if (!runtime_encoders(rt) || (runtime_encoder(rt, SENSES_IMAGE) != NULL && !runtime_text(rt))) return false;
+    if (!runtime_encoders(rt) || (runtime_encoder(rt, SENSES_IMAGE) != NULL && !runtime_pair(rt))) return false;
     if (senses_video_frames(path, &p, on_frame, &w, &sound, &err) != SN_OK) {
         if (!w.failed) runtime_say(rt, &err);
         return false;

@@ -21,6 +21,7 @@ struct vis_model {
 
 struct vis_family {
     const char *name;
+    sn_pairing pairing;
     /* An exact test of clip.projector_type (NULL, 0: the file has none). Two matches, or none, is an error. */
     bool (*match)(const sn_gguf *g, sn_str projector);
     /* Reads the hyper-parameters, binds every tensor, sets m->vit, m->n_embd and m->adapter. On failure close is called. */

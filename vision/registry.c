@@ -69,6 +69,13 @@ const char *vis_model_family(const vis_model *m)
     return m->family->name;
 }
 
+const char *vis_family_at(size_t i, const sn_pairing **pairing)
+{
+    if (i >= sizeof families / sizeof *families) return NULL;
+    *pairing = &families[i]->pairing;
+    return families[i]->name;
+}
+
 size_t vis_model_n_embd(const vis_model *m)
 {
     return m->n_embd;

@@ -5,6 +5,7 @@
 
 #include "../core/compute.h"
 #include "../core/gguf.h"
+#include "../core/pairing.h"
 
 /* ---- image.c: decoding ---- */
 typedef struct {
@@ -68,6 +69,8 @@ sn_status vis_model_open(vis_model **out, const char *path, sn_compute *c, sn_er
 void vis_model_close(vis_model *m);
 const char *vis_model_family(const vis_model *m);
 size_t vis_model_n_embd(const vis_model *m);
+/* Family i, with what it knows of its decoders; NULL behind the last. */
+const char *vis_family_at(size_t i, const sn_pairing **pairing);
 size_t vis_model_bytes(const vis_model *m);
 
 /* What a picture becomes: tiles in the order they enter the prompt, each with the marker text in front of its rows, and text

@@ -86,6 +86,7 @@ static sn_status qwen2audio_encode(aud_model *m, const float *mel, size_t n_fram
 
 const aud_family aud_qwen2audio = {
     .name = "qwen2a",
+    .pairing = {.tokens = {"<|audio_bos|>", "<|audio_eos|>"}, .own = "<|AUDIO|>"},
     .before = "<|audio_bos|>",
     .after = "<|audio_eos|>",
     .no_post_norm = true,

@@ -111,6 +111,7 @@ static sn_status voxtral_encode(aud_model *m, const float *mel, size_t n_frame, 
 
 const aud_family aud_voxtral = {
     .name = "voxtral",
+    .pairing = {.tokens = {"[BEGIN_AUDIO]"}, .named = "voxtral"}, /* other Mistral vocabularies have the token too */
     .before = "[BEGIN_AUDIO]",
     .after = "",
     .open = voxtral_open,

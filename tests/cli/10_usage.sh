@@ -1,5 +1,5 @@
 # What is wrong usage, and what is help.
-commands="describe transcribe ask chat sketch info models convert quantize merge tokenize encode logits bench"
+commands="describe transcribe ask chat sketch info models convert quantize merge tokenize encode logits perplexity bench"
 
 claim_no_command_is_wrong_usage() { run; wrong_usage; }
 claim_an_unknown_command_is_wrong_usage() {

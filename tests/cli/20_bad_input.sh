@@ -83,6 +83,19 @@ claim_an_encoder_of_another_width_is_refused_with_both_names() {
     err_has llava15_text.gguf; err_has front_voxtral.gguf
     [ ! -e out.npy ] || wrong "out.npy was left"
 }
+claim_an_encoder_of_another_family_is_refused_with_both_names_before_anything_is_read() {
+    needs "$TINY_WIDE" "$TINY_MMPROJ"
+    for c in "describe none.png" "ask --image none.png hi" "ask hi" "chat" "logits -o out.npy hi" "batch --task ask -p hi $SAMPLES" "sketch $SAMPLES/sign.png"; do
+        run $c -m "$TINY_WIDE" --mmproj "$TINY_MMPROJ"; failed_with_one_line
+        err_has "llava15_mmproj.gguf: an encoder (image, llava), but"; err_has "smolvlm_text.gguf is a text model (llama)"; out_empty
+    done
+}
+claim_models_of_another_kind_say_what_they_are() {
+    needs "$TINY" "$TINY_MMPROJ"
+    run ask -m "$TINY_MMPROJ" hi; failed_with_one_line; err_has "llava15_mmproj.gguf: is an encoder of pictures or sound (mmproj), not a text model"
+    run ask -m "$TINY" --mmproj "$TINY" hi; failed_with_one_line; err_has "not an encoder with an adapter (mmproj)"
+    tiny_reader; run ask -m "$TINY" --image "$NO_PAGE" hi; failed_with_one_line; err_has "$NO_PAGE"; err_has "llava15_text.gguf is a text model"
+}
 claim_two_encoders_of_one_kind_are_refused() {
     needs "$TINY" "$TINY_MMPROJ"; run ask -m "$TINY" --mmproj "$TINY_MMPROJ" --mmproj "$TINY_MMPROJ" hi; failed_with_one_line
 }

@@ -8,6 +8,17 @@ claim_tokenize_writes_a_json_array() {
     run tokenize -m "$TINY" --no-special; is 0; json_lines out --array
     stdin=/dev/null; run tokenize -m "$TINY" --no-special; is 0; out_is "[]"
 }
+claim_perplexity_is_a_figure_with_its_error() {
+    needs "$TINY"
+    run perplexity -m "$TINY" "$SAMPLES/alice.txt" -c 2048; is 0; grep -q '^PPL = [0-9.]* +/- [0-9.]*$' out || wrong "$(cat out)"; err_has "windows of 2048"
+    cp out first; stdin=$SAMPLES/alice.txt; run perplexity -q -m "$TINY" -c 2048 -t 1 -; is 0; err_empty; cmp -s out first || wrong "other threads, another figure"
+    stdin=/dev/null; head -c 9000 "$SAMPLES/alice.txt" >part.txt
+    run perplexity -m "$TINY" --json part.txt; is 0; err_empty; json_lines out file type task model perplexity error context windows tokens scored seconds
+    out_has '"context":512'
+    head -c 300 "$SAMPLES/alice.txt" >short.txt; run perplexity -m "$TINY" short.txt; failed_with_one_line; err_has "short.txt: "; err_has "two windows of 512"
+    printf 'a\377b' >bad.txt; run perplexity -m "$TINY" bad.txt; failed_with_one_line; err_has "bad.txt: is not UTF-8"
+    run perplexity -m "$TINY" ./missing.txt; failed_with_one_line; run perplexity -m "$TINY" -c 3 part.txt; wrong_usage; run perplexity; wrong_usage
+}
 claim_describe_heads_several_pictures_and_goes_on_past_a_bad_one() {
     needs "$TINY" "$TINY_MMPROJ"
     cp "$SAMPLES/sign.png" "sp ace.png"; printf x >bad.png

@@ -42,6 +42,28 @@ claim_models_lists_what_comes_with_the_program_too() {
     cp "$GOLDEN"/page/sketch*.gguf there/models
     run models --json; is 0; [ "$(grep -c '"name":"sketch' out)" -eq 2 ] || wrong "what nothing reaches is listed"; grep -q there/models/sketch out || wrong "not the first pair"
 }
+number_of() { sed -n "s/^$1: //p" out; }
+claim_info_says_what_a_file_goes_with() {
+    needs "$TINY" "$TINY_WIDE" "$TINY_MMPROJ" "$TINY_AUDIO"
+    run info "$TINY"; is 0; out_has "image_encoders: llava, llava-next"; out_has "audio_encoders: ultravox"
+    run info "$TINY_WIDE"; is 0; grep -q '^image_encoders: idefics3$' out || wrong "$(grep image_ out)"
+    run info "$TINY_MMPROJ"; is 0; out_has "family: llava"; out_has "row_width: 64"; out_has "decoders: llama, "; out_lacks qwen2vl; out_lacks with_tokens
+    run info "$GOLDEN/fusion/smolvlm_mmproj.gguf"; is 0; out_has "decoders_with_tokens: <fake_token_around_image>"
+    run info "$TINY_AUDIO"; is 0; out_has "decoders_with_tokens: [BEGIN_AUDIO]"; run info "$GOLDEN/vision/gemma3.gguf"; out_has "decoders: gemma3"
+    run info --json "$TINY" "$TINY_MMPROJ"; is 0; json_lines out memory_weights
+}
+claim_info_tells_the_memory_that_a_run_takes() {
+    needs "$TINY"
+    run info -c 1000 "$TINY"; is 0; cache=$(number_of memory_cache); out_has "memory_context: 1000"
+    run info -c 3000 "$TINY"; [ "$(number_of memory_cache)" -eq $((3 * cache)) ] || wrong "keys and values do not grow with the context"
+    [ "$(number_of memory)" -eq $(($(number_of memory_weights) + 3 * cache + $(number_of memory_work) + $(number_of memory_program))) ] || wrong "no sum"
+    needs_model smollm2-135m-instruct-q4_1.gguf
+    for m in "$TINY" "$MODELS/smollm2-135m-instruct-q4_1.gguf"; do
+        run info -c 512 "$m"; is 0; told=$(number_of memory)
+        run bench -m "$m" -p 512 -n 1 -r 1 --json; is 0; took=$(sed -n '1s/.*"rss_bytes":\([0-9]*\).*/\1/p' out)
+        [ $((told * 100)) -ge $((took * 85)) ] && [ $((told * 100)) -le $((took * 115)) ] || wrong "$m: told $told, took $took"
+    done
+}
 claim_info_says_what_is_in_a_file() {
     needs "$TINY" "$TINY_MMPROJ"
     run info "$TINY"; is 0; err_empty; out_has "kind: "; out_has "architecture: llama"

@@ -31,7 +31,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
     sn_gguf_close(g);
     for (int json = 0; json < 2; json++) {
         char *text = NULL;
-        const sn_status told = senses_describe_file(path, json, &text, &err);
+        const sn_status told = senses_describe_file(path, &(senses_describe_params){.json = json}, &text, &err);
         fuzz_said(told, &err);
         FUZZ_MUST((told == SN_OK) == (text != NULL));
         if (text != NULL) FUZZ_MUST(json == 0 || strchr(text, '\n') == NULL || strchr(text, '\n')[1] == '\0');

@@ -67,7 +67,7 @@ static senses_status use_whisper(const char *path, senses_error *err)
 static senses_status use(const char *kind, const char *path, senses_error *err)
 {
     char *text = NULL;
-    if (senses_describe_file(path, true, &text, err) == SN_OK) free(text);
+    if (senses_describe_file(path, &(senses_describe_params){.json = true, .engine = engine}, &text, err) == SN_OK) free(text);
     if (strcmp(kind, "lora") == 0) return use_text(LORA_BASE, path, err);
     if (strcmp(kind, "text") == 0) return use_text(path, NULL, err);
     return strcmp(kind, "whisper") == 0 ? use_whisper(path, err) : use_encoder(path, err);

@@ -137,6 +137,7 @@ static sn_status gemma3_encode(vis_model *m, const vis_prepared *p, float *out, 
 extern const vis_family vis_gemma3;
 const vis_family vis_gemma3 = {
     .name = "gemma3",
+    .pairing = {.tokens = {"<start_of_image>", "<end_of_image>"}, .arch = "gemma3"}, /* whose pictures' rows see one another */
     .match = gemma3_match,
     .open = gemma3_open,
     .close = gemma3_close,

@@ -162,6 +162,7 @@ static sn_status idefics3_encode(vis_model *m, const vis_prepared *p, float *out
 extern const vis_family vis_idefics3;
 const vis_family vis_idefics3 = {
     .name = "idefics3",
+    .pairing = {.tokens = {"<fake_token_around_image>"}, .own = "<fake_token_around_image>"},
     .match = idefics3_match,
     .open = idefics3_open,
     .close = idefics3_close,

@@ -171,6 +171,7 @@ static sn_status internvl_encode(vis_model *m, const vis_prepared *p, float *out
 extern const vis_family vis_internvl;
 const vis_family vis_internvl = {
     .name = "internvl",
+    .pairing = {.tokens = {"<img>", "</img>"}, .own = "<IMG_CONTEXT>"},
     .match = internvl_match,
     .open = internvl_open,
     .close = internvl_close,

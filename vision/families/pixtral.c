@@ -111,6 +111,7 @@ static sn_status pixtral_encode(vis_model *m, const vis_prepared *p, float *out,
 extern const vis_family vis_pixtral;
 const vis_family vis_pixtral = {
     .name = "pixtral",
+    .pairing = {.tokens = {"[IMG_END]"}, .named = "pixtral"}, /* other Mistral vocabularies have the token too */
     .match = pixtral_match,
     .open = pixtral_open,
     .close = pixtral_close,

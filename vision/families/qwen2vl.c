@@ -184,6 +184,7 @@ static sn_status qwen2vl_encode(vis_model *m, const vis_prepared *p, float *out,
 extern const vis_family vis_qwen2vl, vis_qwen25vl;
 const vis_family vis_qwen2vl = {
     .name = "qwen2vl",
+    .pairing = {.tokens = {"<|vision_start|>", "<|vision_end|>"}, .arch = "qwen2vl", .named = "qwen2vl"},
     .match = qwen2vl_match,
     .open = qwen2vl_open,
     .close = qwen2vl_close,
@@ -192,6 +193,7 @@ const vis_family vis_qwen2vl = {
 };
 const vis_family vis_qwen25vl = {
     .name = "qwen25vl",
+    .pairing = {.tokens = {"<|vision_start|>", "<|vision_end|>"}, .arch = "qwen2vl", .named = "qwen25vl"},
     .match = qwen25vl_match,
     .open = qwen25vl_open,
     .close = qwen2vl_close,

@@ -533,6 +533,7 @@ static sn_status page_encode(vis_model *m, const vis_prepared *p, float *out, sn
 extern const vis_family vis_senses_page;
 const vis_family vis_senses_page = {
     .name = "senses_page",
+    .pairing = {.tokens = {"<wave>"}, .own = "<wave>"},
     .match = page_match,
     .open = page_open,
     .close = page_close,
