@@ -164,8 +164,9 @@ $(BUILD)/senses: $(TOOL_OBJ) $(BUILD)/libsenses.a
 FUZZ     := -O1 -g -fno-omit-frame-pointer -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined
 FUZZ_MAIN = $(BUILD)/tests/fuzz/replay.o
 fuzz-built: $(FUZZERS)
+$(BUILD)/tests/fuzz/fuzz_journal: $(filter-out $(addprefix $(BUILD)/tools/,main.o help.o cmd_%.o),$(TOOL_OBJ))
 $(FUZZERS): %: %.o $(BUILD)/tests/fuzz/fuzz.o $(BUILD)/tests/whisper_bin.o $(FUZZ_MAIN) $(BUILD)/libsenses.a
-	$(CC) $(CFLAGS) $(FUZZ_LINK) -o $@ $^ $(LIBS)
+	$(CC) $(CFLAGS) $(FUZZ_LINK) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(LIBS)
 fuzz: deps-fuzz
 	@$(MAKE) --no-print-directory -j$$(nproc) BUILD=build/fuzz CC=clang CFLAGS="$(FUZZ)" FUZZ_MAIN= FUZZ_LINK=-fsanitize=fuzzer \
 	  KERNEL_C="-O2 -fno-sanitize=all -fno-sanitize-coverage=edge" fuzz-built >/dev/null
