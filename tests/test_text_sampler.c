@@ -380,25 +380,25 @@ static bool by_third(void *user, txt_id id)
 static void the_best_few_decide_as_all_do(void **state)
 {
     (void)state;
-    enum { N = 3000 };
+    enum { N_VOCAB = 3000 };
     static const txt_sampling ways[] = {
         {.temperature = 0, .top_k = 40, .top_p = 1, .repeat_penalty = 1},
         {.temperature = 1, .top_k = 40, .top_p = 0.9f, .min_p = 0.05f, .repeat_penalty = 1.1f, .repeat_last = 64, .seed = 5},
         {.temperature = 0.7f, .top_k = 3, .top_p = 1, .repeat_penalty = 1.3f, .repeat_last = 8, .seed = 6},
     };
-    float *logits = malloc(N * sizeof *logits), *copy = malloc(N * sizeof *copy);
+    float *logits = malloc(N_VOCAB * sizeof *logits), *copy = malloc(N_VOCAB * sizeof *copy);
     assert_true(logits && copy);
     for (size_t w = 0; w < sizeof ways / sizeof *ways; w++) {
-        txt_sampler *few = open_sampler(ways[w], N), *all = open_sampler(ways[w], N);
+        txt_sampler *few = open_sampler(ways[w], N_VOCAB), *all = open_sampler(ways[w], N_VOCAB);
         int third = 3, rare = 500;
         for (size_t turn = 0; turn < 300; turn++) {
             txt_id a = -1, b;
-            for (size_t i = 0; i < N; i++) logits[i] = (float)(rand() % 400) / 40; /* with many equals */
-            memcpy(copy, logits, N * sizeof *copy);
+            for (size_t i = 0; i < N_VOCAB; i++) logits[i] = (float)(rand() % 400) / 40; /* with many equals */
+            memcpy(copy, logits, N_VOCAB * sizeof *copy);
             assert_false(w > 0 && txt_sampler_next_few(few, copy, by_third, &rare, &a)); /* too few are allowed: nothing is drawn */
-            memcpy(copy, logits, N * sizeof *copy);
+            memcpy(copy, logits, N_VOCAB * sizeof *copy);
             if (!txt_sampler_next_few(few, copy, by_third, &third, &a)) fail_msg("not told");
-            for (size_t i = 0; i < N; i++) copy[i] = i % 3 == 0 ? logits[i] : -INFINITY;
+            for (size_t i = 0; i < N_VOCAB; i++) copy[i] = i % 3 == 0 ? logits[i] : -INFINITY;
             b = txt_sampler_next(all, copy);
             assert_int_equal(a, b);
             txt_sampler_accept(few, a);
