@@ -390,7 +390,7 @@ static void the_best_few_decide_as_all_do(void **state)
     assert_true(logits && copy);
     for (size_t w = 0; w < sizeof ways / sizeof *ways; w++) {
         txt_sampler *few = open_sampler(ways[w], N_VOCAB), *all = open_sampler(ways[w], N_VOCAB);
-        int third = 3, rare = 500;
+        int third = 3, rare = 2999;
         for (size_t turn = 0; turn < 300; turn++) {
             txt_id a = -1, b;
             for (size_t i = 0; i < N_VOCAB; i++) logits[i] = (float)(rand() % 400) / 40; /* with many equals */
