@@ -190,6 +190,12 @@ bench: deps
 	@$(MAKE) --no-print-directory models
 	@tools/bench/bench.sh
 
+# Files of a batch four at once against one at a time: throughput and memory.
+bench-batch: deps
+	@$(MAKE) --no-print-directory -j$$(nproc) senses >/dev/null
+	@$(MAKE) --no-print-directory models
+	@ONLY=batch tools/bench/bench.sh
+
 # Trains the page reader anew, or on from where it was left: for hours, at idle priority. tools/train/README.md
 train-sketch:
 	@tools/train/run.sh all --start models
@@ -254,8 +260,8 @@ help:
 	@echo "make test-cluster  a batch on a real Slurm, as root    make deps-cluster  what that needs"
 	@echo "make deps       the Debian packages it needs           make deps-test  those of the tests as well: a browser"
 	@echo "make models     the default bundle"
-	@echo "make bench      beside the peers, in one run           make install    PREFIX=$(PREFIX) DESTDIR=$(DESTDIR)"
+	@echo "make bench      beside the peers; bench-batch             make install    PREFIX=$(PREFIX) DESTDIR=$(DESTDIR)"
 
-.PHONY: all libs-present deps deps-test deps-fuzz deps-cluster models models-test demo test test-cluster check house tests-built sanitize fuzz fuzz-built lint bench train-sketch install uninstall clean help
+.PHONY: all libs-present deps deps-test deps-fuzz deps-cluster models models-test demo test test-cluster check house tests-built sanitize fuzz fuzz-built lint bench bench-batch train-sketch install uninstall clean help
 .DELETE_ON_ERROR:
 -include $(LIB_OBJ:.o=.d) $(TOOL_OBJ:.o=.d) $(TEST_SRC:%.c=$(BUILD)/%.d) $(BUILD)/tests/testing.d $(BUILD)/tests/page_lines.d $(BUILD)/tests/page_html_main.d $(BUILD)/tests/whisper_bin.d $(wildcard $(BUILD)/tests/fuzz/*.d $(BUILD)/tests/robust/*.d)

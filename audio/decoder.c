@@ -44,14 +44,13 @@ size_t aud_decoder_weights_bytes(const aud_decoder_weights *d, size_t n_layer)
     return n;
 }
 
-/* What one run of n rows takes from the arena, on top of the linear layers' own. */
-static size_t run_scratch(const aud_decoder *d, size_t n)
+size_t aud_decoder_scratch_bytes(const aud_whisper *w, size_t n)
 {
-    const aud_whisper_hparams *hp = &d->w->file.hp;
-    const aud_decoder_block *L = &d->w->decoder.blocks[0];
-    sn_compute *c = d->w->compute;
+    const aud_whisper_hparams *hp = &w->file.hp;
+    const aud_decoder_block *L = &w->decoder.blocks[0];
+    sn_compute *c = w->compute;
     size_t linear = sn_linear_scratch_bytes(c, &L->q, n);
-    const sn_linear *const wide[] = {&L->fc1, &L->fc2, &d->w->decoder.embed};
+    const sn_linear *const wide[] = {&L->fc1, &L->fc2, &w->decoder.embed};
     for (size_t i = 0; i < 3; i++) {
         const size_t s = sn_linear_scratch_bytes(c, wide[i], n);
         if (s > linear) linear = s;
@@ -79,7 +78,7 @@ sn_status aud_decoder_init(aud_decoder *d, const aud_whisper *w, sn_err *err)
     sn_status st = SN_OK;
     if (d->cross_k == NULL || d->cross_v == NULL || d->x == NULL) st = sn_fail(err, SN_ENOMEM, "no memory for the decoder's caches");
     if (st == SN_OK) st = aud_decoder_reserve(d, 1, err);
-    const size_t run = run_scratch(d, hp->n_text_ctx), window = window_scratch(d);
+    const size_t run = aud_decoder_scratch_bytes(w, hp->n_text_ctx), window = window_scratch(d);
     if (st == SN_OK) st = sn_arena_init(&d->tmp, run > window ? run : window, err);
     if (st != SN_OK) aud_decoder_free(d);
     return st;
@@ -150,94 +149,105 @@ void aud_decoder_set_window(aud_decoder *d, const float *states)
     sn_arena_reset(&d->tmp, mark);
 }
 
-/* out [n, n_embd] = attention of q [n, n_embd] over each row's own sequence; the rows' keys and values go into the cache. */
-static void self_attention(aud_decoder *d, size_t il, const aud_decoder_row *rows, size_t n, float *out, const float *q, float *kv,
-                           const aud_decoder_block *L, const float *h)
+/* Rows that follow one another in one sequence of one decoder: i .. *end - 1 of a part. */
+static size_t end_of_sequence(const aud_decoder_part *p, size_t i)
 {
-    const aud_whisper_hparams *hp = &d->w->file.hp;
-    sn_compute *c = d->w->compute;
-    const size_t n_embd = hp->n_embd;
-    for (int value = 0; value < 2; value++) {
-        uint16_t *cache = value ? d->self_v : d->self_k;
-        sn_linear_apply(c, kv, n_embd, h, n_embd, value ? &L->v : &L->k, n, &d->tmp); /* [n, n_embd] */
-        for (size_t i = 0; i < n; i++)
-            sn_f32_to_f16_rows(cache + rows[i].seq * row_values(d) + (il * hp->n_text_ctx + rows[i].pos) * n_embd, n_embd, kv + i * n_embd,
-                               n_embd, 1, n_embd);
-    }
-    for (size_t i = 0, end; i < n; i = end) {
-        for (end = i + 1; end < n && rows[end].seq == rows[i].seq; end++) {}
-        const size_t base = rows[i].seq * row_values(d) + il * hp->n_text_ctx * n_embd;
-        sn_attention(c, &(sn_attention_args){.out = out + i * n_embd,
-                                             .q = q + i * n_embd,
-                                             .k = d->self_k + base,
-                                             .v = d->self_v + base,
-                                             .kv_type = SN_F16,
-                                             .n_q = end - i,
-                                             .n_kv = rows[i].pos + (end - i),
-                                             .n_head = hp->n_text_head,
-                                             .n_head_kv = hp->n_text_head,
-                                             .d_head = n_embd / hp->n_text_head,
-                                             .ld_out = n_embd,
-                                             .ld_q = n_embd,
-                                             .ld_kv = n_embd,
-                                             .ld_head = n_embd / hp->n_text_head,
-                                             .scale = 1.0f / sqrtf((float)(n_embd / hp->n_text_head)),
-                                             .causal = true,
-                                             .first_pos = rows[i].pos});
+    size_t end = i + 1;
+    while (end < p->n && p->rows[end].seq == p->rows[i].seq) end++;
+    return end;
+}
+
+/* The keys or values kv [n, n_embd] of a part's rows into its decoder's cache. */
+static void store(const aud_decoder_part *p, size_t il, uint16_t *cache, const float *kv)
+{
+    const aud_whisper_hparams *hp = &p->d->w->file.hp;
+    for (size_t i = 0; i < p->n; i++) {
+        const size_t at = p->rows[i].seq * row_values(p->d) + (il * hp->n_text_ctx + p->rows[i].pos) * hp->n_embd;
+        sn_f32_to_f16_rows(cache + at, hp->n_embd, kv + i * hp->n_embd, hp->n_embd, 1, hp->n_embd);
     }
 }
 
-/* out [n, n_embd] = attention of q [n, n_embd] over the window: the same for every sequence. */
-static void cross_attention(aud_decoder *d, size_t il, size_t n, float *out, const float *q)
+/* out [n, n_embd] = attention of q [n, n_embd] of n rows that stand from first_pos on, or see all keys, over n_kv keys. */
+static void attend(const aud_whisper *w, float *out, const float *q, size_t n, const uint16_t *k, const uint16_t *v, size_t n_kv,
+                   bool causal, size_t first_pos)
 {
-    const aud_whisper_hparams *hp = &d->w->file.hp;
-    const size_t n_embd = hp->n_embd, base = il * AUD_N_AUDIO_CTX * n_embd;
-    sn_attention(d->w->compute, &(sn_attention_args){.out = out,
-                                                     .q = q,
-                                                     .k = d->cross_k + base,
-                                                     .v = d->cross_v + base,
-                                                     .kv_type = SN_F16,
-                                                     .n_q = n,
-                                                     .n_kv = AUD_N_AUDIO_CTX,
-                                                     .n_head = hp->n_text_head,
-                                                     .n_head_kv = hp->n_text_head,
-                                                     .d_head = n_embd / hp->n_text_head,
-                                                     .ld_out = n_embd,
-                                                     .ld_q = n_embd,
-                                                     .ld_kv = n_embd,
-                                                     .ld_head = n_embd / hp->n_text_head,
-                                                     .scale = 1.0f / sqrtf((float)(n_embd / hp->n_text_head))});
+    const size_t n_embd = w->file.hp.n_embd, n_head = w->file.hp.n_text_head, d_head = n_embd / n_head;
+    sn_attention(w->compute, &(sn_attention_args){.out = out,
+                                                  .q = q,
+                                                  .k = k,
+                                                  .v = v,
+                                                  .kv_type = SN_F16,
+                                                  .n_q = n,
+                                                  .n_kv = n_kv,
+                                                  .n_head = n_head,
+                                                  .n_head_kv = n_head,
+                                                  .d_head = d_head,
+                                                  .ld_out = n_embd,
+                                                  .ld_q = n_embd,
+                                                  .ld_kv = n_embd,
+                                                  .ld_head = d_head,
+                                                  .scale = 1.0f / sqrtf((float)d_head),
+                                                  .causal = causal,
+                                                  .first_pos = first_pos});
 }
 
-void aud_decoder_run(aud_decoder *d, const aud_decoder_row *rows, size_t n)
+/* Each row over its own sequence, whose keys and values are in the caches. */
+static void self_attention(const aud_decoder_part *p, size_t il, float *out, const float *q)
 {
+    const aud_decoder *d = p->d;
     const aud_whisper_hparams *hp = &d->w->file.hp;
-    const aud_decoder_weights *w = &d->w->decoder;
-    sn_compute *c = d->w->compute;
-    sn_arena *tmp = &d->tmp;
-    const size_t n_embd = hp->n_embd, mark = sn_arena_mark(tmp);
-    assert(n <= hp->n_text_ctx);
-    float *x = d->x;                               /* [n, n_embd] */
+    for (size_t i = 0, end; i < p->n; i = end) {
+        end = end_of_sequence(p, i);
+        const size_t base = p->rows[i].seq * row_values(d) + il * hp->n_text_ctx * hp->n_embd;
+        attend(d->w, out + i * hp->n_embd, q + i * hp->n_embd, end - i, d->self_k + base, d->self_v + base, p->rows[i].pos + (end - i),
+               true, p->rows[i].pos);
+    }
+}
+
+/* Over the window: the same for every sequence of a decoder. */
+static void cross_attention(const aud_decoder_part *p, size_t il, float *out, const float *q)
+{
+    const size_t base = il * AUD_N_AUDIO_CTX * p->d->w->file.hp.n_embd;
+    attend(p->d->w, out, q, p->n, p->d->cross_k + base, p->d->cross_v + base, AUD_N_AUDIO_CTX, false, 0);
+}
+
+void aud_decoder_run_parts(const aud_whisper *w, const aud_decoder_part *parts, size_t n_parts, float *x, sn_arena *tmp)
+{
+    const aud_decoder_weights *dw = &w->decoder;
+    const aud_decoder_part *const end = parts + n_parts;
+    sn_compute *c = w->compute;
+    const size_t n_embd = w->file.hp.n_embd, mark = sn_arena_mark(tmp);
+    size_t n = 0, at = 0;
+    for (const aud_decoder_part *p = parts; p < end; p++) n += p->n;
     float *h = sn_arena_f32(tmp, n * n_embd);      /* [n, n_embd] */
     float *q = sn_arena_f32(tmp, n * n_embd);      /* [n, n_embd] */
     float *a = sn_arena_f32(tmp, n * n_embd);      /* [n, n_embd] */
-    float *ff = sn_arena_f32(tmp, 4 * n * n_embd); /* [n, 4 n_embd]; before that, keys and values */
+    float *ff = sn_arena_f32(tmp, 4 * n * n_embd); /* [n, 4 n_embd]; before that, keys, then values */
 
-    for (size_t i = 0; i < n; i++) {
-        sn_linear_row(x + i * n_embd, &w->embed, (size_t)rows[i].token);
-        for (size_t j = 0; j < n_embd; j++) x[i * n_embd + j] += w->positions[rows[i].pos * n_embd + j];
-    }
-    for (size_t il = 0; il < hp->n_text_layer; il++) {
-        const aud_decoder_block *L = &w->blocks[il];
+    for (const aud_decoder_part *p = parts; p < end; p++)
+        for (size_t i = 0; i < p->n; i++, at++) {
+            sn_linear_row(x + at * n_embd, &dw->embed, (size_t)p->rows[i].token);
+            for (size_t j = 0; j < n_embd; j++) x[at * n_embd + j] += dw->positions[p->rows[i].pos * n_embd + j];
+        }
+    for (size_t il = 0; il < w->file.hp.n_text_layer; il++) {
+        const aud_decoder_block *L = &dw->blocks[il];
 
         sn_layernorm(c, h, x, &L->ln1, n, EPS);
         sn_linear_apply(c, q, n_embd, h, n_embd, &L->q, n, tmp);
-        self_attention(d, il, rows, n, a, q, ff, L, h);
+        sn_linear_apply(c, ff, n_embd, h, n_embd, &L->k, n, tmp);
+        sn_linear_apply(c, ff + n * n_embd, n_embd, h, n_embd, &L->v, n, tmp);
+        at = 0;
+        for (const aud_decoder_part *p = parts; p < end; at += p->n * n_embd, p++) {
+            store(p, il, p->d->self_k, ff + at);
+            store(p, il, p->d->self_v, ff + n * n_embd + at);
+            self_attention(p, il, a + at, q + at);
+        }
         sn_linear_add(c, x, n_embd, a, n_embd, &L->out, n, tmp);
 
         sn_layernorm(c, h, x, &L->ln2, n, EPS);
         sn_linear_apply(c, q, n_embd, h, n_embd, &L->cq, n, tmp);
-        cross_attention(d, il, n, a, q);
+        at = 0;
+        for (const aud_decoder_part *p = parts; p < end; at += p->n * n_embd, p++) cross_attention(p, il, a + at, q + at);
         sn_linear_add(c, x, n_embd, a, n_embd, &L->cout, n, tmp);
 
         sn_layernorm(c, h, x, &L->ln3, n, EPS);
@@ -245,8 +255,28 @@ void aud_decoder_run(aud_decoder *d, const aud_decoder_row *rows, size_t n)
         sn_activate(c, ff, n * 4 * n_embd, SN_ACT_GELU_ERF);
         sn_linear_add(c, x, n_embd, ff, 4 * n_embd, &L->fc2, n, tmp);
     }
-    sn_layernorm(c, x, x, &w->ln, n, EPS);
+    sn_layernorm(c, x, x, &dw->ln, n, EPS);
     sn_arena_reset(tmp, mark);
+}
+
+void aud_decoder_run(aud_decoder *d, const aud_decoder_row *rows, size_t n)
+{
+    assert(n <= d->w->file.hp.n_text_ctx);
+    const aud_decoder_part part = {d, rows, n};
+    aud_decoder_run_parts(d->w, &part, 1, d->x, &d->tmp);
+}
+
+void aud_decoder_next(aud_decoder *d, const aud_decoder_row *rows, size_t n, float *logits)
+{
+    const aud_decoder_part part = {d, rows, n};
+    if (d->w->chorus != NULL) {
+        aud_chorus_next(d->w->chorus, &part, logits);
+        return;
+    }
+    sn_turn_take(d->w->compute);
+    aud_decoder_run(d, rows, n);
+    aud_decoder_logits(d, 0, n, logits);
+    sn_turn_end(d->w->compute);
 }
 
 void aud_decoder_logits(aud_decoder *d, size_t first, size_t n, float *logits)

@@ -161,7 +161,9 @@ static sn_status check_length(size_t n_samples, sn_err *err)
 sn_status aud_model_mel(aud_model *m, const float *samples, size_t n_samples, float **out, size_t *n_mel, size_t *n_frame, sn_err *err)
 {
     sn_status st = check_length(n_samples, err);
+    sn_turn_take(m->compute);
     if (st == SN_OK) st = m->family->spectrogram(m, samples, n_samples, out, n_frame, err);
+    sn_turn_end(m->compute);
     if (st == SN_OK) *n_mel = aud_encoder_get_hparams(m->encoder)->n_mel;
     return st;
 }
@@ -171,7 +173,9 @@ sn_status aud_model_encode(aud_model *m, const float *samples, size_t n_samples,
     float *mel = NULL; /* [n_mel, n_frame] */
     size_t n_mel, n_frame;
     sn_status st = aud_model_mel(m, samples, n_samples, &mel, &n_mel, &n_frame, err);
+    sn_turn_take(m->compute);
     if (st == SN_OK) st = m->family->encode(m, mel, n_frame, n_samples, out, err);
+    sn_turn_end(m->compute);
     sn_free(mel);
     return st;
 }

@@ -7,8 +7,6 @@
 
 #include "whisper.h"
 
-#define AUD_BEST_OF 5 /* texts drawn in parallel where the temperature is not 0 */
-
 /* What one window was heard to say. */
 typedef struct {
     int32_t *tokens; /* [n], text and timestamps, no end token; room for n_text_ctx / 2 */

@@ -175,6 +175,7 @@ static float read_prompt(aud_scribe *s, const int32_t *prompt, size_t n, size_t 
     const aud_special *special = &s->w->file.vocab.special;
     const int32_t n_vocab = (int32_t)s->w->file.hp.n_vocab;
     for (size_t i = 0; i < n; i++) s->rows[i] = (aud_decoder_row){.token = prompt[i], .seq = 0, .pos = (uint32_t)i};
+    sn_turn_take(s->w->compute);
     aud_decoder_run(&s->decoder, s->rows, n);
     aud_decoder_logits(&s->decoder, n - 1, 1, s->first);
     const float *x = s->first;
@@ -182,6 +183,7 @@ static float read_prompt(aud_scribe *s, const int32_t *prompt, size_t n, size_t 
         aud_decoder_logits(&s->decoder, sot, 1, s->logits);
         x = s->logits;
     }
+    sn_turn_end(s->w->compute);
     float top;
     if (largest(x, 0, n_vocab, &top) < 0 || isinf(top)) return 1;
     return (float)((double)expf(x[special->no_speech] - top) / sum_exp(x, 0, n_vocab, top, 1));
@@ -198,6 +200,7 @@ static void write_texts(aud_scribe *s, size_t n_prompt, size_t n_seq, float temp
     } seq[AUD_BEST_OF] = {{0}};
     if (n_seq > 1) aud_decoder_fork(&s->decoder, n_seq, n_prompt);
     for (size_t i = 0; i < n_seq; i++) memcpy(s->logits + i * n_vocab, s->first, n_vocab * sizeof *s->logits);
+    aud_chorus_join(s->w->chorus);
     for (size_t active = n_seq, row = 0; active > 0; row = 0) {
         /* The logits stand in the order of the sequences that have not ended. */
         for (size_t i = 0; i < n_seq; i++) {
@@ -214,11 +217,9 @@ static void write_texts(aud_scribe *s, size_t n_prompt, size_t n_seq, float temp
             if (!seq[i].ended)
                 s->rows[active++] = (aud_decoder_row){
                     .token = s->drawn[i * most + seq[i].n - 1], .seq = (uint32_t)i, .pos = (uint32_t)(n_prompt + seq[i].n - 1)};
-        if (active > 0) {
-            aud_decoder_run(&s->decoder, s->rows, active);
-            aud_decoder_logits(&s->decoder, 0, active, s->logits);
-        }
+        if (active > 0) aud_decoder_next(&s->decoder, s->rows, active, s->logits);
     }
+    aud_chorus_leave(s->w->chorus);
     size_t best = 0;
     for (size_t i = 1; i < n_seq; i++)
         if (seq[i].sum / (double)(seq[i].n + 1) > seq[best].sum / (double)(seq[best].n + 1)) best = i;

@@ -300,6 +300,7 @@ sn_status aud_whisper_open(aud_whisper **out, const char *path, sn_compute *c, s
     w->compute = c;
     sn_status st = read_file(&w->file, err);
     if (st == SN_OK) st = bind_all(w, err);
+    if (st == SN_OK && sn_compute_callers(c) > 1) st = aud_chorus_open(&w->chorus, w, err);
     if (st != SN_OK) {
         if (err != NULL && strncmp(err->msg, path, strlen(path)) != 0) sn_wrap(err, "%s", path);
         aud_whisper_close(w);
@@ -314,6 +315,7 @@ void aud_whisper_close(aud_whisper *w)
     if (w == NULL) return;
     aud_mel_close(w->mel);
     aud_encoder_destroy(w->encoder);
+    aud_chorus_close(w->chorus);
     aud_decoder_weights_free(&w->decoder, w->file.hp.n_text_layer);
     file_free(&w->file);
     free(w->path);
@@ -327,8 +329,9 @@ bool aud_whisper_multilingual(const aud_whisper *w)
 
 size_t aud_whisper_bytes(const aud_whisper *w)
 {
-    return aud_encoder_bytes(w->encoder) + aud_decoder_weights_bytes(&w->decoder, w->file.hp.n_text_layer) + w->file.vocab.cap_bytes +
-           w->file.vocab.cap * sizeof(uint32_t) + w->file.vocab.n_slots * sizeof(int32_t) + w->file.n_tensors * sizeof(sn_tensor);
+    return aud_encoder_bytes(w->encoder) + aud_chorus_bytes(w->chorus) + aud_decoder_weights_bytes(&w->decoder, w->file.hp.n_text_layer) +
+           w->file.vocab.cap_bytes + w->file.vocab.cap * sizeof(uint32_t) + w->file.vocab.n_slots * sizeof(int32_t) +
+           w->file.n_tensors * sizeof(sn_tensor);
 }
 
 aud_encoder *aud_whisper_encoder(aud_whisper *w)

@@ -4,6 +4,7 @@
  *   whisper_bin.c    ggml-*.bin (whisper.cpp) as a table of tensors
  *   whisper_vocab.c  token ids <-> bytes, special tokens, languages, tokens that are no speech
  *   decoder.c        token rows -> logits, with the caches of self- and cross-attention
+ *   chorus.c         the rows of several transcriptions at once
  *   transcribe_*.c   windows, temperatures, timestamps, segments */
 #ifndef AUDIO_WHISPER_H
 #define AUDIO_WHISPER_H
@@ -18,6 +19,7 @@
 #define AUD_N_TIMESTAMPS 1501  /* <|0.00|> .. <|30.00|>, 20 ms apart */
 #define AUD_N_AUDIO_CTX 1500   /* encoder rows of a window, 20 ms apart */
 #define AUD_FRAMES_PER_STAMP 2 /* mel frames between two timestamps */
+#define AUD_BEST_OF 5          /* texts drawn in parallel where the temperature is not 0 */
 #define AUD_MAX_HEADS 256      /* alignment heads a file may name */
 
 /* ---- whisper_vocab.c ---- */
@@ -108,13 +110,16 @@ typedef struct {
 void aud_decoder_weights_free(aud_decoder_weights *d, size_t n_layer);
 size_t aud_decoder_weights_bytes(const aud_decoder_weights *d, size_t n_layer);
 
+typedef struct aud_chorus aud_chorus;
+
 struct aud_whisper {
     aud_whisper_file file;
     sn_compute *compute; /* borrowed */
     aud_encoder *encoder;
     aud_mel *mel;
     aud_decoder_weights decoder;
-    char *path; /* owned; file.path points here */
+    aud_chorus *chorus; /* of the transcriptions that write at once; NULL where the compute has one caller */
+    char *path;         /* owned; file.path points here */
 };
 
 /* One run of token rows through the decoder: caches and scratch for up to n_seq texts that are written in parallel over the
@@ -143,9 +148,29 @@ void aud_decoder_set_window(aud_decoder *d, const float *states);
 /* n <= n_text_ctx rows; the rows of one sequence stand together, at rising, consecutive positions, the first of which
  * follows what that sequence has cached. Then d->x holds the rows' final states. */
 void aud_decoder_run(aud_decoder *d, const aud_decoder_row *rows, size_t n);
+/* Rows of one decoder among those that are run at once; self_k and so on are each decoder's own. */
+typedef struct {
+    aud_decoder *d;
+    const aud_decoder_row *rows; /* [n] */
+    size_t n;
+} aud_decoder_part;
+/* The parts of decoders of one model, x [sum of n, n_embd]: what aud_decoder_run makes of each. tmp: aud_decoder_scratch_bytes. */
+void aud_decoder_run_parts(const aud_whisper *w, const aud_decoder_part *parts, size_t n_parts, float *x, sn_arena *tmp);
+size_t aud_decoder_scratch_bytes(const aud_whisper *w, size_t n);
+/* aud_decoder_run and the logits [n, n_vocab] of its rows, n <= AUD_BEST_OF: along with those of others who have joined the chorus. Takes
+ * the turn. */
+void aud_decoder_next(aud_decoder *d, const aud_decoder_row *rows, size_t n, float *logits);
 /* logits [n, n_vocab] of the last run's rows first .. first + n - 1. */
 void aud_decoder_logits(aud_decoder *d, size_t first, size_t n, float *logits);
 /* What sequence 0 has cached at positions below n, for all sequences below n_seq. */
 void aud_decoder_fork(aud_decoder *d, size_t n_seq, size_t n);
+
+/* ---- chorus.c; c NULL: there is none, and nothing happens ---- */
+sn_status aud_chorus_open(aud_chorus **out, const aud_whisper *w, sn_err *err);
+void aud_chorus_close(aud_chorus *c);
+size_t aud_chorus_bytes(const aud_chorus *c);
+void aud_chorus_join(aud_chorus *c);
+void aud_chorus_leave(aud_chorus *c);
+void aud_chorus_next(aud_chorus *c, const aud_decoder_part *part, float *logits);
 
 #endif

@@ -25,7 +25,8 @@ struct sn_compute {
     unsigned spins;
     void *scratch; /* n_threads of K_SCRATCH_BYTES each */
     pthread_t workers[MAX_THREADS];
-    size_t n_workers;
+    size_t n_workers, n_callers;
+    pthread_mutex_t turn; /* of the threads that compute with this */
 
     /* A job is published by raising `job`; it is done when `running` falls to 0. Who waits spins first, then sleeps. Parts are
      * fixed but not who does them: thread i goes for part i, and the caller for what is left, so that a thread which the system
@@ -305,6 +306,8 @@ sn_status sn_compute_open(sn_compute **out, size_t n_threads, sn_isa isa, sn_err
     c->n_threads = n_threads;
     c->spins = n_threads > allowed ? 0 : SPINS + YIELDS; /* with more threads than cores, who spins keeps another from working */
     ops_init(&c->ops, isa);
+    c->n_callers = 1;
+    pthread_mutex_init(&c->turn, NULL);
     pthread_mutex_init(&c->lock, NULL);
     pthread_cond_init(&c->work, NULL);
     pthread_cond_init(&c->done, NULL);
@@ -329,8 +332,29 @@ void sn_compute_close(sn_compute *c)
     pthread_cond_destroy(&c->done);
     pthread_cond_destroy(&c->work);
     pthread_mutex_destroy(&c->lock);
+    pthread_mutex_destroy(&c->turn);
     sn_free(c->scratch);
     sn_free(c);
+}
+
+void sn_turn_take(sn_compute *c)
+{
+    pthread_mutex_lock(&c->turn);
+}
+
+void sn_turn_end(sn_compute *c)
+{
+    pthread_mutex_unlock(&c->turn);
+}
+
+void sn_compute_set_callers(sn_compute *c, size_t n)
+{
+    c->n_callers = n == 0 ? 1 : n < SN_MAX_CALLERS ? n : SN_MAX_CALLERS;
+}
+
+size_t sn_compute_callers(const sn_compute *c)
+{
+    return c->n_callers;
 }
 
 size_t sn_compute_threads(const sn_compute *c)

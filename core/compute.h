@@ -21,8 +21,17 @@ sn_isa sn_compute_isa(const sn_compute *c);
 
 /* Runs fn(arg, part, n_parts) once for each part in 0..n_parts-1, n_parts = the number of threads, the caller being one of
  * them, and returns when all are done. Parts are fixed, though not who runs them (a part that no thread has begun is done by the
- * caller), so results do not depend on timing. Not reentrant. */
+ * caller), so results do not depend on timing. Not reentrant; where several threads share c, the caller has the turn. */
 void sn_parallel(sn_compute *c, void (*fn)(void *arg, size_t part, size_t n_parts), void *arg);
+
+/* Several threads may share a compute, one at a time: who computes has the turn, from one end of a pass to the other. Not recursive. */
+void sn_turn_take(sn_compute *c);
+void sn_turn_end(sn_compute *c);
+/* How many threads will use c at once (1 when it is opened): models opened on c from now on are ready to take a token of each together.
+ * At most SN_MAX_CALLERS. */
+enum { SN_MAX_CALLERS = 16 };
+void sn_compute_set_callers(sn_compute *c, size_t n);
+size_t sn_compute_callers(const sn_compute *c);
 
 /* The half-open share of part `part` of n items cut into n_parts, in multiples of `grain`. */
 void sn_share(size_t n, size_t grain, size_t part, size_t n_parts, size_t *begin, size_t *end);

@@ -370,10 +370,11 @@ static size_t max_size(size_t a, size_t b)
     return a > b ? a : b;
 }
 
+/* Of up to n rows: one alone takes its tile once a thread. */
 static size_t product_bytes(const sn_compute *c, const sn_linear *w, size_t n)
 {
-    product p = {.k = sn_compute_ops(c), .w = w, .n = n};
-    return plan(&p, sn_compute_threads(c));
+    product one = {.k = sn_compute_ops(c), .w = w, .n = 1}, all = {.k = sn_compute_ops(c), .w = w, .n = n};
+    return max_size(plan(&one, sn_compute_threads(c)), plan(&all, sn_compute_threads(c)));
 }
 
 size_t sn_linear_scratch_bytes(const sn_compute *c, const sn_linear *w, size_t n)

@@ -206,7 +206,7 @@ static void keep(senses_encoder *c, const char *key, size_t rows, const float *d
         snprintf(c->note, sizeof c->note, "cache miss: encoded in %.2f s, not kept (%.90s)", seconds, why.msg);
 }
 
-sn_status fus_encode(senses_encoder *c, const vis_prepared *tiles, const senses_sound *sound, float *out, sn_err *err)
+static sn_status encode_through(senses_encoder *c, const vis_prepared *tiles, const senses_sound *sound, float *out, sn_err *err)
 {
     const size_t rows = tiles ? tiles->n_tok : aud_model_n_tok(c->audio, sound->n);
     char key[65];
@@ -224,5 +224,15 @@ sn_status fus_encode(senses_encoder *c, const vis_prepared *tiles, const senses_
     const double start_s = now_s();
     sn_status st = encode(c, tiles, sound, out, err);
     if (st == SN_OK) keep(c, key, rows, out, now_s() - start_s);
+    return st;
+}
+
+sn_status fus_encode(senses_encoder *c, const vis_prepared *tiles, const senses_sound *sound, float *out, char note[FUS_NOTE_MAX],
+                     sn_err *err)
+{
+    pthread_mutex_lock(&c->lock);
+    sn_status st = encode_through(c, tiles, sound, out, err);
+    if (note != NULL) memcpy(note, c->note, FUS_NOTE_MAX);
+    pthread_mutex_unlock(&c->lock);
     return st;
 }

@@ -36,6 +36,7 @@ senses_status senses_encoder_open(senses_encoder **out, senses_engine *e, const 
     senses_encoder *c = calloc(1, sizeof *c);
     if (c == NULL) return sn_fail(err, SN_ENOMEM, "%s: out of memory", path);
     c->engine = e;
+    pthread_mutex_init(&c->lock, NULL);
     (void)fus_file_state_get(&c->state, path); /* before its content is looked at; a file without one has no cache */
     st = fus_copy_path(&c->path, path, err);
     if (st == SN_OK)
@@ -53,6 +54,7 @@ void senses_encoder_close(senses_encoder *c)
     if (c == NULL) return;
     vis_model_close(c->vision);
     aud_model_close(c->audio);
+    pthread_mutex_destroy(&c->lock);
     free(c->path);
     free(c);
 }
@@ -94,7 +96,7 @@ senses_status senses_encode_image(senses_encoder *c, const senses_image *img, se
     senses_matrix m = {0};
     sn_status st = vis_model_prepare(c->vision, &img->pixels, (vis_fit)fit, &tiles, err);
     if (st == SN_OK) st = matrix_alloc(&m, tiles.n_tok, vis_model_n_embd(c->vision), err); /* [n_tok, n_embd] */
-    if (st == SN_OK) st = fus_encode(c, &tiles, NULL, m.data, err);
+    if (st == SN_OK) st = fus_encode(c, &tiles, NULL, m.data, NULL, err);
     vis_prepared_free(&tiles);
     if (st == SN_OK)
         *out = m;
@@ -108,7 +110,7 @@ senses_status senses_encode_sound(senses_encoder *c, const senses_sound *s, sens
     if (c->audio == NULL) return sn_fail(err, SN_EUSAGE, "%s: an image encoder; it cannot hear a sound", c->path);
     senses_matrix m = {0};
     sn_status st = matrix_alloc(&m, aud_model_n_tok(c->audio, s->n), aud_model_n_embd(c->audio), err); /* [n_tok, n_embd] */
-    if (st == SN_OK) st = fus_encode(c, NULL, s, m.data, err);
+    if (st == SN_OK) st = fus_encode(c, NULL, s, m.data, NULL, err);
     if (st == SN_OK)
         *out = m;
     else

@@ -25,6 +25,7 @@ senses_status senses_engine_open(senses_engine **out, const senses_engine_params
         free(e);
         return st;
     }
+    if (p && p->n_callers > 1) sn_compute_set_callers(e->compute, p->n_callers);
     *out = e;
     return SN_OK;
 }

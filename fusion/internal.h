@@ -37,6 +37,7 @@ struct senses_encoder { /* exactly one of vision and audio is set */
     fus_file_state state;    /* when it was opened */
     senses_cache *cache;     /* NULL: none */
     char identity[65];       /* for the cache: of the file's content */
+    pthread_mutex_t lock;    /* of the cache and the note */
     char note[FUS_NOTE_MAX]; /* what the cache did for the last medium */
 };
 
@@ -60,8 +61,9 @@ void fus_session_set_choice(senses_session *s, fus_choose_fn fn, void *user);
 /* False where the file cannot be looked at. */
 bool fus_file_state_get(fus_file_state *out, const char *path);
 /* The rows of a medium, out [rows, n_embd]: from the encoder's cache, where they are there; otherwise made, and kept there. `tiles` for
- * an image encoder, `sound` for an audio encoder. */
-sn_status fus_encode(senses_encoder *c, const vis_prepared *tiles, const senses_sound *sound, float *out, sn_err *err);
+ * an image encoder, `sound` for an audio encoder. note: what the cache did, "" without one; NULL: not wanted. */
+sn_status fus_encode(senses_encoder *c, const vis_prepared *tiles, const senses_sound *sound, float *out, char note[FUS_NOTE_MAX],
+                     sn_err *err);
 
 /* The vocabulary as a tree, made when it is first asked for; it lives as long as t. Sessions of several threads may ask. */
 sn_status fus_text_trie(senses_text *t, const txt_trie **out, sn_err *err);

@@ -132,6 +132,7 @@ static sn_status write_tokens(txt_session *kv, size_t most, const fus_page_progr
     fus_page_state state = {0};
     txt_id next = FUS_PAGE_BOS;
     sn_status st = SN_OK;
+    txt_session_write(kv, true);
     while (st == SN_OK && state.at != FUS_AT_END) {
         st = txt_session_eval_ids(kv, &next, 1, logits, false, err);
         if (st != SN_OK) break;
@@ -143,6 +144,7 @@ static sn_status write_tokens(txt_session *kv, size_t most, const fus_page_progr
         st = txt_ids_push(out, next, err);
         if (st == SN_OK) st = progressed(p, out->n, err);
     }
+    txt_session_write(kv, false);
     return st;
 }
 

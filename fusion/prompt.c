@@ -157,9 +157,7 @@ sn_status fus_prompt_build(fus_prompt *out, const txt_vocab *v, const txt_part *
 /* The rows of medium `m`: out [n_rows, n_embd]. */
 static sn_status encode_medium(fus_medium *m, float *out, sn_err *err)
 {
-    sn_status st = fus_encode(m->encoder, m->sound ? NULL : &m->tiles, m->sound, out, err);
-    memcpy(m->cached, m->encoder->note, sizeof m->cached);
-    return st;
+    return fus_encode(m->encoder, m->sound ? NULL : &m->tiles, m->sound, out, m->cached, err);
 }
 
 static size_t medium_rows(const fus_medium *m)

@@ -482,6 +482,7 @@ senses_status senses_session_answer(senses_session *s, size_t n_predict, senses_
     if (s->talk.framed && s->matcher == NULL) o.stop = txt_chat_stop(s->talk.framed);
     s->answer.n = 0;
     sn_status st = SN_OK;
+    if (s->kv) txt_session_write(s->kv, true);
     for (size_t n = 0; st == SN_OK && !o.stopped && (n_predict == 0 || n < n_predict); n++) {
         int32_t id = 0;
         bool end = false;
@@ -491,6 +492,7 @@ senses_status senses_session_answer(senses_session *s, size_t n_predict, senses_
         st = txt_ids_push(&list, id, err);
         if (st == SN_OK) show(&o, false);
     }
+    if (s->kv) txt_session_write(s->kv, false);
     s->n_left = 0;
     if (st == SN_OK && !o.stopped) show(&o, true);
     if (st == SN_OK && ids) {

@@ -48,9 +48,12 @@ typedef struct {
 /* ---- engine ---- */
 typedef struct senses_engine senses_engine;
 typedef struct {
-    size_t threads;  /* 0: one per physical core */
-    const char *isa; /* "scalar", "avx2", "avx512", "avx512-vnni"; NULL: the best this CPU has */
+    size_t threads;   /* 0: one per physical core */
+    const char *isa;  /* "scalar", "avx2", "avx512", "avx512-vnni"; NULL: the best this CPU has */
+    size_t n_callers; /* threads that will use the engine's models at once, <= 16; 0: one */
 } senses_engine_params;
+/* Engines, encoders, text and speech models may be used by several threads at once, sessions and readers by one at a time. With n_callers set
+ * the threads that write an answer or a transcript at the same time go through the weights together: the texts are the same, and come sooner. */
 senses_status senses_engine_open(senses_engine **out, const senses_engine_params *p /* NULL: defaults */, senses_error *err);
 void senses_engine_close(senses_engine *e);
 size_t senses_engine_threads(const senses_engine *e);

@@ -71,14 +71,15 @@ struct txt_model {
     const txt_family *family;
     txt_hparams hp;
     txt_arch a;
-    size_t n_axes;         /* of a position: 1, or 3 (time, height, width) */
-    float *inv_freq;       /* [n_axes, n_rot / 2] radians per position; 0 where a pair does not turn with this axis */
-    float *inv_freq_local; /* the same of local layers, or NULL */
-    const sn_tensor *embd; /* [n_vocab, n_embd], in the map; HF embed_tokens */
-    sn_linear output;      /* [n_vocab, n_embd]; HF lm_head; of embd's tensor where the file ties the two */
-    sn_norm out_norm;      /* [n_embd]; HF model.norm */
-    txt_layer *layers;     /* [n_layer] */
-    txt_adapter *adapters; /* in the order of the command line, or NULL */
+    size_t n_axes;             /* of a position: 1, or 3 (time, height, width) */
+    float *inv_freq;           /* [n_axes, n_rot / 2] radians per position; 0 where a pair does not turn with this axis */
+    float *inv_freq_local;     /* the same of local layers, or NULL */
+    const sn_tensor *embd;     /* [n_vocab, n_embd], in the map; HF embed_tokens */
+    sn_linear output;          /* [n_vocab, n_embd]; HF lm_head; of embd's tensor where the file ties the two */
+    sn_norm out_norm;          /* [n_embd]; HF model.norm */
+    txt_layer *layers;         /* [n_layer] */
+    txt_adapter *adapters;     /* in the order of the command line, or NULL */
+    struct txt_chorus *chorus; /* of the sessions that write at once; NULL where the compute has one caller */
 };
 
 /* Keys and values of all positions so far, F16, [n_layer, n_head_kv, n_ctx, d_head]: what one head reads is one stretch. */
@@ -87,19 +88,36 @@ typedef struct {
     size_t n_ctx;
 } txt_kv;
 
-typedef struct {          /* rows that go through the layers together */
-    size_t n_past, n_tok; /* they take the cache's places n_past .. n_past + n_tok - 1 */
-    const int32_t *pos;   /* [m->n_axes, n_tok]: what they turn with */
-    bool both_ways;       /* each sees all of them, not only those before it */
+typedef struct { /* rows of a block that follow one another in one cache */
+    const txt_kv *kv;
+    size_t n_past, n_tok; /* they take its places n_past .. n_past + n_tok - 1 < n_ctx */
+} txt_stretch;
+
+typedef struct { /* rows that go through the layers together */
+    const txt_stretch *stretches;
+    size_t n_stretch;   /* of as many caches */
+    size_t n_tok;       /* in all */
+    const int32_t *pos; /* [m->n_axes, n_tok]: what they turn with */
+    bool both_ways;     /* each sees all of its stretch, not only those before it */
 } txt_block;
 
 /* Runs a block through all layers: x [n_tok, n_embd] becomes, in its last n_out rows, what enters the last norm; the rows before
- * those end undefined. Keys and values go into kv. n_past + n_tok <= kv->n_ctx. Scratch: txt_llama_scratch_bytes(m, n_tok) of
- * `tmp`, given back. */
-void txt_llama_forward(const txt_model *m, const txt_kv *kv, const txt_block *b, float *x, size_t n_out, sn_arena *tmp);
+ * those end undefined. n_out is n_tok where there are several stretches. Keys and values go into the caches. What becomes of a row does
+ * not depend on which others it came with. Scratch: txt_llama_scratch_bytes(m, n_tok) of `tmp`, given back. */
+void txt_llama_forward(const txt_model *m, const txt_block *b, float *x, size_t n_out, sn_arena *tmp);
 /* logits [n, n_vocab] of rows x [n, n_embd], which are overwritten. */
 void txt_llama_logits(const txt_model *m, float *logits, float *x, size_t n, sn_arena *tmp);
 size_t txt_llama_scratch_bytes(const txt_model *m, size_t n_tok);
+
+/* chorus.c: the next tokens of several sessions in one block. */
+typedef struct txt_chorus txt_chorus;
+sn_status txt_chorus_open(txt_chorus **out, const txt_model *m, sn_err *err);
+void txt_chorus_close(txt_chorus *c);
+size_t txt_chorus_bytes(const txt_chorus *c);
+void txt_chorus_join(txt_chorus *c);
+void txt_chorus_leave(txt_chorus *c);
+/* One token, at the place n_past of kv, pos [m->n_axes]: logits [n_vocab]. */
+void txt_chorus_next(txt_chorus *c, const txt_kv *kv, size_t n_past, const int32_t *pos, txt_id id, float *logits);
 
 void txt_adapters_free(txt_model *m);
 size_t txt_adapters_bytes(const txt_model *m);

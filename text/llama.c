@@ -35,66 +35,84 @@ static void add_branch(const txt_model *m, float *x, const float *y, const sn_li
     sn_add(m->compute, x, h, n * d);
 }
 
-/* a [n, n_head, d_head] = queries q of the last n rows of a block, over all keys up to their own places, or over all of the
- * block's. */
-static void attend(const txt_model *m, const txt_kv *kv, size_t il, const txt_block *b, float *a, const float *q, size_t n)
+/* Keys and values k, v [n_tok, n_head_kv, d_head] of a block into the caches. */
+static void store(const txt_model *m, size_t il, const txt_block *b, const float *k, const float *v)
 {
-    const size_t dh = m->hp.d_head, n_q = m->hp.n_head * dh, layer = il * m->hp.n_head_kv * kv->n_ctx * dh;
+    const size_t dh = m->hp.d_head, n_kv = m->hp.n_head_kv * dh;
+    for (const txt_stretch *s = b->stretches; s < b->stretches + b->n_stretch; k += s->n_tok * n_kv, v += s->n_tok * n_kv, s++) {
+        for (size_t j = 0; j < m->hp.n_head_kv; j++) {
+            const size_t at = (il * n_kv + j * dh) * s->kv->n_ctx + s->n_past * dh; /* of [n_layer, n_head_kv, n_ctx, d_head] */
+            sn_f32_to_f16_rows(s->kv->k + at, dh, k + j * dh, n_kv, s->n_tok, dh);
+            sn_f32_to_f16_rows(s->kv->v + at, dh, v + j * dh, n_kv, s->n_tok, dh);
+        }
+    }
+}
+
+/* a [n, n_head, d_head] = queries q of the last n rows of a stretch, over all keys up to their own places, or over all of the
+ * stretch's. */
+static void attend(const txt_model *m, size_t il, const txt_stretch *s, bool both_ways, float *a, const float *q, size_t n)
+{
+    const size_t dh = m->hp.d_head, n_q = m->hp.n_head * dh, layer = il * m->hp.n_head_kv * s->kv->n_ctx * dh;
     const sn_attention_args args = {
         .out = a,
         .ld_out = n_q,
         .q = q,
         .ld_q = n_q,
         .n_q = n,
-        .k = kv->k + layer,
-        .v = kv->v + layer,
+        .k = s->kv->k + layer,
+        .v = s->kv->v + layer,
         .kv_type = SN_F16,
         .ld_kv = dh,
-        .ld_head = kv->n_ctx * dh,
-        .n_kv = b->n_past + b->n_tok,
+        .ld_head = s->kv->n_ctx * dh,
+        .n_kv = s->n_past + s->n_tok,
         .n_head = m->hp.n_head,
         .n_head_kv = m->hp.n_head_kv,
         .d_head = dh,
         .scale = m->a.attn_scale,
-        .causal = !b->both_ways,
-        .first_pos = b->n_past + b->n_tok - n,
+        .causal = !both_ways,
+        .first_pos = s->n_past + s->n_tok - n,
         .window = is_local(m, il) ? m->a.window : 0,
     };
     sn_attention(m->compute, &args);
 }
 
+/* The last n rows of a block, which are all of them where there are several stretches. */
+static void attend_all(const txt_model *m, size_t il, const txt_block *b, float *a, const float *q, size_t n)
+{
+    const size_t n_q = m->hp.n_head * m->hp.d_head;
+    for (size_t i = 0, rows; i < b->n_stretch; i++, a += rows * n_q, q += rows * n_q) {
+        rows = b->n_stretch == 1 ? n : b->stretches[i].n_tok;
+        attend(m, il, &b->stretches[i], b->both_ways, a, q, rows);
+    }
+}
+
 /* Layer il of a block: x [n_tok, n_embd], in place. Only the last n_out rows are carried through; the others leave their keys
  * and values behind and are done, as in the last layer, whose rows nobody attends to. */
-static void llama_layer(const txt_model *m, const txt_kv *kv, size_t il, const txt_block *b, float *x, size_t n_out, sn_arena *tmp)
+static void llama_layer(const txt_model *m, size_t il, const txt_block *b, float *x, size_t n_out, sn_arena *tmp)
 {
     const txt_layer *L = &m->layers[il];
     sn_compute *c = m->compute;
     const size_t d = m->hp.n_embd, dh = m->hp.d_head, n_head = m->hp.n_head, n_head_kv = m->hp.n_head_kv, n_ff = m->hp.n_ff;
     const size_t n_q = n_head * dh, n_kv = n_head_kv * dh, n_tok = b->n_tok, skip = n_tok - n_out, mark = sn_arena_mark(tmp);
-    uint16_t *keys = kv->k + il * n_kv * kv->n_ctx;   /* [n_head_kv, n_ctx, d_head] */
-    uint16_t *values = kv->v + il * n_kv * kv->n_ctx; /* [n_head_kv, n_ctx, d_head] */
-    float *h = sn_arena_f32(tmp, n_tok * d);          /* [n_tok, n_embd] */
-    float *k = sn_arena_f32(tmp, n_tok * n_kv);       /* [n_tok, n_head_kv, d_head] */
-    float *v = sn_arena_f32(tmp, n_tok * n_kv);       /* [n_tok, n_head_kv, d_head] */
-    float *q = sn_arena_f32(tmp, n_out * n_q);        /* [n_out, n_head, d_head] */
-    float *a = sn_arena_f32(tmp, n_out * n_q);        /* [n_out, n_head, d_head] */
-    float *gate = sn_arena_f32(tmp, n_out * n_ff);    /* [n_out, n_ff] */
-    float *up = sn_arena_f32(tmp, n_out * n_ff);      /* [n_out, n_ff] */
+    float *h = sn_arena_f32(tmp, n_tok * d);       /* [n_tok, n_embd] */
+    float *k = sn_arena_f32(tmp, n_tok * n_kv);    /* [n_tok, n_head_kv, d_head] */
+    float *v = sn_arena_f32(tmp, n_tok * n_kv);    /* [n_tok, n_head_kv, d_head] */
+    float *q = sn_arena_f32(tmp, n_out * n_q);     /* [n_out, n_head, d_head] */
+    float *a = sn_arena_f32(tmp, n_out * n_q);     /* [n_out, n_head, d_head] */
+    float *gate = sn_arena_f32(tmp, n_out * n_ff); /* [n_out, n_ff] */
+    float *up = sn_arena_f32(tmp, n_out * n_ff);   /* [n_out, n_ff] */
 
     sn_rmsnorm(c, h, x, &L->attn_norm, n_tok, m->a.eps);
     sn_linear_apply(c, k, n_kv, h, d, &L->k, n_tok, tmp);
     sn_linear_apply(c, v, n_kv, h, d, &L->v, n_tok, tmp);
     place(m, il, b, k, n_tok, n_head_kv, &L->k_norm);
-    for (size_t j = 0; j < n_head_kv; j++) {
-        sn_f32_to_f16_rows(keys + (j * kv->n_ctx + b->n_past) * dh, dh, k + j * dh, n_kv, n_tok, dh);
-        sn_f32_to_f16_rows(values + (j * kv->n_ctx + b->n_past) * dh, dh, v + j * dh, n_kv, n_tok, dh);
-    }
+    store(m, il, b, k, v);
     x += skip * d; /* from here on [n_out, n_embd] */
     h += skip * d;
     if (n_out > 0) {
         sn_linear_apply(c, q, n_q, h, d, &L->q, n_out, tmp);
         place(m, il, b, q, n_out, n_head, &L->q_norm);
-        attend(m, kv, il, b, a, q, n_out);
+        attend_all(m, il, b, a, q, n_out);
         add_branch(m, x, a, &L->out, &L->attn_post_norm, h, n_out, tmp);
 
         sn_rmsnorm(c, h, x, &L->ffn_norm, n_out, m->a.eps);
@@ -111,9 +129,9 @@ static void llama_layer(const txt_model *m, const txt_kv *kv, size_t il, const t
     sn_arena_reset(tmp, mark);
 }
 
-void txt_llama_forward(const txt_model *m, const txt_kv *kv, const txt_block *b, float *x, size_t n_out, sn_arena *tmp)
+void txt_llama_forward(const txt_model *m, const txt_block *b, float *x, size_t n_out, sn_arena *tmp)
 {
-    for (size_t il = 0; il < m->hp.n_layer; il++) llama_layer(m, kv, il, b, x, il + 1 < m->hp.n_layer ? b->n_tok : n_out, tmp);
+    for (size_t il = 0; il < m->hp.n_layer; il++) llama_layer(m, il, b, x, il + 1 < m->hp.n_layer ? b->n_tok : n_out, tmp);
 }
 
 void txt_llama_logits(const txt_model *m, float *logits, float *x, size_t n, sn_arena *tmp)

@@ -276,6 +276,7 @@ void txt_model_close(txt_model *m)
     if (m == NULL) return;
     for (size_t il = 0; m->layers != NULL && il < m->hp.n_layer; il++) layer_free(&m->layers[il]);
     sn_free(m->layers);
+    txt_chorus_close(m->chorus);
     txt_adapters_free(m);
     sn_linear_free(&m->output);
     sn_norm_free(&m->out_norm);
@@ -311,7 +312,7 @@ size_t txt_model_bytes(const txt_model *m)
         for (size_t i = 0; i < sizeof all / sizeof *all; i++) n += sn_linear_bytes(all[i]);
         n += (L->attn_norm.n + L->ffn_norm.n + L->q_norm.n + L->k_norm.n + L->attn_post_norm.n + L->ffn_post_norm.n) * sizeof(float);
     }
-    return n + txt_adapters_bytes(m);
+    return n + txt_adapters_bytes(m) + txt_chorus_bytes(m->chorus);
 }
 
 void txt_model_embed(const txt_model *m, const txt_id *ids, size_t n, float *out)

@@ -12,6 +12,7 @@ struct txt_session {
     txt_model *model;
     txt_kv kv;
     size_t n_past, n_block;
+    bool writing;  /* it has joined the model's chorus */
     int32_t *next; /* [n_ctx + 1]: the position of text behind the first i places of the cache; NULL: i, as rows stand in a line */
     float *x;      /* [n_block, n_embd] */
     int32_t *pos;  /* [n_axes, n_block] */
@@ -69,6 +70,16 @@ static size_t machine_bytes(void)
     return n;
 }
 
+/* The model's chorus, with its first session: from then on no adapter is added. */
+static sn_status open_chorus(txt_model *m, sn_err *err)
+{
+    if (sn_compute_callers(m->compute) == 1) return SN_OK;
+    sn_turn_take(m->compute);
+    sn_status st = m->chorus == NULL ? txt_chorus_open(&m->chorus, m, err) : SN_OK;
+    sn_turn_end(m->compute);
+    return st;
+}
+
 sn_status txt_session_open(txt_session **out, txt_model *m, size_t n_ctx, sn_err *err)
 {
     const char *path = sn_gguf_path(m->gguf);
@@ -92,6 +103,7 @@ sn_status txt_session_open(txt_session **out, txt_model *m, size_t n_ctx, sn_err
     if (s->kv.k == NULL || s->kv.v == NULL || (m->n_axes > 1 && s->next == NULL))
         st = sn_fail(err, SN_ENOMEM, "out of memory for a context of %zu positions", n_ctx);
     if (st == SN_OK) st = take_block(s, block_size(n_ctx), err);
+    if (st == SN_OK) st = open_chorus(m, err);
     if (st != SN_OK) {
         sn_wrap(err, "%s", path);
         txt_session_close(s);
@@ -104,6 +116,7 @@ sn_status txt_session_open(txt_session **out, txt_model *m, size_t n_ctx, sn_err
 void txt_session_close(txt_session *s)
 {
     if (s == NULL) return;
+    txt_session_write(s, false);
     size_t n = 0;
     (void)cache_values(s->model, s->kv.n_ctx, &n);
     sn_keep_from_forks(s->kv.k, n * sizeof(uint16_t), false);
@@ -191,8 +204,9 @@ static sn_status eval(txt_session *s, input in, float *logits, bool all, sn_err 
             return sn_fail(err, SN_ECANCELLED, "cancelled");
         }
         while (in.at == in.run->n) in.run++, in.at = 0;
-        txt_block b = {.n_past = s->n_past, .pos = s->pos};
-        n_tok = b.n_tok = next_block(s, &in, n - done, &b.both_ways);
+        txt_stretch stretch = {.kv = &s->kv, .n_past = s->n_past};
+        txt_block b = {.stretches = &stretch, .n_stretch = 1, .pos = s->pos};
+        n_tok = b.n_tok = stretch.n_tok = next_block(s, &in, n - done, &b.both_ways);
         for (size_t i = 0; i < n_tok; i++, in.at++) {
             while (in.at == in.run->n) in.run++, in.at = 0;
             place_row(s, in.run, in.at, s->n_past + i, s->pos + i, n_tok);
@@ -204,10 +218,32 @@ static sn_status eval(txt_session *s, input in, float *logits, bool all, sn_err 
             memcpy(s->x, in.rows + done * d, n_tok * d * sizeof(float));
         for (size_t i = 0; m->a.embd_scale != 1 && i < n_tok * d; i++) s->x[i] *= m->a.embd_scale;
 
-        txt_llama_forward(m, &s->kv, &b, s->x, n_out, &s->tmp);
+        sn_turn_take(m->compute);
+        txt_llama_forward(m, &b, s->x, n_out, &s->tmp);
         if (n_out > 0) txt_llama_logits(m, all ? logits + done * m->hp.n_vocab : logits, s->x + (n_tok - n_out) * d, n_out, &s->tmp);
+        sn_turn_end(m->compute);
     }
     return SN_OK;
+}
+
+/* One token, along with those that other sessions write. */
+static sn_status next(txt_session *s, txt_id id, float *logits, sn_err *err)
+{
+    if (s->cancel != NULL && s->cancel(s->cancel_user)) return sn_fail(err, SN_ECANCELLED, "cancelled");
+    place_row(s, &(txt_run){.n = 1}, 0, s->n_past, s->pos, 1);
+    txt_chorus_next(s->model->chorus, &s->kv, s->n_past, s->pos, id, logits);
+    s->n_past++;
+    return SN_OK;
+}
+
+void txt_session_write(txt_session *s, bool on)
+{
+    if (s->model->chorus == NULL || on == s->writing) return;
+    s->writing = on;
+    if (on)
+        txt_chorus_join(s->model->chorus);
+    else
+        txt_chorus_leave(s->model->chorus);
 }
 
 sn_status txt_session_eval_ids(txt_session *s, const txt_id *ids, size_t n, float *logits, bool all, sn_err *err)
@@ -216,6 +252,7 @@ sn_status txt_session_eval_ids(txt_session *s, const txt_id *ids, size_t n, floa
         if (ids[i] < 0 || (size_t)ids[i] >= s->model->hp.n_vocab)
             return sn_fail(err, SN_EUSAGE, "token %d is not one of the %zu of %s", ids[i], s->model->hp.n_vocab,
                            sn_gguf_path(s->model->gguf));
+    if (n == 1 && s->writing && logits != NULL && s->n_past < s->kv.n_ctx) return next(s, ids[0], logits, err);
     return eval(s, (input){.ids = ids, .run = &(txt_run){.n = n}, .n = n}, logits, all, err);
 }
 

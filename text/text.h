@@ -147,6 +147,9 @@ typedef struct {
 /* txt_session_eval_embd of rows [sum of n, n_embd] of which is known what they are. SN_EUSAGE for a map that does not hold n. */
 sn_status txt_session_eval_runs(txt_session *s, const float *rows, const txt_run *runs, size_t n_runs, float *logits, bool all,
                                 sn_err *err);
+/* While an answer is written, token by token: where the compute has several callers (sn_compute_set_callers, before the model was
+ * opened), the tokens of sessions that write at once go through the model together. The logits are the same. */
+void txt_session_write(txt_session *s, bool on);
 /* Asked before each block of an eval; true stops it. fn NULL: never. */
 void txt_session_set_cancel(txt_session *s, bool (*fn)(void *user), void *user);
 

@@ -46,7 +46,7 @@ static void show_progress(batch_run *b)
         diag_note(b->o, "%zu%s files, %.1f a minute%s%s", n, of, a_minute, left, failed);
         return;
     }
-    char *name = text_escape(path_base(b->walk.path.data));
+    char *name = text_escape(b->latest != NULL ? path_base(b->latest) : "");
     interrupt_guard_line(true);
     fprintf(stderr, "\r\033[K%s%zu%s, %.1f a minute%s%s  %.20s", bar, n, of, a_minute, left, failed, name);
     fflush(stderr);
@@ -86,15 +86,24 @@ static void summarise(const batch_run *b)
     free(line.data);
 }
 
-/* While a file is worked on, which may take hours. */
+/* ---- one file ---- */
+
+/* One of those who work: o->parallel of them, each on a file of its own. */
+typedef struct {
+    batch_run *b;
+    cli_runtime rt; /* the models of b->rt, with what belongs to the file at hand */
+    pthread_t thread;
+} batch_hand;
+
+/* While a file is worked on, which may take hours. Who finds the run busy has nothing to wait for. */
 static void tick(void *user)
 {
     batch_run *b = user;
+    if (pthread_mutex_trylock(&b->lock) != 0) return;
     show_progress(b);
     if (!batch_journal_keep(&b->journal)) b->stopped = true;
+    pthread_mutex_unlock(&b->lock);
 }
-
-/* ---- one file ---- */
 
 static bool is_unchanged(const struct stat *a, const struct stat *b)
 {
@@ -118,7 +127,7 @@ static void add_result(cJSON *j, batch_result *r, const cli_runtime *rt)
     if (rt->partial) must(cJSON_AddTrueToObject(j, "partial"));
 }
 
-/* Appends what became of a file. problem NULL: it is done. */
+/* Appends what became of a file. problem NULL: it is done. The lock is held, as in all that follows with a batch_run. */
 static void put_record(batch_run *b, cJSON *j, batch_id id, const char *settings, double spent_s, const char *problem)
 {
     json_add_decimal(j, "seconds", spent_s, 3);
@@ -163,80 +172,149 @@ static bool put_sidecars(batch_run *b, const char *path, const batch_result *r, 
     return status != SIDECAR_FULL;
 }
 
-static void do_file(batch_run *b, const char *path, senses_media_kind_t kind)
+/* What was done, into the output and beside the file. r is as batch_do left it. */
+static void put_result(batch_hand *h, const char *path, senses_media_kind_t kind, const char *sha256, batch_result *r, double spent_s,
+                       char **problem)
 {
-    senses_error err = {0};
-    struct stat before = {0}, after = {0};
-    char sha256[65];
-    if (stat(path, &before) != 0 || senses_file_sha256(path, sha256, &err) != SN_OK) {
-        put_unreadable(b, path, err.msg[0] != '\0' ? err.msg : "it has gone");
-        return;
-    }
+    batch_run *b = h->b;
     batch_id id = batch_record_id(path, sha256, b->settings[kind]);
-    if (is_done_before(b, id)) return;
-    diag_explain(b->o, "%s: %s", path, batch_task(b->o, kind));
-    batch_result r = {.model = NULL};
-    double start_s = clock_s();
-    bool good = batch_do(&r, &b->rt, kind, path), goes_on = true;
-    char *problem = good ? NULL : must(strdup(b->rt.last.msg));
-    if (good && (stat(path, &after) != 0 || !is_unchanged(&before, &after))) {
-        problem = text_format("%s: changed while it was read", path);
-        diag_error("%s", problem);
-    }
-    double spent_s = clock_s() - start_s;
-    cJSON *j = batch_record(path, sha256, batch_type(kind), batch_task(b->o, kind), r.model);
-    if (problem == NULL) {
-        add_result(j, &r, &b->rt);
-        goes_on = put_sidecars(b, path, &r, j, &problem);
+    bool goes_on = true;
+    cJSON *j = batch_record(path, sha256, batch_type(kind), batch_task(b->o, kind), r->model);
+    if (*problem == NULL) {
+        add_result(j, r, &h->rt);
+        goes_on = put_sidecars(b, path, r, j, problem);
     }
     if (goes_on) {
-        put_record(b, j, id, b->settings[kind], spent_s, problem);
+        put_record(b, j, id, b->settings[kind], spent_s, *problem);
         b->n_kind[kind]++;
         b->kind_s[kind] += spent_s;
     } else {
         cJSON_Delete(j);
         b->stopped = true;
     }
+}
+
+static void do_file(batch_hand *h, const char *path, senses_media_kind_t kind, const struct stat *before, const char *sha256)
+{
+    batch_run *b = h->b;
+    struct stat after = {0};
+    batch_result r = {.model = NULL};
+    double start_s = clock_s();
+    diag_explain(b->o, "%s: %s", path, batch_task(b->o, kind));
+    bool good = batch_do(&r, &h->rt, kind, path);
+    char *problem = good ? NULL : must(strdup(h->rt.last.msg));
+    if (good && (stat(path, &after) != 0 || !is_unchanged(before, &after))) {
+        problem = text_format("%s: changed while it was read", path);
+        diag_error("%s", problem);
+    }
+    double spent_s = clock_s() - start_s;
+    pthread_mutex_lock(&b->lock);
+    put_result(h, path, kind, sha256, &r, spent_s, &problem);
+    pthread_mutex_unlock(&b->lock);
     free(problem);
     batch_result_free(&r);
 }
 
-static void look_at(batch_run *b)
+/* What is to be done with a file; error: what the walk has against it, or NULL. */
+static void look_at(batch_hand *h, const char *path, const char *error)
 {
-    const batch_walk *w = &b->walk;
+    batch_run *b = h->b;
     senses_error err = {0};
     senses_media_kind_t kind = SENSES_MEDIA_NONE;
-    const char *path = w->path.data;
-    if (w->error != NULL) {
-        char *problem = text_format("%s: %s", path, w->error);
+    struct stat before = {0};
+    char sha256[65], *problem = NULL;
+    bool skipped = false, done = false;
+    if (error != NULL)
+        problem = text_format("%s: %s", path, error);
+    else if (senses_media_kind(path, &kind, &err) != SN_OK)
+        problem = must(strdup(err.msg));
+    else if (batch_task(b->o, kind) == NULL)
+        skipped = true;
+    else if (stat(path, &before) != 0)
+        problem = text_format("%s: it has gone", path);
+    else if (senses_file_sha256(path, sha256, &err) != SN_OK)
+        problem = must(strdup(err.msg));
+
+    pthread_mutex_lock(&b->lock);
+    if (problem != NULL)
         put_unreadable(b, path, problem);
-        free(problem);
-    } else if (senses_media_kind(path, &kind, &err) != SN_OK) {
-        put_unreadable(b, path, err.msg);
-    } else if (batch_task(b->o, kind) == NULL) {
-        diag_explain(b->o, "%s: skipped: %s", path, kind == SENSES_MEDIA_NONE ? "no picture, sound or video" : "not for this task");
+    else if (skipped)
         b->n_skipped++;
-    } else {
-        do_file(b, path, kind);
+    else
+        done = is_done_before(b, batch_record_id(path, sha256, b->settings[kind]));
+    pthread_mutex_unlock(&b->lock);
+    if (skipped)
+        diag_explain(b->o, "%s: skipped: %s", path, kind == SENSES_MEDIA_NONE ? "no picture, sound or video" : "not for this task");
+    if (problem == NULL && !skipped && !done) do_file(h, path, kind, &before, sha256);
+    free(problem);
+}
+
+/* The next file, malloc'ed, and what is known against it, likewise; NULL: there is none, or the run ends. */
+static char *take_file(batch_run *b, char **error)
+{
+    char *path = NULL;
+    *error = NULL;
+    tick(b);
+    pthread_mutex_lock(&b->lock);
+    if (!b->stopped && interrupt_status() == 0 && batch_walk_next(&b->walk)) {
+        path = must(strdup(b->walk.path.data));
+        if (b->walk.error != NULL) *error = must(strdup(b->walk.error));
+        free(b->latest);
+        b->latest = must(strdup(path));
     }
+    pthread_mutex_unlock(&b->lock);
+    return path;
+}
+
+static void *work(void *hand)
+{
+    batch_hand *h = hand;
+    char *error;
+    for (char *path; (path = take_file(h->b, &error)) != NULL;) {
+        look_at(h, path, error);
+        free(path);
+        free(error);
+    }
+    return NULL;
+}
+
+/* ---- all files ---- */
+
+/* Each hand has the models in common, and a reader of its own. */
+static void hand_init(batch_hand *h, batch_run *b)
+{
+    *h = (batch_hand){.b = b, .rt = b->rt};
+    h->rt.reader = NULL;
+    h->rt.tick = tick;
+    h->rt.tick_user = b;
+}
+
+static void work_all(batch_run *b)
+{
+    batch_hand *hands = must(calloc(b->o->parallel, sizeof *hands));
+    size_t n = 0;
+    for (size_t i = 0; i < b->o->parallel; i++) hand_init(&hands[i], b);
+    while (n + 1 < b->o->parallel && pthread_create(&hands[n].thread, NULL, work, &hands[n]) == 0) n++; /* fewer will do */
+    work(&hands[n]);
+    for (size_t i = 0; i < n; i++) pthread_join(hands[i].thread, NULL);
+    for (size_t i = 0; i <= n; i++) senses_reader_close(hands[i].rt.reader);
+    free(hands);
 }
 
 int batch_run_files(batch_run *b)
 {
     batch_walk *w = &b->walk;
     b->start_s = b->drawn_s = clock_s();
-    bool opened = batch_walk_open(w, b->o, b->shard, b->n_shards);
-    b->rt.tick = tick;
-    b->rt.tick_user = b;
+    pthread_mutex_init(&b->lock, NULL);
     interrupt_finish(true);
-    while (opened && !b->stopped && interrupt_status() == 0 && batch_walk_next(w)) {
-        tick(b);
-        if (!b->stopped) look_at(b);
-    }
+    bool opened = batch_walk_open(w, b->o, b->shard, b->n_shards);
+    if (opened) work_all(b);
     clear_progress();
     b->n_skipped += w->n_special + w->n_again;
     bool failed = !opened || b->stopped || w->list_failed, interrupted = interrupt_status() != 0;
     batch_walk_close(w);
+    pthread_mutex_destroy(&b->lock);
+    free(b->latest);
     summarise(b);
     if (failed) return EXIT_FAILED;
     if (interrupted) return EXIT_INTERRUPTED;

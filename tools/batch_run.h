@@ -2,13 +2,17 @@
 #ifndef TOOLS_BATCH_RUN_H
 #define TOOLS_BATCH_RUN_H
 
+#include <pthread.h>
+
 #include "batch_journal.h"
 #include "batch_task.h"
 #include "batch_walk.h"
 
 typedef struct {
     const cli_options *o;
-    cli_runtime rt; /* with options of its own: the run itself says how far it is */
+    cli_runtime rt;       /* the models, with options of its own: the run itself says how far it is */
+    pthread_mutex_t lock; /* of what follows, while files are worked on */
+    char *latest;         /* the file that was taken last */
     batch_journal journal;
     batch_walk walk;
     size_t shard, n_shards;

@@ -86,6 +86,7 @@ static const option table[] = {
 
     {SET_IMAGE, SECTION_RUN, 0, "image-fit", OPTION_CHOICE, "HOW", "pad, crop or stretch pictures to the encoder's shape (default: as the model was trained)", FIELD(image_fit), .choices = fit_names},
     {SET_IMAGE | SET_SKETCH, SECTION_RUN, 0, "max-pixels", OPTION_COUNT, "N", "refuse pictures with more pixels (default: 100000000)", FIELD(max_pixels), .min = 1, .max = 4e9},
+    {SET_BATCH, SECTION_RUN, 0, "parallel", OPTION_COUNT, "N", "work on N files at once: sooner done, with the same texts, and N times the memory of a context", FIELD(parallel), .min = 1, .max = 16, .show_default = true},
     {SET_BATCH, SECTION_RUN, 0, "max-duration", OPTION_COUNT, "SECONDS", "refuse longer sounds", FIELD(max_duration), .min = 1, .max = COUNT_MAX},
     {SET_BATCH, SECTION_RUN, 0, "timeout", OPTION_COUNT, "SECONDS", "give a file up after so long", FIELD(timeout), .min = 1, .max = COUNT_MAX},
     {SET_IMAGE | SET_MEDIA | SET_SKETCH | SET_TRANSCRIBE | SET_BATCH, SECTION_RUN, 0, "no-sandbox", OPTION_FLAG, NULL, "decode media in this process: only for files that are trusted, for a bad one may take it over", FIELD(no_sandbox)},
@@ -110,7 +111,7 @@ const option *option_table(size_t *n)
 
 void options_init(cli_options *o)
 {
-    *o = (cli_options){.n_predict = CLI_UNSET, .bench_prompt = 512, .bench_repeats = 3, .cache_mib = 1024, .max_frames = 8};
+    *o = (cli_options){.n_predict = CLI_UNSET, .bench_prompt = 512, .bench_repeats = 3, .cache_mib = 1024, .max_frames = 8, .parallel = 1};
     senses_session_defaults(&o->session);
 }
 

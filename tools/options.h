@@ -99,6 +99,7 @@ typedef struct {
     const char *task, *files_from, *sidecar, *csv, *shard, *join; /* batch; sidecar "": the usual one */
     bool null_names, overwrite, retry_failed, dry_run;            /* batch */
     size_t timeout, max_duration;                                 /* batch; seconds, 0: none */
+    size_t parallel;                                              /* batch; files at once */
     cli_glob *globs;                                              /* batch */
     size_t n_globs;
     char **operands; /* what is no option, in order */

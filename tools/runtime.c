@@ -47,7 +47,7 @@ bool runtime_engine(cli_runtime *rt)
 {
     if (rt->engine != NULL) return true;
     senses_error err = {0};
-    senses_engine_params p = {.threads = rt->o->threads, .isa = rt->o->isa};
+    senses_engine_params p = {.threads = rt->o->threads, .isa = rt->o->isa, .n_callers = rt->o->parallel};
     if (senses_engine_open(&rt->engine, &p, &err) != SN_OK) {
         runtime_say(rt, &err);
         return false;

@@ -86,7 +86,10 @@ sn_status vis_model_prepare(vis_model *m, const vis_image *img, vis_fit fit, vis
 
 sn_status vis_model_encode(vis_model *m, const vis_prepared *p, float *out, sn_err *err)
 {
-    return m->family->encode(m, p, out, err);
+    sn_turn_take(m->compute);
+    sn_status st = m->family->encode(m, p, out, err);
+    sn_turn_end(m->compute);
+    return st;
 }
 
 sn_status vis_reserve(vis_model *m, size_t bytes, sn_err *err)

@@ -37,6 +37,18 @@ claim_a_batch_asks_about_every_file() {
     run describe "$@" -t 1 --json -p what cat.png; [ "$("$TMP/json" --print text <out)" = "$("$TMP/json" --print text <one)" ] || wrong "describe says something else"
     batch --task ask cat.png; wrong_usage; err_has "-p"
 }
+claim_files_at_once_give_the_same_records() {
+    needs "$TINY" "$TINY_MMPROJ"; batch_models; mkdir in; for i in 1 2 3 4 5 6; do (cd in && page $i.png); tone in/$i.wav; done; printf '\377\330\377' >in/bad.jpg; printf no >in/none
+    cp "$SAMPLES/testpattern.mp4" in/film.mp4
+    batch -q -o one.jsonl in; is 3; batch -o three.jsonl --parallel 3 in; is 3; err_has "13 done, 1 failed, 1 skipped"
+    records one.jsonl >wanted; records three.jsonl | cmp -s - wanted || wrong "other records: $(records three.jsonl | diff - wanted | cut -c1-100 | head -3)"
+    batch -o three.jsonl --parallel 16 in; is 3; err_has "0 done, 0 failed, 1 skipped, 14 before (1 of them failed)"
+    cp "$SAMPLES/cat.png" "$SAMPLES/sign.png" in; set -- -q -m "$TINY" --mmproj "$TINY_MMPROJ" --no-cache --task ask -p "what is it" --temp 1 --seed 3 -n 20
+    batch "$@" -o asked.jsonl in; is 3; batch "$@" --parallel 4 -o asked4.jsonl in; is 3; records asked.jsonl >wanted; records asked4.jsonl | cmp -s - wanted || wrong "other answers"
+    batch "$@" --fields "a, b:int" -n 60 -o fields.jsonl in/cat.png in/sign.png in/1.png in/2.png; is 0; batch "$@" --fields "a, b:int" -n 60 --parallel 4 -o fields4.jsonl in/cat.png in/sign.png in/1.png in/2.png; is 0
+    records fields.jsonl >wanted; records fields4.jsonl | cmp -s - wanted || wrong "other fields"
+    for bad in 0 17 x; do batch --parallel $bad in; wrong_usage; done
+}
 claim_batch_wrong_usage() {
     for bad in "" "--shard 0/3 x" "--shard 4/3 x" "--shard 1 x" "--shard 1/3x x" "-0 x" "--csv t.csv x" "-o o.jsonl --csv o.jsonl x" "--overwrite x" "--sidecar=doc x" "--sidecar=txt, x" \
         "--task other x" "--timeout 0 x" "--join all.jsonl"; do run batch $bad; wrong_usage; done
@@ -76,7 +88,7 @@ claim_kill_9_loses_nothing_and_does_nothing_twice() {
     for ((i = 0; i < files; i++)); do (cd in && case $((i % 6)) in 5) printf '\377\330\377 %d' "$i" >"$i.jpg" ;; 4) cp "$PAGE" "sub/$i"; printf %s "$i" >>"sub/$i" ;; *) page $i.png ;; esac); done
     batch -q -o unbroken.jsonl in; is 3; records unbroken.jsonl >wanted; [ "$(wc -l <wanted)" = "$files" ] || wrong "$(wc -l <wanted) records"
     for ((k = 0, hit = 0; k < kills; k++)); do
-        "$SENSES" batch -t 1 --whisper ./tiny-whisper.gguf -q -o killed.jsonl in >/dev/null 2>&1 &
+        "$SENSES" batch -t 1 --whisper ./tiny-whisper.gguf -q -o killed.jsonl --parallel $((k % 3 + 1)) in >/dev/null 2>&1 &
         sleep "0.$((RANDOM % 4))$((RANDOM % 10))$((RANDOM % 10))"
         kill -9 $! 2>/dev/null && hit=$((hit + 1)); wait $! 2>/dev/null
         [ -e killed.jsonl ] && [ "$(wc -l <killed.jsonl)" -ge "$files" ] && rm killed.jsonl* # done already: once more from the beginning
@@ -110,8 +122,8 @@ claim_a_full_disk_stops_a_batch_that_goes_on_later() {
 }
 claim_a_signal_ends_a_batch_with_the_file_at_hand_and_a_second_at_once() {
     batch_models; mkdir in; for ((i = 0; i < 200; i++)); do (cd in && page $i.png); done
-    for signal in INT TERM; do
-        rm -f all.jsonl; "$SENSES" batch -t 1 --whisper ./tiny-whisper.gguf -o all.jsonl in >out 2>err & pid=$!
+    for signal in INT TERM; do # TERM: with two files at hand
+        rm -f all.jsonl; "$SENSES" batch -t 1 --whisper ./tiny-whisper.gguf -o all.jsonl --parallel $(((${#signal} == 4) + 1)) in >out 2>err & pid=$!
         for i in $(seq 100); do [ -s all.jsonl ] && break; sleep 0.05; done; kill -$signal $pid; wait $pid; status=$?; said="batch, and $signal"
         is 130; n=$(wc -l <all.jsonl); [ "$n" -lt 200 ] || wrong "it was not stopped"; err_has "$n done, 0 failed"; json_lines all.jsonl file text; [ ! -e all.jsonl.lock ] || wrong "the lock stays"
     done

@@ -1,47 +1,86 @@
 """Ours and theirs in turn (A B A B ...), on the same file, with the same threads; one table. Run by bench.sh.
 
-Each figure is a rate (more is better). The ratio is ours / peer, taken pair by pair, so that it holds when the machine's speed drifts.
+Each figure is a rate (more is better). The ratio is ours / peer, taken pair by pair, so that it holds when the machine's speed drifts. The
+share is of what limits.c finds this machine can do at most: of the memory's read rate where tokens are written one by one, else of the
+operations a second: 8-bit ones with quantised weights, of which a product with ours takes two, float32 ones with others.
 Peak memory is the largest resident set of the whole process, as the system accounts it."""
 import argparse
 import json
 import os
 import platform
+import re
 import statistics
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent.parent
+CLIP_L_OPS, SIGLIP_B_OPS, TINY_EN_OPS, BASE_OPS = 373e9, 214e9, 37e9, 87e9  # of one picture, one tile, one window
 
 
-def run(args):
-    """Runs a command; its standard output and its peak resident set in MiB."""
+def run(a, args, also_errors=False):
+    """Runs a command; its output, its peak resident set in MiB, its seconds."""
+    env = dict(os.environ, CT2_FORCE_CPU_ISA="AVX2") if a.isa == "avx2" else None
     with tempfile.TemporaryFile() as out:
-        p = subprocess.Popen([str(a) for a in args], stdout=out, stderr=subprocess.DEVNULL)
+        start = time.perf_counter()
+        p = subprocess.Popen([str(x) for x in args], stdout=out, stderr=subprocess.STDOUT if also_errors else subprocess.DEVNULL,
+                             stdin=subprocess.DEVNULL, env=env)
         _, status, usage = os.wait4(p.pid, 0)
+        seconds = time.perf_counter() - start
         p.returncode = os.waitstatus_to_exitcode(status)
         out.seek(0)
-        text = out.read().decode()
+        text = out.read().decode(errors="replace")
     if p.returncode:
         raise SystemExit(f"bench: {args[0]} failed ({p.returncode}): {' '.join(map(str, args))}")
-    return text, usage.ru_maxrss / 1024
+    return text, usage.ru_maxrss / 1024, seconds
+
+
+# ---- ours ----
+
+def senses(a, *args):
+    return [a.senses, args[0], "-q", "-t", a.threads, *(["--isa", a.isa] if a.isa else []), *args[1:]]
 
 
 def ours(a, *args):
-    text, rss = run([a.senses, "bench", "--json", "-q", "-t", a.threads, "-r", 1, *args])
+    text, rss, _ = run(a, senses(a, "bench", "--json", "-r", 1, *args))
     return {r["test"]: r["per_s"] for r in map(json.loads, text.splitlines())}, rss
 
 
-def llama_bench(a, model, n_prompt, n_gen):
-    text, rss = run([a.peers / "llama.cpp-build/bin/llama-bench", "-m", model, "-t", a.threads, "-p", n_prompt, "-n", n_gen, "-r", 1, "-o", "json"])
-    return {f"pp{r['n_prompt']}" if r["n_prompt"] else f"tg{r['n_gen']}": r["avg_ts"] for r in json.loads(text)}, rss
+def our_process(a, *args):
+    _, rss, seconds = run(a, senses(a, *args))
+    return {"whole process": 1 / seconds}, rss
+
+
+# ---- theirs ----
+
+def llama_bench(a, name, model, n_prompt, n_gen, *more):
+    text, rss, _ = run(a, [a.peers / f"{name}-build/bin/llama-bench", "-m", model, "-t", a.threads, "-p", n_prompt, "-n", n_gen, "-r", 1, "-o", "json",
+                           *more])
+    return {f"pp{r['n_prompt']}" if r["n_prompt"] else f"tg{r['n_gen']}": r["avg_ts"] for r in json.loads(text[text.index("["):])}, rss
+
+
+def mtmd(a, model, mmproj, picture, n_predict, rows):
+    """One picture and an answer. What the program says of its parts, and the whole."""
+    text, rss, seconds = run(a, [a.llama / "llama-mtmd-cli", "-m", model, "--mmproj", mmproj, "--image", picture, "-p", "What is it?", "-n", n_predict,
+                                 "-t", a.threads, "--temp", 0, "--chat-template", "vicuna", "--no-warmup", "-lv", 3], also_errors=True)
+    said = {what: int(ms) / 1000 for what, ms in re.findall(r"(encoded|decoded)[^\n]*? in (\d+) ms", text)}
+    return {"picture": 1 / said["encoded"], f"pp{rows}": rows / said["decoded"], "whole process": 1 / seconds}, rss
 
 
 def faster_whisper(a, folder, precision):
-    text, rss = run([sys.executable, HERE / "peer_faster_whisper.py", folder, precision, a.threads, a.sample])
+    text, rss, _ = run(a, [sys.executable, HERE / "peer_faster_whisper.py", folder, precision, a.threads, a.sample])
     return json.loads(text), rss
 
+
+def whisper_cpp(a, model):
+    _, rss, seconds = run(a, [a.peers / "whisper.cpp-build/bin/whisper-cli", "-m", model, "-t", a.threads, "-bs", 1, "-bo", 1, "-f", a.sample])
+    return {"whole process": 1 / seconds}, rss
+
+
+# ---- the table ----
 
 def pairs(a, mine, theirs):
     """Runs both in turn, one uncounted pair first; a list of (ours, peer) results."""
@@ -54,35 +93,98 @@ def pairs(a, mine, theirs):
 
 
 def rows(work, weights, peer, got, tests):
-    for test, unit in tests:
+    """tests: (name, unit, the machine's limit in units a second or None)"""
+    for test, unit, limit in tests:
         x, y = [m[0][test] for m, _ in got], [t[0][test] for _, t in got]
         ratio = sorted(p / q for p, q in zip(x, y))
         yield dict(work=f"{work} {test}", weights=weights, unit=unit, ours=statistics.median(x), peer_name=peer, peer=statistics.median(y),
-                   ratio_min=ratio[0], ratio=statistics.median(ratio), ratio_max=ratio[-1],
+                   ratio_min=ratio[0], ratio=statistics.median(ratio), ratio_max=ratio[-1], share=statistics.median(x) / limit if limit else None,
                    mib=max(m[1] for m, _ in got), peer_mib=max(t[1] for _, t in got))
 
 
+HEAD = (f"{'work':26s} {'weights':9s} {'ours':>9s} {'peer':>9s} {'unit':10s} {'min':>5s} {'ratio':>6s} {'max':>5s} {'share':>5s}"
+        f" {'MiB':>6s} {'peer':>6s}  peer")
+
+
 def show(r):
-    print(f"{r['work']:26s} {r['weights']:9s} {r['ours']:9.1f} {r['peer']:9.1f} {r['unit']:8s} {r['ratio_min']:5.2f} {r['ratio']:6.2f} {r['ratio_max']:5.2f}"
-          f" {r['mib']:7.0f} {r['peer_mib']:7.0f}  {r['peer_name']}", flush=True)
+    share = f"{r['share']:5.0%}" if r["share"] else "     "
+    print(f"{r['work']:26s} {r['weights']:9s} {r['ours']:9.{1 if r['ours'] >= 10 else 3}f} {r['peer']:9.{1 if r['peer'] >= 10 else 3}f} {r['unit']:10s}"
+          f" {r['ratio_min']:5.2f} {r['ratio']:6.2f} {r['ratio_max']:5.2f} {share} {r['mib']:6.0f} {r['peer_mib']:6.0f}  {r['peer_name']}", flush=True)
+
+
+def text_peers(a):
+    yield "llama.cpp", lambda model, p, n: llama_bench(a, a.llama.parent.name.removesuffix("-build"), model, p, n)
+    if not a.isa and (a.peers / "ik_llama.cpp-build/bin/llama-bench").exists():
+        yield "ik_llama.cpp -rtr", lambda model, p, n: llama_bench(a, "ik_llama.cpp", model, p, n, "-rtr", 1)
 
 
 def text_rows(a):
-    for name in ("q4_1", "q8_0"):
-        model = a.home / f"models/smollm2-135m-instruct-{name}.gguf"
-        got = pairs(a, lambda: ours(a, "-m", model, "-p", 512, "-n", 128), lambda: llama_bench(a, model, 512, 128))
-        yield from rows("SmolLM2-135M", name.upper(), "llama.cpp", got, (("pp512", "tok/s"), ("tg128", "tok/s")))
+    models = [("SmolLM2-135M", kind, a.home / f"models/smollm2-135m-instruct-{kind}.gguf", 135e6, 128) for kind in ("q4_1", "q8_0")]
+    models += [("Llama 1.1B", kind, a.made / f"llama-1b-{kind}.gguf", 1.035e9, 32) for kind in ("q4_0", "q4_k_m", "q8_0", "f16")]
+    for work, kind, model, params, n_gen in models:
+        ops = a.limits["float_ops"] if kind == "f16" else a.limits["integer_ops"] / 2
+        tests = (("pp512", "tok/s", ops / (2 * params)), (f"tg{n_gen}", "tok/s", a.limits["read_bytes"] / model.stat().st_size))
+        for peer, theirs in text_peers(a):
+            got = pairs(a, lambda: ours(a, "-m", model, "-p", 512, "-n", n_gen), lambda: theirs(model, 512, n_gen))
+            yield from rows(work, kind.upper(), peer, got, tests)
+
+
+def picture(side):
+    """A file with a picture of noise and shapes."""
+    path = Path(tempfile.gettempdir()) / f"senses-bench-{side}.ppm"
+    pixels = bytes((x * y // 7 + 13 * x + (x // 40 * 91 ^ y // 40 * 57)) % 256 for y in range(side) for x in range(side) for _ in range(3))
+    path.write_bytes(b"P6\n%d %d\n255\n" % (side, side) + pixels)
+    return path
+
+
+def vision_rows(a):
+    text = a.made / "llama-1b-q4_0.gguf"
+    for name, mmproj, side, n_rows, ops in (("CLIP-L/14-336", "clip-l-336-mmproj", 336, 576, CLIP_L_OPS), ("SigLIP-B/16-512", "siglip-b-512-mmproj", 512, 64, SIGLIP_B_OPS)):
+        file, seen = a.made / f"{mmproj}.gguf", picture(side)
+
+        def mine():
+            parts, _ = ours(a, "--mmproj", file)
+            prompt, _ = ours(a, "-m", text, "-p", n_rows, "-n", 1)
+            whole, rss = our_process(a, "ask", "-m", text, "--mmproj", file, "--no-cache", "--chat-template", "vicuna", "--temp", 0, "-n", 32,
+                                     "--image", seen, "What is it?")
+            return {"picture": parts["image"], f"pp{n_rows}": prompt[f"pp{n_rows}"], **whole}, rss
+        got = pairs(a, mine, lambda: mtmd(a, text, file, seen, 32, n_rows))
+        yield from rows(name, "F16/Q4_0", "llama.cpp", got, (("picture", "pictures/s", a.limits["float_ops"] / ops),
+                                                              (f"pp{n_rows}", "tok/s", a.limits["integer_ops"] / 2 / 2.07e9), ("whole process", "runs/s", None)))
 
 
 def speech_rows(a):
-    for name in ("tiny.en", "base"):
-        model, folder = a.home / f"models/whisper-{name}.gguf", a.home / f"peers/ct2-{name}"
+    for name, ops in (("tiny.en", TINY_EN_OPS), ("base", BASE_OPS)):
+        model, folder, ggml = a.home / f"models/whisper-{name}.gguf", a.home / f"peers/ct2-{name}", a.peers / f"ggml-{name}.bin"
         if not folder.exists():
             print(f"(faster-whisper: {folder} is missing: run tools/models/fetch.sh peers)", file=sys.stderr)
             continue
         for precision in ("float32", "int8"):
-            got = pairs(a, lambda: ours(a, "--whisper", model), lambda: faster_whisper(a, folder, precision))
-            yield from rows(f"Whisper {name}", "F16", f"faster-whisper {precision}", got, (("window", "windows/s"), ("decode", "tok/s")))
+            def mine():
+                parts, rss = ours(a, "--whisper", model)
+                whole, _ = our_process(a, "transcribe", "--whisper", model, a.sample)
+                return {**parts, "11 s sample": whole["whole process"]}, rss
+            got = pairs(a, mine, lambda: faster_whisper(a, folder, precision))
+            yield from rows(f"Whisper {name}", "F16", f"faster-whisper {precision}", got,
+                            (("window", "windows/s", a.limits["float_ops"] / ops), ("decode", "tok/s", None), ("11 s sample", "runs/s", None)))
+        if ggml.exists() and not a.isa and (a.peers / "whisper.cpp-build/bin/whisper-cli").exists():
+            got = pairs(a, lambda: our_process(a, "transcribe", "--whisper", model, a.sample), lambda: whisper_cpp(a, ggml))
+            yield from rows(f"Whisper {name}", "F16", "whisper.cpp", got, (("whole process", "runs/s", None),))
+
+
+def batch_rows(a):
+    """Files one at a time and four at once: the second is called ours."""
+    text, eyes = a.made / "llama-1b-q4_0.gguf", a.made / "clip-l-336-mmproj.gguf"
+    sounds, pages = [ROOT / "samples" / n for n in ("jfk.wav", "newuser.flac", "queue.ogg", "pages.mp4")], sorted((ROOT / "tests/golden/sketches").glob("*.png"))[:16]
+    photos = [ROOT / "samples" / n for n in ("cat.png", "coffee.png", "palace.jpg", "rocket.jpg", "sign.png", "sketch-cafe.jpg", "sketch-jokes.jpg")]
+    asked = ("-m", text, "--mmproj", eyes, "--no-cache", "--chat-template", "vicuna", "--temp", 0, "-n", 64, "--task", "describe", "-p", "What is it?")
+    for work, files, args in (("describe, page reader", pages, ("--task", "describe")), ("describe, CLIP-L + 1.1B", photos, asked),
+                              ("transcribe, tiny.en", sounds, ("--task", "transcribe", "--whisper", a.home / "models/whisper-tiny.en.gguf")),
+                              ("ask, tiny.en + 135M", sounds, ("--task", "ask", "-p", "What is said?", "-n", 64, "--whisper", a.home / "models/whisper-tiny.en.gguf"))):
+        def at_once(n):
+            _, rss, seconds = run(a, senses(a, "batch", "--parallel", n, *args, *files))
+            return {"--parallel 4": 60 * len(files) / seconds}, rss
+        yield from rows(work, "", "--parallel 1", pairs(a, lambda: at_once(4), lambda: at_once(1)), (("--parallel 4", "files/min", None),))
 
 
 def cpu_name():
@@ -92,20 +194,28 @@ def cpu_name():
     return platform.machine()
 
 
+PARTS = {"text": text_rows, "vision": vision_rows, "speech": speech_rows, "batch": batch_rows}
+
+
 def main():
     ap = argparse.ArgumentParser()
     ap.add_argument("--home", type=Path, required=True)
     ap.add_argument("--senses", required=True)
     ap.add_argument("--pairs", type=int, default=5)
     ap.add_argument("--threads", type=int, default=2)
-    ap.add_argument("--only", choices=("text", "speech"))
+    ap.add_argument("--isa", choices=("avx2",), help="both sides with AVX2 alone")
+    ap.add_argument("--only", choices=PARTS)
     ap.add_argument("--json", type=Path)
     a = ap.parse_args()
-    a.peers, a.sample = a.home / "peers", HERE.parent.parent / "samples/jfk.wav"
-    print(f"{cpu_name()}, {a.threads} threads, {a.pairs} pairs; medians; ratio = ours / peer: min, median, max")
-    print(f"{'work':26s} {'weights':9s} {'ours':>9s} {'peer':>9s} {'unit':8s} {'min':>5s} {'ratio':>6s} {'max':>5s} {'MiB':>7s} {'peer':>7s}  peer")
+    a.peers, a.made, a.sample = a.home / "peers", a.home / "peers/models", ROOT / "samples/jfk.wav"
+    a.llama = a.peers / ("llama.cpp-avx2-build" if a.isa else "llama.cpp-build") / "bin"
+    a.limits = json.loads(run(a, [a.peers / "limits", a.threads, *([a.isa] if a.isa else [])])[0])
+    print(f"{cpu_name()}, {a.threads} threads{', AVX2 alone' if a.isa else ''}, {a.pairs} pairs; medians; ratio = ours / peer: min, median, max")
+    print(f"limits: {a.limits['read_bytes'] / 1e9:.1f} GB/s read, {a.limits['float_ops'] / 1e9:.0f} GFLOP/s ({a.limits['float']}), "
+          f"{a.limits['integer_ops'] / 1e9:.0f} GOP/s 8-bit ({a.limits['integer']})")
+    print(HEAD)
     done = []
-    for part, make in (("text", text_rows), ("speech", speech_rows)):
+    for part, make in PARTS.items():
         if a.only in (None, part):
             for r in make(a):
                 show(r)
