@@ -157,6 +157,7 @@ static void test_fields(void **state)
     free(json);
     assert_int_equal(txt_schema_from_fields("a, a", &json, &err), SN_EUSAGE);
     assert_int_equal(txt_schema_from_fields("a:what", &json, &err), SN_EUSAGE);
+    assert_int_equal(txt_schema_from_fields("caf\xe9", &json, &err), SN_EUSAGE);
     assert_int_equal(txt_schema_from_fields("", &json, &err), SN_EUSAGE);
 }
 

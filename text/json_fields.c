@@ -1,5 +1,6 @@
 /* json_fields.c: lists of fields as JSON schema. */
 #include "text.h"
+#include "vocab_internal.h"
 
 #include <cJSON.h>
 #include <stdlib.h>
@@ -62,6 +63,8 @@ static sn_status add_field(char *field, cJSON *properties, cJSON *required, sn_e
 
 sn_status txt_schema_from_fields(const char *fields, char **json, sn_err *err)
 {
+    for (size_t i = 0, n = strlen(fields), len; i < n; i += len)
+        if ((len = txt_utf8_len(fields + i, n - i)) == 0) return sn_fail(err, SN_EUSAGE, "bytes that are not UTF-8");
     char *copy = strdup(fields), *rest = copy;
     cJSON *root = cJSON_CreateObject();
     cJSON_AddStringToObject(root, "type", "object");
