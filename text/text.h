@@ -176,7 +176,7 @@ bool txt_sampler_next_few(txt_sampler *s, float *logits, bool (*allowed)(void *u
 void txt_sampler_accept(txt_sampler *s, txt_id id); /* the repeat penalty looks back on it; id must be in range */
 void txt_sampler_reset(txt_sampler *s);             /* as opened: forgets the tokens, starts the seed again */
 
-/* ---- grammars (grammar.c, grammar_parse.c, grammar_match.c, grammar_tokens.c, json_schema.c) ---- */
+/* ---- grammars (grammar*.c, json_schema*.c, json_fields.c) ---- */
 typedef struct txt_grammar txt_grammar; /* immutable once open */
 /* Reads GBNF (llama.cpp's grammars/README.md); any bytes are safe. SN_EFORMAT, naming the line, for what is none, is left-recursive,
  * or can never end; SN_ELIMIT for one that is too large. */
