@@ -132,7 +132,7 @@ check: house
 house:
 	@tests/house.sh
 
-tests-built: $(TESTS) $(FUZZERS) $(BUILD)/tests/page_html_main $(BUILD)/tests/whisper_bin_main $(BUILD)/tests/robust/open_models
+tests-built: $(TESTS) $(FUZZERS) $(BUILD)/tests/page_html_main $(BUILD)/tests/whisper_bin_main $(BUILD)/tests/grammar_main $(BUILD)/tests/robust/open_models
 
 # A room's own tests link the room and core alone, so that a room stands without the others:
 # tests/test_ROOM_UNIT.c, with ROOM one of $(ROOMS); test_fusion_* and test_senses_* link everything.
@@ -147,6 +147,10 @@ $(BUILD)/tests/test_audio_whisper $(BUILD)/tests/test_audio_oom: $(BUILD)/tests/
 # Pages in words, for tests; and what turns them into HTML for the browser.
 $(BUILD)/tests/test_fusion_page $(BUILD)/tests/test_fusion_page_html: $(BUILD)/tests/page_lines.o
 $(BUILD)/tests/page_html_main: $(BUILD)/tests/page_html_main.o $(BUILD)/tests/page_lines.o $(BUILD)/libsenses.a
+	$(CC) $(CFLAGS) -o $@ $^ $(LIBS)
+
+# What a grammar takes, for the script that holds grammars against others': tests/golden/make_grammar.py.
+$(BUILD)/tests/grammar_main: $(BUILD)/tests/grammar_main.o $(call room_obj,text)
 	$(CC) $(CFLAGS) -o $@ $^ $(LIBS)
 
 $(BUILD)/tests/robust/open_models: $(BUILD)/tests/robust/open_models.o $(BUILD)/libsenses.a
@@ -167,8 +171,9 @@ $(BUILD)/senses: $(TOOL_OBJ) $(BUILD)/libsenses.a
 FUZZ     := -O1 -g -fno-omit-frame-pointer -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined
 FUZZ_MAIN = $(BUILD)/tests/fuzz/replay.o
 fuzz-built: $(FUZZERS)
+$(BUILD)/tests/fuzz/fuzz_journal: $(filter-out $(addprefix $(BUILD)/tools/,main.o help.o cmd_%.o),$(TOOL_OBJ))
 $(FUZZERS): %: %.o $(BUILD)/tests/fuzz/fuzz.o $(BUILD)/tests/whisper_bin.o $(FUZZ_MAIN) $(BUILD)/libsenses.a
-	$(CC) $(CFLAGS) $(FUZZ_LINK) -o $@ $^ $(LIBS)
+	$(CC) $(CFLAGS) $(FUZZ_LINK) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(LIBS)
 fuzz: deps-fuzz
 	@$(MAKE) --no-print-directory -j$$(nproc) BUILD=build/fuzz CC=clang CFLAGS="$(FUZZ)" FUZZ_MAIN= FUZZ_LINK=-fsanitize=fuzzer \
 	  KERNEL_C="-O2 -fno-sanitize=all -fno-sanitize-coverage=edge" fuzz-built >/dev/null

@@ -2,6 +2,7 @@
 #include "../text/text.h"
 #include "testing.h"
 
+#include <cjson/cJSON.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -41,6 +42,9 @@ static void test_language(void **state)
     assert_true(matches("root ::= \"y\"{1,3} \"z\"", "yyyz"));
     assert_false(matches("root ::= \"y\"{1,3} \"z\"", "yyyyz"));
     assert_true(matches("root ::= \"a\"? \"b\"*", ""));
+    assert_true(matches("root ::= (\"a\"? \"b\"*)*", "abba"));
+    assert_false(matches("root ::= ((\"a\"?)* \"b\"?)* \"c\"", "ab"));
+    assert_true(matches("root ::= ((\"a\"?)* \"b\"?)* \"c\"", "aabac"));
     assert_true(matches("root ::= \"(\" root \")\" | \"\"", "((()))"));
     assert_false(matches("root ::= \"(\" root \")\" | \"\"", "((())"));
 }
@@ -68,8 +72,9 @@ static void test_refused(void **state)
     refused("root ::= x", "rule x is not defined");
     refused("x ::= \"a\"", "rule root is not defined");
     refused("root ::= root \"a\" | \"b\"", "left recursion in rule root");
-    refused("root ::= e root | \"b\"\ne ::= \"\"", "left recursion");
-    refused("root ::= (\"a\"?)*", "left recursion");
+    refused("root ::= e root \"c\" | \"b\"\ne ::= \"\"", "left recursion");
+    refused("root ::= (root)* \"b\"", "left recursion");
+    refused("root ::= \"a\"{,2}", "a number is missing");
     refused("root ::= \"a\" root", "can never end");
     refused("root ::= \"a\"{99999}", "line 1: a repetition of more than 10000");
     refused("root ::= ((\"a\"{10000}){10000}){10000} \"b\" | \"\"\nroot ::= \"\"", "defined already");
@@ -136,7 +141,7 @@ static void test_schema(void **state)
     assert_false(schema_accepts("{\"type\":\"integer\",\"minimum\":-1,\"maximum\":3}", "4"));
     char *gbnf = NULL;
     sn_err err = {0};
-    static const char pattern[] = "{\"type\":\"string\",\"pattern\":\"a\"}";
+    static const char pattern[] = "{\"type\":\"string\",\"pattern\":\"(?=a)\"}";
     assert_int_equal(txt_grammar_from_schema(pattern, strlen(pattern), &gbnf, &err), SN_EUSAGE);
     assert_non_null(strstr(err.msg, "\"pattern\""));
 }
@@ -152,14 +157,113 @@ static void test_fields(void **state)
     free(json);
     assert_int_equal(txt_schema_from_fields("a, a", &json, &err), SN_EUSAGE);
     assert_int_equal(txt_schema_from_fields("a:what", &json, &err), SN_EUSAGE);
+    assert_int_equal(txt_schema_from_fields("caf\xe9", &json, &err), SN_EUSAGE);
     assert_int_equal(txt_schema_from_fields("", &json, &err), SN_EUSAGE);
+}
+
+/* ---- what others take (tests/golden/make_grammar.py) ---- */
+
+static cJSON *read_cases(const char *path)
+{
+    FILE *f = fopen(path, "rb");
+    if (f == NULL) fail_msg("%s: cannot open", path);
+    fseek(f, 0, SEEK_END);
+    const size_t n = (size_t)ftell(f);
+    rewind(f);
+    char *text = calloc(n + 1, 1);
+    assert_non_null(text);
+    assert_int_equal(fread(text, 1, n, f), n);
+    fclose(f);
+    cJSON *cases = cJSON_Parse(text);
+    assert_true(cJSON_GetArraySize(cases) > 30);
+    free(text);
+    return cases;
+}
+
+static void hold(const char *gbnf, const cJSON *one, const char *name)
+{
+    const cJSON *text;
+    cJSON_ArrayForEach(text, cJSON_GetObjectItem(one, "yes"))
+    {
+        if (!matches(gbnf, text->valuestring)) fail_msg("%s: not taken: %s", name, text->valuestring);
+    }
+    cJSON_ArrayForEach(text, cJSON_GetObjectItem(one, "no"))
+    {
+        if (matches(gbnf, text->valuestring)) fail_msg("%s: taken: %s", name, text->valuestring);
+    }
+}
+
+static void test_like_llama_cpp(void **state)
+{
+    (void)state;
+    cJSON *cases = read_cases("tests/golden/grammar/gbnf.json"), *one;
+    cJSON_ArrayForEach(one, cases)
+    {
+        const char *gbnf = cJSON_GetObjectItem(one, "grammar")->valuestring;
+        if (cJSON_GetObjectItem(one, "refused"))
+            refused(gbnf, "line ");
+        else
+            hold(gbnf, one, gbnf);
+    }
+    cJSON_Delete(cases);
+}
+
+static void test_like_jsonschema(void **state)
+{
+    (void)state;
+    cJSON *cases = read_cases("tests/golden/grammar/schema.json"), *one;
+    cJSON_ArrayForEach(one, cases)
+    {
+        char *schema = cJSON_PrintUnformatted(cJSON_GetObjectItem(one, "schema")), *gbnf = NULL;
+        const cJSON *key = cJSON_GetObjectItem(one, "refused");
+        sn_err err = {0};
+        const sn_status st = txt_grammar_from_schema(schema, strlen(schema), &gbnf, &err);
+        if (key && (st == SN_OK || !strstr(err.msg, key->valuestring)))
+            fail_msg("%s: %s, not %s", schema, st ? err.msg : "taken", key->valuestring);
+        if (!key && st != SN_OK) fail_msg("%s: %s", schema, err.msg);
+        if (!key) hold(gbnf, one, schema);
+        free(gbnf);
+        free(schema);
+    }
+    cJSON_Delete(cases);
+}
+
+/* What a schema's reader could take otherwise than others do. */
+static void test_doubtful_schemas(void **state)
+{
+    (void)state;
+    static const char *const bad[][2] = {
+        {"{\"type\":\"null\",\"type\":\"string\"}", "twice"},
+        {"{} x", "not JSON"},
+        {"{\"const\":\"\xff\"}", "UTF-8"},
+        {"", "not JSON"},
+        {"{\"const\":\"\\u0000\"}", "u0000"},
+    };
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        char *gbnf = NULL;
+        sn_err err = {0};
+        if (txt_grammar_from_schema(bad[i][0], strlen(bad[i][0]), &gbnf, &err) == SN_OK) fail_msg("taken: %s", bad[i][0]);
+        if (strstr(err.msg, bad[i][1]) == NULL) fail_msg("'%s' does not say '%s'", err.msg, bad[i][1]);
+    }
+    assert_true(schema_accepts("{\"const\":\"\\\\u0000\"}", "\"\\\\u0000\"")); /* a backslash, and letters */
+    char wide[8192] = "{\"type\":\"object\",\"properties\":{";                 /* many that may all be left out */
+    for (int i = 0; i < 200; i++) sprintf(wide + strlen(wide), "%s\"p%d\":{\"type\":\"null\"}", i ? "," : "", i);
+    strcat(wide, "}}");
+    assert_true(schema_accepts(wide, "{\"p7\":null,\"p199\":null}"));
+    assert_false(schema_accepts(wide, "{\"p199\":null,\"p7\":null}"));
+    char deep[4096] = ""; /* lists in lists: the grammar grows no faster than the schema */
+    for (int i = 0; i < 60; i++) strcat(deep, "{\"type\":\"array\",\"items\":");
+    strcat(deep, "true");
+    for (int i = 0; i < 60; i++) strcat(deep, "}");
+    assert_true(schema_accepts(deep, "[[[]]]"));
 }
 
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_language),  cmocka_unit_test(test_characters), cmocka_unit_test(test_refused),
-        cmocka_unit_test(test_explosion), cmocka_unit_test(test_schema),     cmocka_unit_test(test_fields),
+        cmocka_unit_test(test_language),       cmocka_unit_test(test_characters),      cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_explosion),      cmocka_unit_test(test_schema),          cmocka_unit_test(test_fields),
+        cmocka_unit_test(test_like_llama_cpp), cmocka_unit_test(test_like_jsonschema), cmocka_unit_test(test_doubtful_schemas),
     };
     return testing_main("grammar", tests, sizeof tests / sizeof tests[0], argc, argv);
 }

@@ -369,26 +369,60 @@ static void options_out_of_range_are_usage_errors(void **state)
     }
 }
 
+/* ---- the best few alone ---- */
+
+static bool by_third(void *user, txt_id id)
+{
+    return id % *(int *)user == 0;
+}
+
+/* The choice among the best few is the one among all, with the same dice. */
+static void the_best_few_decide_as_all_do(void **state)
+{
+    (void)state;
+    enum { N_VOCAB = 3000 };
+    static const txt_sampling ways[] = {
+        {.temperature = 0, .top_k = 40, .top_p = 1, .repeat_penalty = 1},
+        {.temperature = 1, .top_k = 40, .top_p = 0.9f, .min_p = 0.05f, .repeat_penalty = 1.1f, .repeat_last = 64, .seed = 5},
+        {.temperature = 0.7f, .top_k = 3, .top_p = 1, .repeat_penalty = 1.3f, .repeat_last = 8, .seed = 6},
+    };
+    float *logits = malloc(N_VOCAB * sizeof *logits), *copy = malloc(N_VOCAB * sizeof *copy);
+    assert_true(logits && copy);
+    for (size_t w = 0; w < sizeof ways / sizeof *ways; w++) {
+        txt_sampler *few = open_sampler(ways[w], N_VOCAB), *all = open_sampler(ways[w], N_VOCAB);
+        int third = 3, rare = 2999;
+        for (size_t turn = 0; turn < 300; turn++) {
+            txt_id a = -1, b;
+            for (size_t i = 0; i < N_VOCAB; i++) logits[i] = (float)(rand() % 400) / 40; /* with many equals */
+            memcpy(copy, logits, N_VOCAB * sizeof *copy);
+            assert_false(w > 0 && txt_sampler_next_few(few, copy, by_third, &rare, &a)); /* too few are allowed: nothing is drawn */
+            memcpy(copy, logits, N_VOCAB * sizeof *copy);
+            if (!txt_sampler_next_few(few, copy, by_third, &third, &a)) fail_msg("not told");
+            for (size_t i = 0; i < N_VOCAB; i++) copy[i] = i % 3 == 0 ? logits[i] : -INFINITY;
+            b = txt_sampler_next(all, copy);
+            assert_int_equal(a, b);
+            txt_sampler_accept(few, a);
+            txt_sampler_accept(all, b);
+        }
+        txt_sampler_close(few);
+        txt_sampler_close(all);
+    }
+    free(logits);
+    free(copy);
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(draws_follow_the_softmax),
-        cmocka_unit_test(temperature_flattens),
-        cmocka_unit_test(top_k_keeps_the_k_likeliest),
-        cmocka_unit_test(top_k_breaks_ties_by_the_lower_id),
-        cmocka_unit_test(top_p_keeps_the_smallest_nucleus),
-        cmocka_unit_test(top_p_of_zero_is_greedy),
-        cmocka_unit_test(top_p_looks_at_what_top_k_left),
-        cmocka_unit_test(min_p_is_relative_to_the_likeliest),
-        cmocka_unit_test(top_p_comes_before_temperature),
-        cmocka_unit_test(a_wide_nucleus_is_found_whole),
-        cmocka_unit_test(greedy_takes_the_lowest_of_equals),
-        cmocka_unit_test(penalty_pulls_both_signs_down_once),
-        cmocka_unit_test(penalty_forgets_what_is_long_past),
-        cmocka_unit_test(the_same_seed_gives_the_same_tokens),
-        cmocka_unit_test(broken_logits_give_a_token),
-        cmocka_unit_test(a_vocabulary_of_one_works),
-        cmocka_unit_test(options_out_of_range_are_usage_errors),
+        cmocka_unit_test(draws_follow_the_softmax),          cmocka_unit_test(temperature_flattens),
+        cmocka_unit_test(top_k_keeps_the_k_likeliest),       cmocka_unit_test(top_k_breaks_ties_by_the_lower_id),
+        cmocka_unit_test(top_p_keeps_the_smallest_nucleus),  cmocka_unit_test(top_p_of_zero_is_greedy),
+        cmocka_unit_test(top_p_looks_at_what_top_k_left),    cmocka_unit_test(min_p_is_relative_to_the_likeliest),
+        cmocka_unit_test(top_p_comes_before_temperature),    cmocka_unit_test(a_wide_nucleus_is_found_whole),
+        cmocka_unit_test(greedy_takes_the_lowest_of_equals), cmocka_unit_test(penalty_pulls_both_signs_down_once),
+        cmocka_unit_test(penalty_forgets_what_is_long_past), cmocka_unit_test(the_same_seed_gives_the_same_tokens),
+        cmocka_unit_test(broken_logits_give_a_token),        cmocka_unit_test(a_vocabulary_of_one_works),
+        cmocka_unit_test(the_best_few_decide_as_all_do),     cmocka_unit_test(options_out_of_range_are_usage_errors),
     };
     return testing_main("text sampler", tests, sizeof tests / sizeof *tests, argc, argv);
 }

@@ -194,41 +194,74 @@ static sn_status find_costs(txt_grammar *g, sn_err *err)
     return SN_OK;
 }
 
+/* A rule on the search for loops among what can stand first (Tarjan, Depth-first search and linear graph algorithms, 1972). */
 typedef struct {
-    uint32_t rule, at;
+    uint32_t at;         /* symbol that is looked at next */
+    uint32_t order, low; /* when it was met, from 1; the earliest one open that it leads to */
+    uint32_t loop;       /* the same for the rules of one loop; 0: not known yet */
 } visit;
 
-/* Depth first along what can stand first in a rule: a rule met again on the way down is left-recursive. */
-static sn_status refuse_left_recursion(const txt_grammar *g, unsigned char *seen, visit *way, sn_err *err)
+/* The next rule that can stand first in `rule`, from *at on. *grows: something of the alternative stands behind it. */
+static bool next_first(const txt_grammar *g, uint32_t rule, uint32_t *at, uint32_t *to, bool *grows)
 {
-    enum { NEW, OPEN, DONE };
-    for (uint32_t first = 0; first < g->n_rules; first++) {
-        size_t n = 0;
-        if (seen[first] != NEW) continue;
-        seen[first] = OPEN;
-        way[n++] = (visit){first, g->rules[first].begin};
-        while (n > 0) {
-            visit *v = &way[n - 1];
-            if (v->at == g->rules[v->rule].end) {
-                seen[v->rule] = DONE;
-                n--;
-                continue;
-            }
-            const grammar_symbol s = g->symbols[v->at++];
-            if (s == SYMBOL_END) continue;
-            const uint32_t r = s & SYMBOL_INDEX;
-            const bool is_rule = (s & SYMBOL_KIND) == SYMBOL_RULE;
-            if (!is_rule || g->rules[r].cost > 0)
-                while (g->symbols[v->at - 1] != SYMBOL_END) v->at++;
-            if (!is_rule || seen[r] == DONE) continue;
-            if (seen[r] == OPEN) {
-                while (n > 0 && g->rules[way[n - 1].rule].name == NULL) n--;
-                return sn_fail(err, SN_EFORMAT,
-                               "line %zu: left recursion%s%.60s: a rule that begins with itself, or repeats what may be empty",
-                               g->rules[r].line, n ? " in rule " : "", n ? g->rules[way[n - 1].rule].name : "");
-            }
-            seen[r] = OPEN;
-            way[n++] = (visit){r, g->rules[r].begin};
+    while (*at < g->rules[rule].end) {
+        const grammar_symbol s = g->symbols[(*at)++];
+        if (s == SYMBOL_END) continue;
+        const bool is_rule = (s & SYMBOL_KIND) == SYMBOL_RULE;
+        *to = s & SYMBOL_INDEX;
+        *grows = g->symbols[*at] != SYMBOL_END;
+        if (!is_rule || g->rules[*to].cost > 0)
+            while (g->symbols[*at - 1] != SYMBOL_END) ++*at;
+        if (is_rule) return true;
+    }
+    return false;
+}
+
+/* The loops that begin at `first`. way, open: scratch [n_rules]. */
+static void find_loops(const txt_grammar *g, uint32_t first, visit *of, uint32_t *way, uint32_t *open, size_t *n_open, uint32_t *n_met)
+{
+    size_t n_way = 0;
+    uint32_t to = first;
+    bool grows;
+    for (bool enters = true;;) {
+        if (enters) {
+            of[to] = (visit){.at = g->rules[to].begin, .order = ++*n_met, .low = *n_met};
+            way[n_way++] = open[(*n_open)++] = to;
+        }
+        const uint32_t r = way[n_way - 1];
+        if (next_first(g, r, &of[r].at, &to, &grows)) {
+            enters = of[to].order == 0;
+            if (!enters && of[to].loop == 0 && of[to].order < of[r].low) of[r].low = of[to].order;
+            continue;
+        }
+        enters = false;
+        for (uint32_t last = r + 1; of[r].low == of[r].order && last != r;) {
+            last = open[--*n_open];
+            of[last].loop = of[r].order;
+        }
+        if (--n_way == 0) return;
+        if (of[r].low < of[way[n_way - 1]].low) of[way[n_way - 1]].low = of[r].low;
+    }
+}
+
+/* A loop is endless where something is left to stand behind each time round. One that comes back as the last of an alternative, as
+ * in (x*)*, is not: the stack does not grow. */
+static sn_status refuse_left_recursion(const txt_grammar *g, visit *of, uint32_t *way, uint32_t *open, sn_err *err)
+{
+    size_t n_open = 0;
+    uint32_t n_met = 0, to;
+    bool grows;
+    for (uint32_t r = 0; r < g->n_rules; r++)
+        if (of[r].order == 0) find_loops(g, r, of, way, open, &n_open, &n_met);
+    for (uint32_t r = 0; r < g->n_rules; r++) {
+        for (uint32_t at = g->rules[r].begin; next_first(g, r, &at, &to, &grows);) {
+            if (!grows || of[r].loop != of[to].loop) continue;
+            uint32_t named = r; /* a rule of the loop that its reader knows by name */
+            for (uint32_t i = 0; i < g->n_rules && g->rules[named].name == NULL; i++)
+                if (of[i].loop == of[r].loop && g->rules[i].name) named = i;
+            const char *name = g->rules[named].name;
+            return sn_fail(err, SN_EFORMAT, "line %zu: left recursion%s%.60s: a rule that begins with itself", g->rules[named].line,
+                           name ? " in rule " : "", name ? name : "");
         }
     }
     return SN_OK;
@@ -240,14 +273,14 @@ sn_status grammar_check(txt_grammar *g, sn_err *err)
         if (g->rules[i].end == 0)
             return sn_fail(err, SN_EFORMAT, "line %zu: rule %.60s is not defined", g->rules[i].line, g->rules[i].name);
     g->rest = sn_calloc(g->n_symbols + 1, sizeof *g->rest);
-    unsigned char *seen = sn_calloc(g->n_rules + 1, 1);
-    visit *way = sn_alloc(g->n_rules + 1, sizeof *way);
-    sn_status st = g->rest && seen && way ? SN_OK : sn_fail(err, SN_ENOMEM, "out of memory for a grammar");
+    visit *of = sn_calloc(g->n_rules + 1, sizeof *of);
+    uint32_t *way = sn_alloc(g->n_rules + 1, 2 * sizeof *way);
+    sn_status st = g->rest && of && way ? SN_OK : sn_fail(err, SN_ENOMEM, "out of memory for a grammar");
     if (st == SN_OK) st = find_costs(g, err);
     if (st == SN_OK && g->rules[g->root].cost == GRAMMAR_NEVER)
         st = sn_fail(err, SN_EFORMAT, "line %zu: rule root can never end", g->rules[g->root].line);
-    if (st == SN_OK) st = refuse_left_recursion(g, seen, way, err);
-    sn_free(seen);
+    if (st == SN_OK) st = refuse_left_recursion(g, of, way, way + g->n_rules, err);
+    sn_free(of);
     sn_free(way);
     return st;
 }

@@ -214,7 +214,7 @@ static sn_status read_repeat(reader *r, bool *any, uint32_t *low, uint32_t *high
     *high = c == '?' ? 1 : NO_REPEAT_END;
     if (c != '{') return SN_OK;
     skip(r, false);
-    sn_status st = peek(r) == ',' ? SN_OK : read_number(r, low);
+    sn_status st = read_number(r, low);
     *high = *low;
     skip(r, false);
     if (st == SN_OK && peek(r) == ',') {

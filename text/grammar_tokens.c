@@ -317,39 +317,86 @@ static sn_status can_end(txt_matcher *m, txt_id id, size_t left, txt_ids *way, b
     return st;
 }
 
-sn_status txt_matcher_next(txt_matcher *m, txt_sampler *s, const float *logits, float *scratch, size_t left, txt_id *id, sn_err *err)
+/* A way to the end from where it stands is in m->plan, or *found is false. */
+static sn_status make_plan(txt_matcher *m, size_t left, sn_err *err)
+{
+    return m->planned ? SN_OK : find_way(m, m->at, left, &m->plan, &m->planned, err);
+}
+
+typedef struct {
+    txt_matcher *m;
+    sn_status st;
+    sn_err *err;
+} asking;
+
+static bool is_allowed(void *user, txt_id id)
+{
+    asking *a = user;
+    const txt_vocab *v = a->m->trie->vocab;
+    char buf[TXT_MAX_TOKEN_BYTES];
+    uint32_t to = STATE_DEAD;
+    if (txt_vocab_is_end(v, id)) return txt_matcher_may_end(a->m);
+    const size_t n = txt_vocab_is_control(v, id) ? 0 : txt_piece(v, id, false, buf, sizeof buf);
+    if (n > 0 && n <= sizeof buf && a->st == SN_OK) a->st = walk(a->m, a->m->at, buf, n, &to, a->err);
+    return a->st == SN_OK && to != STATE_DEAD;
+}
+
+/* The sampler's choices, until one can be ended in time; the first among the likeliest, without looking at all tokens: where a string may
+ * go on, most of a vocabulary is allowed, and to know it all takes longer than it is worth. *id is TXT_NO_ID for an end. */
+static sn_status try_tokens(txt_matcher *m, txt_sampler *s, const float *logits, float *scratch, size_t left, txt_ids *way, bool *kept,
+                            txt_id *id, bool *good, sn_err *err)
 {
     const size_t n_vocab = txt_vocab_n(m->trie->vocab);
     const uint64_t *mask = NULL;
+    float *trial = scratch + n_vocab;
+    asking a = {m, SN_OK, err};
+    memcpy(trial, logits, n_vocab * sizeof *trial);
+    bool few = txt_sampler_next_few(s, trial, is_allowed, &a, id);
+    sn_status st = a.st;
+    for (size_t i = 0; st == SN_OK && !*good && i < TRIES; i++) {
+        if (!few && mask == NULL) {
+            st = mask_of(m, &mask, err);
+            if (st != SN_OK || !apply(mask, logits, scratch, n_vocab)) return st;
+            if (i > 0) scratch[*id] = -INFINITY;
+        }
+        if (!few) {
+            memcpy(trial, scratch, n_vocab * sizeof *trial);
+            *id = txt_sampler_next(s, trial);
+            if ((mask[*id >> 6] >> (*id & 63) & 1) == 0 || scratch[*id] == -INFINITY) return SN_OK;
+        }
+        if (txt_vocab_is_end(m->trie->vocab, *id)) {
+            *id = TXT_NO_ID;
+            *good = true;
+            return SN_OK;
+        }
+        st = can_end(m, *id, left - 1, way, kept, good, err);
+        if (!*good && !few) scratch[*id] = -INFINITY;
+        few = false;
+    }
+    return st;
+}
+
+sn_status txt_matcher_next(txt_matcher *m, txt_sampler *s, const float *logits, float *scratch, size_t left, txt_id *id, sn_err *err)
+{
     txt_ids way = {0};
     bool kept = false, good = false;
     sn_status st = renew(m, err);
     *id = TXT_NO_ID;
     if (st == SN_OK && left == 0 && !txt_matcher_may_end(m)) st = sn_fail(err, SN_ELIMIT, "no room is left for an answer of the grammar");
-    if (st == SN_OK && !m->planned) {
-        st = find_way(m, m->at, left, &m->plan, &m->planned, err);
-        if (st == SN_OK && !m->planned && m->a.states[m->at].cost > left)
+    if (st == SN_OK && m->a.states[m->at].cost > left) {
+        st = make_plan(m, left, err);
+        if (st == SN_OK && !m->planned)
             st = sn_fail(err, SN_ELIMIT, "the shortest answer of the grammar takes more than the %zu tokens allowed", left);
     }
-    if (st == SN_OK) st = mask_of(m, &mask, err);
-    for (size_t i = 0; st == SN_OK && !good && i < TRIES && left > 0; i++) {
-        if (i == 0 && !apply(mask, logits, scratch, n_vocab)) break;
-        float *trial = scratch + n_vocab;
-        memcpy(trial, scratch, n_vocab * sizeof *trial);
-        *id = txt_sampler_next(s, trial);
-        if ((mask[*id >> 6] >> (*id & 63) & 1) == 0 || scratch[*id] == -INFINITY) break;
-        if (txt_vocab_is_end(m->trie->vocab, *id)) {
-            *id = TXT_NO_ID;
-            txt_ids_free(&way);
-            return SN_OK;
-        }
-        st = can_end(m, *id, left - 1, &way, &kept, &good, err);
-        if (!good) scratch[*id] = -INFINITY;
+    if (st == SN_OK && left > 0) st = try_tokens(m, s, logits, scratch, left, &way, &kept, id, &good, err);
+    if (st == SN_OK && good && *id == TXT_NO_ID) {
+        txt_ids_free(&way);
+        return SN_OK;
     }
-    if (st == SN_OK && !good && !m->planned) {
-        st = sn_fail(err, SN_EFORMAT, "the vocabulary has no tokens for what the grammar asks for");
-    } else if (st == SN_OK && !good) { /* the way out: its first token, if any is left */
-        *id = m->plan.n > 0 ? m->plan.ids[--m->plan.n] : TXT_NO_ID;
+    if (st == SN_OK && !good) {
+        st = make_plan(m, left, err);
+        if (st == SN_OK && !m->planned) st = sn_fail(err, SN_EFORMAT, "the vocabulary has no tokens for what the grammar asks for");
+        if (st == SN_OK) *id = m->plan.n > 0 ? m->plan.ids[--m->plan.n] : TXT_NO_ID; /* the way out: its first token, if any is left */
     } else if (st == SN_OK) {
         const txt_ids old = m->plan;
         m->plan = way;

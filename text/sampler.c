@@ -5,6 +5,9 @@
 #include <math.h>
 #include <string.h>
 
+#define FEW 256        /* the best tokens that are looked at before all are */
+#define LEAST (-1e20f) /* a logit below is none that was computed */
+
 typedef struct {
     float logit; /* later: weight */
     txt_id id;
@@ -185,6 +188,15 @@ static size_t nucleus(const candidate *cand, size_t n, double top_p, double tota
     return n + 1;
 }
 
+/* The same of the top k; returns how many. */
+static size_t keep_top_p(const txt_sampler *s, size_t n, float max)
+{
+    double total = 0;
+    for (size_t i = 0; i < n; i++) total += weight(s->cand[i].logit, max, 1);
+    const size_t kept = nucleus(s->cand, n, (double)s->p.top_p, total);
+    return kept < n ? kept : n; /* rounding may leave the sum a hair short of the whole */
+}
+
 /* Fills s->cand with what top-k and top-p leave, descending (in order of id when neither is on); returns how many. */
 static size_t choose(txt_sampler *s, const float *logits, float max)
 {
@@ -197,19 +209,15 @@ static size_t choose(txt_sampler *s, const float *logits, float max)
     size_t n = top_k ? s->p.top_k : n_vocab < 64 ? n_vocab : 64;
     double total = 0;
     select_top(s->cand, n, logits, n_vocab);
-    if (top_k && s->p.top_p >= 1) return n;
-    if (top_k)
-        for (size_t i = 0; i < n; i++) total += weight(s->cand[i].logit, max, 1);
-    else
-        for (size_t i = 0; i < n_vocab; i++) total += weight(logits[i], max, 1);
-
+    if (top_k) return s->p.top_p < 1 ? keep_top_p(s, n, max) : n;
+    for (size_t i = 0; i < n_vocab; i++) total += weight(logits[i], max, 1);
     size_t kept = nucleus(s->cand, n, (double)s->p.top_p, total);
-    while (kept > n && !top_k && n < n_vocab) { /* the nucleus is larger than guessed */
+    while (kept > n && n < n_vocab) { /* the nucleus is larger than guessed */
         n = n_vocab / 8 < n ? n_vocab : n * 8;
         select_top(s->cand, n, logits, n_vocab);
         kept = nucleus(s->cand, n, (double)s->p.top_p, total);
     }
-    return kept < n ? kept : n; /* rounding may leave the sum a hair short of the whole */
+    return kept < n ? kept : n;
 }
 
 /* Keeps of cand[n] what has at least min_p of the likeliest one's probability; returns how many. */
@@ -237,6 +245,26 @@ static txt_id draw(txt_sampler *s, candidate *cand, size_t n, float max)
         if (r < 0) break;
     }
     return id;
+}
+
+bool txt_sampler_next_few(txt_sampler *s, float *logits, bool (*allowed)(void *user, txt_id id), void *user, txt_id *id)
+{
+    const size_t want = s->p.temperature == 0 ? 1 : s->p.top_k;
+    if (want == 0 || want > FEW / 2 || FEW > s->n_vocab) return false;
+    penalise(s, logits);
+    clean(logits, s->n_vocab);
+    select_top(s->cand, FEW, logits, s->n_vocab);
+    size_t n = 0;
+    for (size_t i = 0; i < FEW && n < want && s->cand[i].logit > LEAST; i++)
+        if (allowed(user, s->cand[i].id)) s->cand[n++] = s->cand[i];
+    if (n < want) return false;
+    const float max = s->cand[0].logit;
+    *id = s->cand[0].id;
+    if (s->p.temperature == 0) return true;
+    if (s->p.top_p < 1) n = keep_top_p(s, n, max);
+    if (s->p.min_p > 0) n = keep_min_p(s->cand, n, s->p.min_p, max);
+    *id = draw(s, s->cand, n, max);
+    return true;
 }
 
 txt_id txt_sampler_next(txt_sampler *s, float *logits)

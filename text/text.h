@@ -180,10 +180,13 @@ sn_status txt_sampler_open(txt_sampler **out, const txt_sampling *p, size_t n_vo
 void txt_sampler_close(txt_sampler *s);
 /* Always a token of the list, whatever the logits hold (NaN and infinities included). logits are scratch afterwards. */
 txt_id txt_sampler_next(txt_sampler *s, float *logits);
+/* The token that txt_sampler_next would choose, were the logits of all tokens that are not allowed minus infinity. False, and nothing drawn,
+ * where the best tokens do not tell (too few of them are allowed, or any may be drawn): *id is not set. */
+bool txt_sampler_next_few(txt_sampler *s, float *logits, bool (*allowed)(void *user, txt_id id), void *user, txt_id *id);
 void txt_sampler_accept(txt_sampler *s, txt_id id); /* the repeat penalty looks back on it; id must be in range */
 void txt_sampler_reset(txt_sampler *s);             /* as opened: forgets the tokens, starts the seed again */
 
-/* ---- grammars (grammar.c, grammar_parse.c, grammar_match.c, grammar_tokens.c, json_schema.c) ---- */
+/* ---- grammars (grammar*.c, json_schema*.c, json_fields.c) ---- */
 typedef struct txt_grammar txt_grammar; /* immutable once open */
 /* Reads GBNF (llama.cpp's grammars/README.md); any bytes are safe. SN_EFORMAT, naming the line, for what is none, is left-recursive,
  * or can never end; SN_ELIMIT for one that is too large. */

@@ -20,11 +20,24 @@ claim_a_grammar_gives_its_texts_alone() {
 }
 claim_what_is_no_grammar_is_refused() {
     needs "$TINY"
-    printf 'root ::= "a"\nx ::= [b\n' >bad.gbnf; printf '{"type": "string", "pattern": "a"}' >bad.json; printf '{' >no.json
+    printf 'root ::= "a"\nx ::= [b\n' >bad.gbnf; printf '{"type": "string", "pattern": "a(?=b)"}' >bad.json; printf '{' >no.json
     run ask -m "$TINY" --grammar bad.gbnf hi; failed_with_one_line; err_has "line 2"
     run ask -m "$TINY" --json-schema bad.json hi; failed_with_one_line; err_has 'bad.json: "pattern"'
+    for word in '"not": {}' '"uniqueItems": true' '"$ref": "other.json"' '"oneOf": [{"type": "integer"}, {"type": "number"}]' '"patternProperties": {}'; do
+        printf '{%s}' "$word" >bad.json
+        run ask -m "$TINY" --json-schema bad.json hi; failed_with_one_line; err_has "bad.json: ${word%%:*}"
+    done
     run ask -m "$TINY" --json-schema no.json hi; failed_with_one_line; err_has "no.json: not JSON"
     run ask -m "$TINY" --json-schema none.json hi; failed_with_one_line; err_has "none.json"
     run ask -m "$TINY" --fields "a:what" hi; failed_with_one_line; err_has "'a'"
     run ask -m "$TINY" --fields a --grammar bad.gbnf hi; wrong_usage; err_has "exclude one another"
+}
+claim_a_pattern_and_bounds_are_held() {
+    needs "$TINY"
+    printf '{"type": "object", "properties": {"code": {"type": "string", "pattern": "^[A-C]{2}-[0-9]{2}$"}, "n": {"type": "integer", "minimum": 17, "maximum": 312}}, "required": ["code", "n"]}' >s.json
+    for seed in 1 2 3 4; do
+        run ask -q -m "$TINY" --temp 1 --seed $seed --json-schema s.json hi; is 0; err_empty; json_lines out code n
+        grep -qE '"code": ?"[A-C]{2}-[0-9]{2}"' out || wrong "another code"
+        n=$(sed 's/.*"n": *\([0-9]*\).*/\1/' out); [ "$n" -ge 17 ] && [ "$n" -le 312 ] || wrong "n is $n"
+    done
 }

@@ -1,5 +1,7 @@
 #include "fuzz.h"
 
+#include "../../text/grammar_match.h"
+
 #include <stdio.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -23,6 +25,14 @@ const char *fuzz_file(int slot, const void *data, size_t n)
     return paths[slot];
 }
 
+void fuzz_folder(char folder[FUZZ_FOLDER])
+{
+    snprintf(folder, FUZZ_FOLDER, "%s/senses-fuzz-XXXXXX", access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
+    if (mkdtemp(folder) != NULL) return;
+    perror(folder);
+    exit(1);
+}
+
 void fuzz_said(sn_status status, const sn_err *err)
 {
     if (status == SN_OK) return;
@@ -37,6 +47,38 @@ sn_compute *fuzz_compute(void)
     static sn_compute *c;
     if (c == NULL && sn_compute_open(&c, 1, SN_ISA_BEST, NULL) != SN_OK) exit(1);
     return c;
+}
+
+#define SHORTEST_MAX 65536
+
+char *fuzz_shortest_text(const char *gbnf, size_t n)
+{
+    txt_grammar *g = NULL;
+    automaton a = {0};
+    sn_err err = {0};
+    uint32_t at = STATE_DEAD;
+    sn_status st = txt_grammar_open(&g, gbnf, n, &err);
+    fuzz_said(st, &err);
+    if (st == SN_OK) st = automaton_open(&a, g, &err);
+    if (st == SN_OK) st = automaton_start(&a, &at, &err);
+    fuzz_said(st, &err);
+    char *text = NULL;
+    const uint32_t cost = st == SN_OK ? a.states[at].cost : GRAMMAR_NEVER;
+    if (st == SN_OK) FUZZ_MUST(at != STATE_DEAD && cost != GRAMMAR_NEVER);
+    if (st == SN_OK && cost <= SHORTEST_MAX && (text = malloc(cost + 1)) == NULL) exit(1);
+    size_t len = 0;
+    for (unsigned char b; text && st == SN_OK && automaton_shortest(&a, at, &b);) {
+        FUZZ_MUST(len < cost);
+        text[len++] = (char)b;
+        st = automaton_step(&a, at, b, &at, &err);
+        FUZZ_MUST(st != SN_OK || a.states[at].cost == cost - len);
+    }
+    if (text && st == SN_OK) FUZZ_MUST(len == cost && automaton_may_end(&a, at));
+    if (text) text[len] = '\0';
+    if (st != SN_OK) free(text), text = NULL;
+    automaton_close(&a);
+    txt_grammar_close(g);
+    return text;
 }
 
 /* ---- valid files with a few things changed ---- */

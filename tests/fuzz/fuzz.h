@@ -20,10 +20,17 @@ _Noreturn void fuzz_broken(const char *what, const char *file, int line);
 
 /* The bytes as a file that has no name in any folder: a path by which it can be opened, until the next call with this slot (0 .. 3). */
 const char *fuzz_file(int slot, const void *data, size_t n);
+/* A new empty folder, in memory where there is /dev/shm; the target removes it. */
+#define FUZZ_FOLDER 64
+void fuzz_folder(char folder[FUZZ_FOLDER]);
 /* A status and its message are a pair: SN_OK, or one line that says what is wrong. */
 void fuzz_said(sn_status status, const sn_err *err);
 /* One thread, kept for the process. */
 sn_compute *fuzz_compute(void);
+
+/* The shortest text of a grammar that was read (malloc'ed, NUL-terminated), at most 64 kB of it; NULL: longer, or too ambiguous. It must be as
+ * long as its cost says, and a text of the grammar. */
+char *fuzz_shortest_text(const char *gbnf, size_t n);
 
 /* ---- valid files with a few things changed ----
  * A model's file is too large to find anything in it by changing bytes blindly, and too large for a corpus. So the input of a target that

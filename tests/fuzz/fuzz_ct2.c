@@ -14,7 +14,7 @@ typedef struct {
     char path[128];
 } part;
 static part parts[] = {{.name = "vocabulary.json"}, {.name = "config.json"}, {.name = "model.bin"}};
-static char folder[64], out[128];
+static char folder[FUZZ_FOLDER], out[128];
 
 static void remove_all(void)
 {
@@ -31,8 +31,7 @@ static void put(const part *p, const void *data, size_t n)
 
 static void read_parts(void)
 {
-    snprintf(folder, sizeof folder, "/tmp/fuzz-ct2-XXXXXX");
-    if (mkdtemp(folder) == NULL) exit(1);
+    fuzz_folder(folder);
     atexit(remove_all);
     snprintf(out, sizeof out, "%s/out.gguf", folder);
     for (size_t i = 0; i < 3; i++) {

@@ -9,7 +9,7 @@
 #define KEY "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 enum { ROWS = 3, COLS = 5 };
 
-static char folder[64], entry[192];
+static char folder[FUZZ_FOLDER], entry[192];
 static sn_store *store;
 static unsigned char good[1024];
 static size_t n_good;
@@ -29,8 +29,8 @@ static void open_store(void)
     float rows[ROWS * COLS];
     sn_err err = {0};
     for (size_t i = 0; i < ROWS * COLS; i++) rows[i] = (float)i;
-    snprintf(folder, sizeof folder, "%s/fuzz-store-XXXXXX", "/tmp");
-    if (mkdtemp(folder) == NULL || sn_store_open(&store, folder, 1 << 20, &err) != SN_OK) exit(1);
+    fuzz_folder(folder);
+    if (sn_store_open(&store, folder, 1 << 20, &err) != SN_OK) exit(1);
     snprintf(entry, sizeof entry, "%s/%s.rows", folder, KEY);
     atexit(remove_all);
     FILE *f;

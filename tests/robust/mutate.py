@@ -141,7 +141,8 @@ def of_gguf_keys(g):
         name = key.decode("ascii", "replace")
         for what, new_kind, new in gguf_values(kind, value):
             if new_kind != kind or new != value:
-                verdict = "refuse" if what in ("beyond", "type13", "type255") else "any"
+                counted = name in ("tokenizer.ggml.tokens", "tokenizer.ggml.token_type") and what[:1] == "n" and what[1:].isdigit()
+                verdict = "refuse" if what in ("beyond", "type13", "type255") or counted else "any"
                 yield f"{name}-{what}", write_gguf(g, keys=with_one(g.keys, i, [(key, new_kind, new)])), verdict
         yield f"{name}-dropped", write_gguf(g, keys=with_one(g.keys, i, [])), "any"
         yield f"{name}-twice", write_gguf(g, keys=with_one(g.keys, i, [g.keys[i]] * 2)), "refuse"
