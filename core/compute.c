@@ -78,9 +78,9 @@ static uint64_t xcr0(void)
 /* AMX with bfloat16, AVX-512 with bfloat16, and Linux's leave to use the tiles, which it gives a process that asks. */
 static bool has_amx(uint64_t saved)
 {
-    enum { TILES = 3 << 17, BF16_TILE = 1 << 24 | 1 << 22, AVX512_BF16 = 1 << 5, REQUEST = 0x1023, TILE_DATA = 18 };
+    enum { TILES = 3 << 17, TILES_BF16_INT8 = 1 << 24 | 1 << 22 | 1 << 25, AVX512_BF16 = 1 << 5, REQUEST = 0x1023, TILE_DATA = 18 };
     unsigned a, b, c, d, a1 = 0;
-    if ((saved & TILES) != TILES || !__get_cpuid_count(7, 0, &a, &b, &c, &d) || (d & BF16_TILE) != BF16_TILE) return false;
+    if ((saved & TILES) != TILES || !__get_cpuid_count(7, 0, &a, &b, &c, &d) || (d & TILES_BF16_INT8) != TILES_BF16_INT8) return false;
     if (!__get_cpuid_count(7, 1, &a1, &b, &c, &d) || !(a1 & AVX512_BF16)) return false;
     return syscall(SYS_arch_prctl, REQUEST, TILE_DATA) == 0;
 }

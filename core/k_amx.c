@@ -1,10 +1,12 @@
-/* k_amx.c: AMX: products of 16 x 32 by 32 x 16 bfloat16s in one instruction, for float weights that meet many rows at once.
+/* k_amx.c: AMX: products of 16 x 32 by 32 x 16 values in one instruction.
  *
- * A value is split into two bfloat16s, high + low, which hold 16 of its bits (an F16 weight whole), and a product is high * high + high * low
- * + low * high, summed in float32: what is left out is 2^-17 of it. Three instructions do what 48 of AVX-512 would. */
+ * Float weights that meet many rows at once: of bfloat16s. A value is split into two bfloat16s, high + low, which hold 16 of its bits (an F16 weight whole), and a product is high * high + high * low
+ * + low * high, summed in float32: what is left out is 2^-17 of it. Quantised weights: of bytes, in k_amx_quant.inc. */
 #include "k_vec512.h"
 
 #include "k_put.inc"
+
+#include "k_vnni512.h"
 
 enum { STEP = 32, LANES = 16, TILE = LANES * 64, TOKENS = 2 * LANES, ROWS = 2 * LANES };
 
@@ -130,8 +132,12 @@ static void product_m(const k_dest *to, const void *panel, const void *tile, siz
     }
 }
 
+#define Q_AMX
+#include "k_quant.inc"
+
 void k_init_amx(k_ops *k)
 {
+    quant_init(k);
     k->m_tile = TOKENS;
     k->matrix_tile = matrix_tile;
     k->matrix_panel = matrix_panel;
