@@ -32,7 +32,7 @@ static sn_status type_of(const char *dir, const char *name, sn_type *type, sn_er
 
 senses_status senses_convert(const char *dir, const char *out_path, const senses_convert_params *p, senses_error *err)
 {
-    txt_convert_params params = {.type = SN_TYPE_MAX};
+    sn_convert_params params = {.type = SN_TYPE_MAX};
     struct stat st;
     if (stat(dir, &st) != 0) return sn_fail(err, SN_EIO, "%s: cannot open: %m", dir);
     if (!S_ISDIR(st.st_mode)) return sn_fail(err, SN_EFORMAT, "%s: is not a folder", dir);

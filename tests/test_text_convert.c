@@ -35,7 +35,7 @@ static void spill(const char *folder, const char *name, const void *p, size_t n)
 
 static sn_status convert(const char *dir, const char *out, sn_err *err)
 {
-    const txt_convert_params params = {.type = SN_TYPE_MAX};
+    const sn_convert_params params = {.type = SN_TYPE_MAX};
     *err = (sn_err){0};
     return txt_convert(dir, out, &params, err);
 }
@@ -242,14 +242,14 @@ static void types_are_chosen_and_progress_stops(void **state)
     const char *out = testing_temp("", 0);
     static const sn_type types[] = {SN_F32, SN_F16, SN_BF16};
     for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
-        const txt_convert_params params = {.type = types[i]};
+        const sn_convert_params params = {.type = types[i]};
         assert_int_equal(txt_convert(GOLDEN "qwen2", out, &params, &err), SN_OK);
         assert_int_equal(sn_gguf_open(&g, out, &err), SN_OK);
         assert_int_equal(sn_gguf_tensor(g, "blk.0.attn_q.weight")->type, types[i]);
         assert_int_equal(sn_gguf_tensor(g, "blk.0.attn_q.bias")->type, SN_F32);
         sn_gguf_close(g);
     }
-    const txt_convert_params params = {.type = SN_F16, .progress = stop};
+    const sn_convert_params params = {.type = SN_F16, .progress = stop};
     assert_int_equal(txt_convert(GOLDEN "qwen2", out, &params, &err), SN_ECANCELLED);
 }
 
