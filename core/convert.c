@@ -37,6 +37,38 @@ sn_status sn_convert_config(sn_convert *k, const char *dir, const sn_convert_par
     return sn_json_open(&k->json, k->config_path, err);
 }
 
+/* ---- names ---- */
+
+/* The next word of a list, its length in *n; NULL behind the last. */
+static const char *next_word(const char *list, size_t *n)
+{
+    list += strspn(list, " ");
+    *n = strcspn(list, " ");
+    return *n > 0 ? list : NULL;
+}
+
+bool sn_convert_listed(const char *list, const char *word)
+{
+    size_t n;
+    for (const char *w = list; (w = next_word(w, &n)) != NULL; w += n)
+        if (strncmp(w, word, n) == 0 && word[n] == '\0') return true;
+    return false;
+}
+
+bool sn_convert_name_of(const void *user, char *name)
+{
+    const sn_convert_names *names = user;
+    size_t n;
+    bool kept = false;
+    if (strncmp(name, "model.", 6) == 0) memmove(name, name + 6, strlen(name + 6) + 1);
+    for (const char *w = names->keeps; (w = next_word(w, &n)) != NULL; w += n) kept = kept || strncmp(name, w, n) == 0;
+    for (const char *w = names->skips; w != NULL && (w = next_word(w, &n)) != NULL; w += n)
+        kept = kept && memmem(name, strlen(name), w, n) == NULL;
+    for (const char *w = names->drops; w != NULL && (w = next_word(w, &n)) != NULL; w += n)
+        for (char *p; (p = memmem(name, strlen(name), w, n)) != NULL;) memmove(p, p + n, strlen(p + n) + 1);
+    return kept;
+}
+
 /* ---- sources ---- */
 
 static int by_name(const void *a, const void *b)

@@ -66,6 +66,15 @@ typedef struct {
 sn_status sn_convert_config(sn_convert *k, const char *dir, const sn_convert_params *params, sn_err *err);
 /* Opens the weights. name_of changes a tensor's name in place (never to a longer one) to what rows call it; false: it is passed over. */
 sn_status sn_convert_weights(sn_convert *k, bool (*name_of)(const void *user, char *name), const void *user);
+/* A name_of that goes by three lists of words between blanks. */
+typedef struct {
+    const char *keeps; /* what a name begins with, behind a leading "model."; all others are passed over */
+    const char *skips; /* what a name must not hold; NULL: nothing */
+    const char *drops; /* what is taken out of it; NULL: nothing */
+} sn_convert_names;
+bool sn_convert_name_of(const void *names, char *name);
+/* Whether a list of words between blanks has this one. */
+bool sn_convert_listed(const char *list, const char *word);
 /* Tensors of a table (a row without `from` ends it); `from` and `to` stand in front of its names. */
 sn_status sn_convert_rows(sn_convert *k, const sn_convert_row *rows, const size_t *extents, const char *from, const char *to);
 /* A tensor that no file holds: a vector of n values, which must live until sn_convert_write. */
