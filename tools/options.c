@@ -58,7 +58,8 @@ static const option table[] = {
     {SET_SKETCH, SECTION_COMMAND, 0, "title", OPTION_TEXT, "TEXT", "name of the document (default: the title on the drawing)", FIELD(title)},
     {SET_SKETCH, SECTION_COMMAND, 0, "open", OPTION_FLAG, NULL, "show the page in the browser; without -o it goes to a temporary file", FIELD(open)},
     {SET_QUANTIZE, SECTION_COMMAND, 0, "allow-requantize", OPTION_FLAG, NULL, "take weights that are quantised already: what they lost stays lost, and more goes", FIELD(allow_requantize)},
-    {SET_CONVERT, SECTION_COMMAND, 0, "type", OPTION_CHOICE, "TYPE", "of a text model's matrices: auto (as the folder has them, f16 for f32), f16, bf16 or f32 (default: auto)", FIELD(convert_type), .choices = type_names},
+    {SET_CONVERT, SECTION_COMMAND, 0, "mmproj", OPTION_FILE, "FILE", "write the image or audio encoder with its projector to FILE, whole or not at all", FIELD(convert_mmproj)},
+    {SET_CONVERT, SECTION_COMMAND, 0, "type", OPTION_CHOICE, "TYPE", "of matrices: auto (as the folder has them, f16 for f32), f16, bf16 or f32 (default: auto)", FIELD(convert_type), .choices = type_names},
     {SET_OUTPUT, SECTION_COMMAND, 'o', "output", OPTION_FILE, "FILE", "write to FILE, whole or not at all", FIELD(output)},
     {SET_JSON, SECTION_COMMAND, 0, "json", OPTION_FLAG, NULL, "one JSON object a result, each on one line", FIELD(json)},
 
