@@ -20,6 +20,32 @@ static void files_equal_those_of_llama_cpps_converter(void **state)
     }
 }
 
+/* What was written is a model here: of its family, as wide as the decoder. */
+static void files_open_as_models(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *folder, *family;
+    } all[] = {{"llava", "llava"},       {"llavanext", "llava-next"}, {"smolvlm", "idefics3"},
+               {"idefics3", "idefics3"}, {"pixtral", "pixtral"},      {"internvl", "internvl"},
+               {"qwen2vl", "qwen2vl"},   {"qwen25vl", "qwen25vl"},    {"gemma3", "gemma3"}};
+    const sn_convert_params params = {.type = SN_TYPE_MAX};
+    sn_err err = {0};
+    sn_compute *c = NULL;
+    assert_int_equal(sn_compute_open(&c, 1, SN_ISA_BEST, &err), SN_OK);
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+        char dir[128];
+        vis_model *m = NULL;
+        const char *out = testing_temp("", 0);
+        snprintf(dir, sizeof dir, GOLDEN "%s", all[i].folder);
+        if (vis_convert(dir, out, &params, &err) != SN_OK || vis_model_open(&m, out, c, &err) != SN_OK) fail_msg("%s: %s", dir, err.msg);
+        assert_string_equal(vis_model_family(m), all[i].family);
+        assert_int_equal(vis_model_n_embd(m), strcmp(all[i].folder, "smolvlm") == 0 ? 32 : 12);
+        vis_model_close(m);
+    }
+    sn_compute_close(c);
+}
+
 static const char *const files[] = {"config.json", "preprocessor_config.json", "model.safetensors"};
 #define N_FILES (sizeof files / sizeof *files)
 static const char *const pixtral_files[] = {"config.json", "preprocessor_config.json", "model.safetensors", "tokenizer.json"};
@@ -57,7 +83,7 @@ static void wrong_folders_are_refused_by_name(void **state)
     refused("llava", weights, "linear_1.weight", "linear_9.weight", "multi_modal_projector.linear_1.weight is missing");
     refused("llava", weights, "\"F16\"", "\"I16\"", "stored as I16");
     refused("llavanext", config, "[32, 64]", "[32, -1]", "image_grid_pinpoints");
-    refused("smolvlm", config, "\"scale_factor\": 2", "\"scale_factor\": 0", "scale_factor");
+    refused("idefics3", config, "\"scale_factor\": 2", "\"scale_factor\": 0", "scale_factor");
     refused("smolvlm", processor, "\"longest_edge\": 64", "\"longest_edge\": 1e200", "size.longest_edge");
     refused("pixtral", config, "\"silu\"", "\"relu\"", "relu");
     refused("pixtral", "tokenizer.json", "[IMG_BREAK]", "[IMG_PAUSE]", "[IMG_BREAK]");
@@ -82,6 +108,7 @@ int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(files_equal_those_of_llama_cpps_converter),
+        cmocka_unit_test(files_open_as_models),
         cmocka_unit_test(wrong_folders_are_refused_by_name),
         cmocka_unit_test(cut_and_corrupt_files_are_refused_or_converted),
     };

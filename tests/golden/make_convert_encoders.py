@@ -8,7 +8,6 @@ an encoder with its projector and, of the decoder, what the converter looks at. 
 (tools/mtmd/legacy-models): it reads a CLIP model through transformers and the projector from a file of torch's, so a module with that one class
 stands in for transformers, filled from the folder's own weights.
 """
-import json
 import os
 import shutil
 import subprocess
@@ -17,6 +16,7 @@ import tempfile
 
 import numpy as np
 
+import make_convert
 from make_convert import listing, save, write_json
 
 D, FF, LAYERS, HEADS, PX, PATCH, TEXT = 16, 24, 3, 2, 32, 8, 12
@@ -99,22 +99,22 @@ def llavanext(folder, t):
     return c, dtype
 
 
-def smolvlm(folder, t):
+def idefics3(folder, t, width=TEXT):
+    """Weights of 32 bits, and no size in the processor's configuration."""
     siglip(t, "model.vision_model.")
-    t.linear("model.connector.modality_projection.proj", TEXT, D * 4, bias=False)
-    t.add("model.text_model.embed_tokens.weight", 20, TEXT)
-    preprocessor(folder, HALF, HALF, size={"longest_edge": 64})
-    return dict(architectures=["SmolVLMForConditionalGeneration"], model_type="smolvlm", scale_factor=2, text_config=text("llama"),
-                vision_config=vision(model_type="smolvlm_vision")), "BF16"
-
-
-def idefics3(folder, t):
-    """What the other leaves out, and weights of 32 bits."""
-    c, _ = smolvlm(folder, t)
+    t.linear("model.connector.modality_projection.proj", width, D * 4, bias=False)
     preprocessor(folder, HALF, HALF)
-    c.update(architectures=["Idefics3ForConditionalGeneration"], model_type="idefics3")
-    c["vision_config"]["model_type"] = "idefics3_vision"
-    return c, "F32"
+    return dict(architectures=["Idefics3ForConditionalGeneration"], model_type="idefics3", scale_factor=2, text_config=text("llama"),
+                vision_config=vision(model_type="idefics3_vision")), "F32"
+
+
+def smolvlm(folder, t):
+    """A whole model, with its decoder."""
+    c, decoder, dtype, _ = make_convert.smolvlm(folder, t.rng)
+    t.update((n, a) for n, a in decoder.items() if "vision" not in n)
+    more, _ = idefics3(folder, t, c["text_config"]["hidden_size"])
+    preprocessor(folder, HALF, HALF, size={"longest_edge": 64})
+    return dict(c, scale_factor=2, vision_config=dict(more["vision_config"], model_type="smolvlm_vision")), dtype
 
 
 def pixtral(folder, t, merge=0):
