@@ -133,5 +133,7 @@ bool aud_converts(const char *model_type);
 /* The sound encoder and projector of a Hugging Face folder as an mmproj GGUF, with the keys, names and values of llama.cpp's converter. Weights
  * pass through in pieces. Errors as of vis_convert and txt_convert. */
 sn_status aud_convert(const char *dir, const char *out_path, const sn_convert_params *params, sn_err *err);
+/* convert_whisper.c: a Hugging Face Whisper folder (model_type "whisper") as a GGUF that aud_whisper_open reads. */
+sn_status aud_convert_whisper(const char *dir, const char *out_path, const sn_convert_params *params, sn_err *err);
 
 #endif

@@ -4,6 +4,7 @@
  *   whisper_bin.c    ggml-*.bin (whisper.cpp) as a table of tensors
  *   whisper_vocab.c  token ids <-> bytes, special tokens, languages, tokens that are no speech
  *   decoder.c        token rows -> logits, with the caches of self- and cross-attention
+ *   whisper_keys.c   the keys of a GGUF that is written
  *   transcribe_*.c   windows, temperatures, timestamps, segments */
 #ifndef AUDIO_WHISPER_H
 #define AUDIO_WHISPER_H
@@ -147,5 +148,20 @@ void aud_decoder_run(aud_decoder *d, const aud_decoder_row *rows, size_t n);
 void aud_decoder_logits(aud_decoder *d, size_t first, size_t n, float *logits);
 /* What sequence 0 has cached at positions below n, for all sequences below n_seq. */
 void aud_decoder_fork(aud_decoder *d, size_t n_seq, size_t n);
+
+/* ---- whisper_keys.c: of a file that is converted ---- */
+typedef struct {
+    const sn_str *words; /* [n], one a row of the embedding */
+    size_t n, eot;
+    const int32_t *heads; /* [2 n_heads] pairs of layer and head */
+    size_t n_heads;
+} aud_whisper_words;
+/* All keys but general.*. */
+void aud_whisper_set_keys(sn_gguf_writer *w, const aud_whisper_words *v, const aud_whisper_hparams *hp);
+/* Where the end of text is; SN_EFORMAT where it or one of the special tokens does not stand where the model's arithmetic expects it. */
+sn_status aud_whisper_find_eot(const sn_str *words, size_t n, size_t *eot, sn_err *err);
+/* alignment_heads, [[layer, head], ...], of the file DIR/NAME; neither the file nor the list must be there. */
+sn_status aud_whisper_read_heads(int32_t heads[2 * AUD_MAX_HEADS], size_t *n_heads, const char *dir, const char *name,
+                                 const aud_whisper_hparams *hp, sn_err *err);
 
 #endif

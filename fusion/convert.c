@@ -48,6 +48,18 @@ static sn_status convert_encoder(const char *dir, const char *out_path, const sn
     return st;
 }
 
+/* A decoder, or a Whisper, which is one file. */
+static sn_status convert_model(const char *dir, const char *out_path, const sn_convert_params *params, sn_err *err)
+{
+    cJSON *config = NULL;
+    const sn_status st = sn_json_open_in(&config, dir, "config.json", err);
+    if (st != SN_OK) return st;
+    const char *type = sn_json_str(sn_json_get(config, "model_type"));
+    const bool whisper = type != NULL && strcmp(type, "whisper") == 0;
+    cJSON_Delete(config);
+    return whisper ? aud_convert_whisper(dir, out_path, params, err) : txt_convert(dir, out_path, params, err);
+}
+
 static sn_status same_file(const char *a, const char *b, sn_err *err)
 {
     struct stat x, y;
@@ -93,7 +105,7 @@ senses_status senses_convert(const char *dir, const char *out_path, const senses
     }
     if (!holds(dir, "config.json"))
         return sn_fail(err, SN_EFORMAT, "%s: holds no model: neither config.json (Hugging Face) nor model.bin (CTranslate2)", dir);
-    if (mmproj_path == NULL) return txt_convert(dir, out_path, &params, err);
+    if (mmproj_path == NULL) return convert_model(dir, out_path, &params, err);
     if (out_path == NULL) return convert_encoder(dir, mmproj_path, &params, err);
     return convert_both(dir, out_path, mmproj_path, &params, err);
 }
