@@ -314,13 +314,14 @@ senses_status senses_file_sha256(const char *path, char hex[65], senses_error *e
 void senses_sha256(const void *data, size_t n, char hex[65]);
 /* A description of a model file as lines "key: value"; *text is malloc'ed. json: one JSON object on one line instead. */
 senses_status senses_describe_file(const char *path, bool json, char **text, senses_error *err);
-/* A model folder as GGUF: the text model of a Hugging Face folder (config.json, *.safetensors, tokenizer), or a CTranslate2 Whisper
- * folder (model.bin), at out_path; the image or audio encoder of a Hugging Face folder with its projector at mmproj_path. Either may be
- * NULL, not both. type: of matrices, "f16", "bf16" or "f32"; NULL or "auto": as the folder has them, F16 where that is F32. A CTranslate2
- * folder takes only "auto". The files appear when all is complete. p may be NULL. */
+/* A model folder as GGUF. At out_path: the text model, or the Whisper, of a Hugging Face folder (config.json, *.safetensors, tokenizer), or
+ * the Whisper of a CTranslate2 folder (model.bin). At mmproj_path: the image or audio encoder of a Hugging Face folder with its projector.
+ * Either path may be NULL, not both. type: of matrices, "f16", "bf16" or "f32"; NULL or "auto": as the folder has them, F16 where that is
+ * F32. A CTranslate2 folder takes only "auto". The files appear when all is complete. p may be NULL. */
 typedef struct {
     const char *type, *mmproj_path;
-    bool (*progress)(void *user, size_t done_bytes, size_t total_bytes); /* of one file after the other; may be NULL; false stops: SN_ECANCELLED */
+    bool (*progress)(void *user, size_t done_bytes,
+                     size_t total_bytes); /* of one file after the other; may be NULL; false stops: SN_ECANCELLED */
     void *user;
 } senses_convert_params;
 senses_status senses_convert(const char *dir, const char *out_path, const senses_convert_params *p, senses_error *err);

@@ -34,7 +34,7 @@ const cli_command cmd_convert = {
         "With --mmproj FILE it writes the model's image or audio encoder as well, or alone where there is no -o: LLaVA-1.5 and "
         "LLaVA-NeXT (llava-hf), Idefics3 and SmolVLM, Pixtral and Mistral 3, InternVL, Qwen2-VL and Qwen2.5-VL, Gemma 3, Ultravox, "
         "Voxtral, Qwen2-Audio. There are both files or none.\n"
-        "A folder with a Whisper model in CTranslate2 form (model.bin, config.json, vocabulary) becomes a Whisper GGUF.\n"
+        "A Whisper folder, Hugging Face's or CTranslate2's (model.bin, config.json, vocabulary), becomes a Whisper GGUF.\n"
         "Weights pass through in pieces: memory does not grow with the model.",
     .examples = "senses convert SmolLM2-135M-Instruct -o smollm2-135m.gguf\n"
                 "senses convert Llama-3.2-1B --type f16 -o llama-3.2-1b-f16.gguf\n"
