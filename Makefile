@@ -144,6 +144,7 @@ endef
 $(foreach t,$(TEST_SRC:tests/%.c=%),$(eval $(call test_rule,$(t))))
 
 $(BUILD)/tests/test_audio_whisper $(BUILD)/tests/test_audio_oom: $(BUILD)/tests/whisper_bin.o
+$(BUILD)/tests/test_text_convert $(BUILD)/tests/test_vision_convert $(BUILD)/tests/test_audio_convert: $(BUILD)/tests/converted.o
 # Pages in words, for tests; and what turns them into HTML for the browser.
 $(BUILD)/tests/test_fusion_page $(BUILD)/tests/test_fusion_page_html: $(BUILD)/tests/page_lines.o
 $(BUILD)/tests/page_html_main: $(BUILD)/tests/page_html_main.o $(BUILD)/tests/page_lines.o $(BUILD)/libsenses.a

@@ -4,6 +4,7 @@
 #define AUDIO_AUDIO_H
 
 #include "../core/compute.h"
+#include "../core/convert.h"
 #include "../core/gguf.h"
 #include "../core/pairing.h"
 
@@ -128,5 +129,14 @@ sn_status aud_whisper_bench(aud_whisper *w, size_t n_tokens, double *encode_s, d
 
 /* convert_ct2.c: a CTranslate2 Whisper folder (model.bin, vocabulary, config) as a GGUF that aud_whisper_open reads. */
 sn_status aud_convert_ct2(const char *dir, const char *out_path, sn_err *err);
+
+/* ---- conversion (convert.c) ---- */
+/* Whether a model of this model_type, as config.json has it, has a sound encoder that is converted. */
+bool aud_converts(const char *model_type);
+/* The sound encoder and projector of a Hugging Face folder as an mmproj GGUF, with the keys, names and values of llama.cpp's converter. Weights
+ * pass through in pieces. Errors as of vis_convert and txt_convert. */
+sn_status aud_convert(const char *dir, const char *out_path, const sn_convert_params *params, sn_err *err);
+/* convert_whisper.c: a Hugging Face Whisper folder (model_type "whisper") as a GGUF that aud_whisper_open reads. */
+sn_status aud_convert_whisper(const char *dir, const char *out_path, const sn_convert_params *params, sn_err *err);
 
 #endif

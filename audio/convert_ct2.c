@@ -380,71 +380,7 @@ static sn_status read_words(conversion *k, const char *txt, const char *json, sn
     return SN_OK;
 }
 
-/* alignment_heads [[layer, head], ...] of config.json; neither the file nor the list must be there. */
-static sn_status read_heads(conversion *k, const char *path, sn_err *err)
-{
-    cJSON *root = NULL;
-    sn_err ignored;
-    if (read_json(&root, path, &ignored) != SN_OK) return SN_OK;
-    sn_status st = SN_OK;
-    const cJSON *pair;
-    cJSON_ArrayForEach(pair, cJSON_GetObjectItemCaseSensitive(root, "alignment_heads"))
-    {
-        const cJSON *layer = cJSON_GetArrayItem(pair, 0), *head = cJSON_GetArrayItem(pair, 1);
-        const bool fits = cJSON_IsNumber(layer) && cJSON_IsNumber(head) && layer->valuedouble >= 0 && head->valuedouble >= 0 &&
-                          layer->valuedouble < (double)k->hp.n_text_layer && head->valuedouble < (double)k->hp.n_text_head;
-        if (!fits || k->n_heads == AUD_MAX_HEADS) {
-            st = sn_fail(err, SN_EFORMAT, "%s: alignment_heads is not a list of (layer, head) of this model", path);
-            break;
-        }
-        k->heads[2 * k->n_heads] = layer->valueint;
-        k->heads[2 * k->n_heads + 1] = head->valueint;
-        k->n_heads++;
-    }
-    cJSON_Delete(root);
-    return st;
-}
-
-/* The special tokens must stand where the model's arithmetic expects them. */
-static sn_status check_words(const conversion *k, size_t *eot, sn_err *err)
-{
-    for (*eot = 0; *eot < k->n_words && !sn_str_eq(k->words[*eot], "<|endoftext|>");) ++*eot;
-    aud_special s;
-    sn_status st = aud_special_init(&s, k->n_words, *eot, err);
-    if (st != SN_OK) return st;
-    const struct {
-        int32_t id;
-        const char *word;
-    } known[] = {{s.sot, "<|startoftranscript|>"}, {s.transcribe, "<|transcribe|>"}, {s.no_timestamps, "<|notimestamps|>"}};
-    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
-        if (!sn_str_eq(k->words[known[i].id], known[i].word))
-            return sn_fail(err, SN_EFORMAT, "the vocabulary has no %s at %d", known[i].word, (int)known[i].id);
-    return SN_OK;
-}
-
 /* ---- writing ---- */
-
-static void write_keys(const conversion *k, sn_gguf_writer *w, size_t eot)
-{
-    const aud_whisper_hparams *hp = &k->hp;
-    sn_gguf_set_str(w, "general.architecture", "whisper", 7);
-    sn_gguf_set_u32(w, "general.alignment", 32);
-    sn_gguf_set_u32(w, "whisper.encoder.context_length", AUD_N_AUDIO_CTX);
-    sn_gguf_set_u32(w, "whisper.encoder.embedding_length", (uint32_t)hp->n_embd);
-    sn_gguf_set_u32(w, "whisper.encoder.block_count", (uint32_t)hp->n_audio_layer);
-    sn_gguf_set_u32(w, "whisper.encoder.mels_count", (uint32_t)hp->n_mel);
-    sn_gguf_set_u32(w, "whisper.encoder.attention.head_count", (uint32_t)hp->n_audio_head);
-    sn_gguf_set_u32(w, "whisper.decoder.context_length", (uint32_t)hp->n_text_ctx);
-    sn_gguf_set_u32(w, "whisper.decoder.embedding_length", (uint32_t)hp->n_embd);
-    sn_gguf_set_u32(w, "whisper.decoder.block_count", (uint32_t)hp->n_text_layer);
-    sn_gguf_set_u32(w, "whisper.decoder.attention.head_count", (uint32_t)hp->n_text_head);
-    sn_gguf_set_bool(w, "whisper.multilingual", hp->multilingual);
-    if (k->n_heads > 0) sn_gguf_set_array(w, "whisper.alignment_heads", SN_KV_I32, k->heads, 2 * k->n_heads);
-    sn_gguf_set_str(w, "tokenizer.ggml.model", "gpt2", 4);
-    sn_gguf_set_str(w, "tokenizer.ggml.pre", "gpt-2", 5);
-    sn_gguf_set_strs(w, "tokenizer.ggml.tokens", k->words, k->n_words);
-    sn_gguf_set_u32(w, "tokenizer.ggml.eos_token_id", (uint32_t)eot);
-}
 
 static void write_tensor(sn_gguf_writer *w, const output *o, float *row, void *packed)
 {
@@ -468,7 +404,9 @@ static sn_status write_file(const conversion *k, const char *path, size_t eot, s
     sn_status st = row == NULL || packed == NULL ? sn_fail(err, SN_ENOMEM, "no memory for rows of %zu", width) : SN_OK;
     if (st == SN_OK) st = sn_gguf_create(&w, path, err);
     if (st == SN_OK) {
-        write_keys(k, w, eot);
+        sn_gguf_set_str(w, "general.architecture", "whisper", 7);
+        sn_gguf_set_u32(w, "general.alignment", 32);
+        aud_whisper_set_keys(w, &(aud_whisper_words){k->words, k->n_words, eot, k->heads, k->n_heads}, &k->hp);
         for (size_t i = 0; i < k->n_outs; i++) sn_gguf_add_tensor(w, k->outs[i].name, k->outs[i].type, k->outs[i].shape, k->outs[i].n_dims);
         for (size_t i = 0; i < k->n_outs; i++) write_tensor(w, &k->outs[i], row, packed);
         st = sn_gguf_finish(w, err);
@@ -480,12 +418,12 @@ static sn_status write_file(const conversion *k, const char *path, size_t eot, s
 
 sn_status aud_convert_ct2(const char *dir, const char *out_path, sn_err *err)
 {
-    static const char *const names[] = {"model.bin", "vocabulary.txt", "vocabulary.json", "config.json"};
-    char *paths[4] = {NULL};
+    static const char *const names[] = {"model.bin", "vocabulary.txt", "vocabulary.json"};
+    char *paths[3] = {NULL};
     size_t eot = 0;
     sn_status st = SN_OK;
     conversion k = {.err = err};
-    for (size_t i = 0; i < 4; i++)
+    for (size_t i = 0; i < 3; i++)
         if (asprintf(&paths[i], "%s/%s", dir, names[i]) < 0) {
             paths[i] = NULL;
             st = sn_fail(err, SN_ENOMEM, "%s: no memory", dir);
@@ -495,15 +433,15 @@ sn_status aud_convert_ct2(const char *dir, const char *out_path, sn_err *err)
     if ((st = read_words(&k, paths[1], paths[2], err)) != SN_OK) goto done;
     st = read_model(&k, err);
     if (st == SN_OK) st = plan(&k, err);
-    if (st == SN_OK) st = check_words(&k, &eot, err);
+    if (st == SN_OK) st = aud_whisper_find_eot(k.words, k.n_words, &eot, err);
     if (st != SN_OK) {
         sn_wrap(err, "%s", paths[0]);
         goto done;
     }
-    st = read_heads(&k, paths[3], err);
+    st = aud_whisper_read_heads(k.heads, &k.n_heads, dir, "config.json", &k.hp, err);
     if (st == SN_OK) st = write_file(&k, out_path, eot, err);
 done:
-    for (size_t i = 0; i < 4; i++) free(paths[i]);
+    for (size_t i = 0; i < 3; i++) free(paths[i]);
     sn_free(k.outs);
     sn_free(k.vars);
     sn_free(k.aliases);

@@ -5,6 +5,7 @@
  *   whisper_vocab.c  token ids <-> bytes, special tokens, languages, tokens that are no speech
  *   decoder.c        token rows -> logits, with the caches of self- and cross-attention
  *   chorus.c         the rows of several transcriptions at once
+ *   whisper_keys.c   the keys of a GGUF that is written
  *   transcribe_*.c   windows, temperatures, timestamps, segments */
 #ifndef AUDIO_WHISPER_H
 #define AUDIO_WHISPER_H
@@ -172,5 +173,20 @@ size_t aud_chorus_bytes(const aud_chorus *c);
 void aud_chorus_join(aud_chorus *c);
 void aud_chorus_leave(aud_chorus *c);
 void aud_chorus_next(aud_chorus *c, const aud_decoder_part *part, float *logits);
+
+/* ---- whisper_keys.c: of a file that is converted ---- */
+typedef struct {
+    const sn_str *words; /* [n], one a row of the embedding */
+    size_t n, eot;
+    const int32_t *heads; /* [2 n_heads] pairs of layer and head */
+    size_t n_heads;
+} aud_whisper_words;
+/* All keys but general.*. */
+void aud_whisper_set_keys(sn_gguf_writer *w, const aud_whisper_words *v, const aud_whisper_hparams *hp);
+/* Where the end of text is; SN_EFORMAT where it or one of the special tokens does not stand where the model's arithmetic expects it. */
+sn_status aud_whisper_find_eot(const sn_str *words, size_t n, size_t *eot, sn_err *err);
+/* alignment_heads, [[layer, head], ...], of the file DIR/NAME; neither the file nor the list must be there. */
+sn_status aud_whisper_read_heads(int32_t heads[2 * AUD_MAX_HEADS], size_t *n_heads, const char *dir, const char *name,
+                                 const aud_whisper_hparams *hp, sn_err *err);
 
 #endif

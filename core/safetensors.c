@@ -67,8 +67,8 @@ static sn_status read_entry(sn_safetensor *t, const cJSON *e, const sn_map *m, s
         size_t n;
         if (!whole(d, &n) || !sn_mul_ok(t->n_values, n, &t->n_values))
             return sn_fail(err, SN_EFORMAT, "%s: %.80s has no sound shape", path, e->string);
-        if (t->n_dims < SN_MAX_DIMS) t->shape[t->n_dims] = n;
-        if (t->n_dims <= SN_MAX_DIMS) t->n_dims++;
+        if (t->n_dims < SN_SAFETENSOR_DIMS) t->shape[t->n_dims] = n;
+        if (t->n_dims <= SN_SAFETENSOR_DIMS) t->n_dims++;
     }
     if (!sn_mul_ok(t->n_values, bytes, &want) || begin > end || end - begin != want)
         return sn_fail(err, SN_EFORMAT, "%s: %.80s: its shape and its place in the file disagree", path, e->string);

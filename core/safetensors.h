@@ -6,11 +6,13 @@
 
 #include "tensor.h"
 
+#define SN_SAFETENSOR_DIMS 5 /* a convolution over pictures and frames */
+
 typedef struct {
     char *name;
-    char dtype[16];                    /* as in the file: "BF16" */
-    sn_type type;                      /* SN_F32, SN_F16 or SN_BF16; SN_TYPE_MAX for all others */
-    size_t n_dims, shape[SN_MAX_DIMS]; /* slowest axis first; n_dims is SN_MAX_DIMS + 1 where there are more */
+    char dtype[16];                           /* as in the file: "BF16" */
+    sn_type type;                             /* SN_F32, SN_F16 or SN_BF16; SN_TYPE_MAX for all others */
+    size_t n_dims, shape[SN_SAFETENSOR_DIMS]; /* slowest axis first; n_dims is SN_SAFETENSOR_DIMS + 1 where there are more */
     size_t n_values, n_bytes;
     const unsigned char *data; /* of any alignment */
     size_t part;               /* which file it is in */

@@ -346,12 +346,14 @@ typedef struct {
     size_t n_ctx;          /* 0: the model's own, 4096 at most */
 } senses_describe_params;
 senses_status senses_describe_file(const char *path, const senses_describe_params *p, char **text, senses_error *err);
-/* A model folder as GGUF: the text model of a Hugging Face folder (config.json, *.safetensors, tokenizer), or a CTranslate2 Whisper
- * folder (model.bin). type: of the matrices of a text model, "f16", "bf16" or "f32"; NULL or "auto": as the folder has them, F16
- * where that is F32. A CTranslate2 folder takes only "auto". out_path appears when it is complete. p may be NULL. */
+/* A model folder as GGUF. At out_path: the text model, or the Whisper, of a Hugging Face folder (config.json, *.safetensors, tokenizer), or
+ * the Whisper of a CTranslate2 folder (model.bin). At mmproj_path: the image or audio encoder of a Hugging Face folder with its projector.
+ * Either path may be NULL, not both. type: of matrices, "f16", "bf16" or "f32"; NULL or "auto": as the folder has them, F16 where that is
+ * F32. A CTranslate2 folder takes only "auto". The files appear when all is complete. p may be NULL. */
 typedef struct {
-    const char *type;
-    bool (*progress)(void *user, size_t done_bytes, size_t total_bytes); /* may be NULL; false stops: SN_ECANCELLED */
+    const char *type, *mmproj_path;
+    bool (*progress)(void *user, size_t done_bytes,
+                     size_t total_bytes); /* of one file after the other; may be NULL; false stops: SN_ECANCELLED */
     void *user;
 } senses_convert_params;
 senses_status senses_convert(const char *dir, const char *out_path, const senses_convert_params *p, senses_error *err);

@@ -2,23 +2,7 @@
 #ifndef TEXT_CONVERT_H
 #define TEXT_CONVERT_H
 
-#include "../core/gguf.h"
-#include "../core/json.h"
-
-/* ---- configuration: config.json, with what its text_config says in front (convert_families.c) ---- */
-typedef struct {
-    const char *path;         /* of config.json, for messages */
-    const cJSON *root, *text; /* text: NULL where there is no text_config */
-    sn_status status;         /* the first problem of any getter below sticks */
-    sn_err *err;
-} txt_config;
-
-const cJSON *txt_config_get(const txt_config *c, const char *key);
-/* A whole number in [1, max]. absent 0: it must be there. */
-size_t txt_config_count(txt_config *c, const char *key, size_t absent, size_t max);
-/* A finite number. */
-double txt_config_real(txt_config *c, const char *key, double absent);
-sn_status txt_config_fail(txt_config *c, sn_status code, const char *fmt, ...) SN_PRINTF(3, 4);
+#include "../core/convert.h"
 
 typedef struct {
     size_t n_vocab, n_ctx, n_embd, n_ff, n_layer, n_head, n_head_kv, d_head;
@@ -26,31 +10,21 @@ typedef struct {
 } txt_shape;
 
 /* ---- families (convert_families.c) ---- */
-typedef enum { ROW_NONE, ROW_VOCAB, ROW_EMBD, ROW_FF, ROW_Q, ROW_KV, ROW_HEAD } txt_extent;
-typedef enum { EDIT_NONE, EDIT_PAIRS_Q, EDIT_PAIRS_KV, EDIT_PLUS_ONE, EDIT_CUT } txt_edit;
-
-/* A tensor: FROM there is TO here. In the tables of a layer, FROM and TO are what stands behind "model.layers.N." and "blk.N.".
- * cols ROW_NONE: a vector. */
-typedef struct {
-    const char *from, *to;
-    txt_extent rows, cols;
-    txt_edit edit;
-    bool optional;
-} txt_tensor_row;
-
+typedef enum { ROW_NONE, /* ends the axes */ ROW_VOCAB, ROW_EMBD, ROW_FF, ROW_Q, ROW_KV, ROW_HEAD } txt_extent;
+/* Tables of sn_convert_row: those of a layer name what stands behind "model.layers.N." and "blk.N.". */
 typedef struct {
     const char *model_types;                                 /* of config.json, each between two blanks */
     const char *arch;                                        /* in the GGUF */
-    const txt_tensor_row *whole, *layer;                     /* a row without `from` ends them */
+    const sn_convert_row *whole, *layer;                     /* a row without `from` ends them */
     txt_shape defaults;                                      /* what a configuration may leave out; 0: as it follows from the others */
     bool gives_head_size, gives_vocab_size, gives_rope_size; /* keys that llama.cpp's converter writes for this family */
 } txt_convert_family;
 
 const txt_convert_family *txt_convert_family_find(const char *model_type); /* NULL: none */
 /* The keys of the architecture, but those of the vocabulary. */
-void txt_convert_keys(sn_gguf_writer *w, txt_config *c, const txt_convert_family *f, const txt_shape *s);
+void txt_convert_keys(sn_gguf_writer *w, sn_config *c, const txt_convert_family *f, const txt_shape *s);
 /* factors[d_head / 2] of Llama 3's rotary scaling; false where the model has none. */
-bool txt_convert_rope_factors(txt_config *c, const txt_shape *s, float *factors);
+bool txt_convert_rope_factors(sn_config *c, const txt_shape *s, float *factors);
 
 /* ---- vocabulary (convert_vocab.c, convert_special.c) ---- */
 typedef struct {
@@ -76,8 +50,8 @@ int32_t txt_convert_vocab_id(const txt_convert_vocab *v, const char *text);
 /* llama.cpp's name for the pre-tokenizer that tokenizer.json describes (convert_pre.c). */
 sn_status txt_convert_pre(const cJSON *tokenizer, const char *model_type, const char **name, sn_err *err);
 /* All keys tokenizer.*. */
-sn_status txt_convert_vocab_keys(sn_gguf_writer *w, const txt_convert_vocab *v, const txt_config *c, sn_err *err);
+sn_status txt_convert_vocab_keys(sn_gguf_writer *w, const txt_convert_vocab *v, const sn_config *c, sn_err *err);
 /* Those of special tokens, of what is put around a text, and the chat template. */
-sn_status txt_convert_special_keys(sn_gguf_writer *w, const txt_convert_vocab *v, const txt_config *c, sn_err *err);
+sn_status txt_convert_special_keys(sn_gguf_writer *w, const txt_convert_vocab *v, const sn_config *c, sn_err *err);
 
 #endif

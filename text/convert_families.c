@@ -3,51 +3,50 @@
 #include "convert.h"
 
 #include <math.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
 /* clang-format off */
 #define OUTSIDE(norm_edit, embd_edit) \
-    {"model.embed_tokens.weight", "token_embd.weight", ROW_VOCAB, ROW_EMBD, embd_edit, false}, \
-    {"model.norm.weight", "output_norm.weight", ROW_EMBD, ROW_NONE, norm_edit, false}, \
-    {"lm_head.weight", "output.weight", ROW_VOCAB, ROW_EMBD, EDIT_NONE, true}, {0}
+    {"model.embed_tokens.weight", "token_embd.weight", {ROW_VOCAB, ROW_EMBD}, embd_edit, SN_AS_MATRIX, false}, \
+    {"model.norm.weight", "output_norm.weight", {ROW_EMBD}, norm_edit, SN_AS_MATRIX, false}, \
+    {"lm_head.weight", "output.weight", {ROW_VOCAB, ROW_EMBD}, SN_EDIT_NONE, SN_AS_MATRIX, true}, {0}
 #define ATTENTION(q, kv) \
-    {"self_attn.q_proj.weight", "attn_q.weight", ROW_Q, ROW_EMBD, q, false}, \
-    {"self_attn.q_proj.bias", "attn_q.bias", ROW_Q, ROW_NONE, q, true}, \
-    {"self_attn.k_proj.weight", "attn_k.weight", ROW_KV, ROW_EMBD, kv, false}, \
-    {"self_attn.k_proj.bias", "attn_k.bias", ROW_KV, ROW_NONE, kv, true}, \
-    {"self_attn.v_proj.weight", "attn_v.weight", ROW_KV, ROW_EMBD, EDIT_NONE, false}, \
-    {"self_attn.v_proj.bias", "attn_v.bias", ROW_KV, ROW_NONE, EDIT_NONE, true}, \
-    {"self_attn.o_proj.weight", "attn_output.weight", ROW_EMBD, ROW_Q, EDIT_NONE, false}, \
-    {"self_attn.o_proj.bias", "attn_output.bias", ROW_EMBD, ROW_NONE, EDIT_NONE, true}
+    {"self_attn.q_proj.weight", "attn_q.weight", {ROW_Q, ROW_EMBD}, q, SN_AS_MATRIX, false}, \
+    {"self_attn.q_proj.bias", "attn_q.bias", {ROW_Q}, q, SN_AS_MATRIX, true}, \
+    {"self_attn.k_proj.weight", "attn_k.weight", {ROW_KV, ROW_EMBD}, kv, SN_AS_MATRIX, false}, \
+    {"self_attn.k_proj.bias", "attn_k.bias", {ROW_KV}, kv, SN_AS_MATRIX, true}, \
+    {"self_attn.v_proj.weight", "attn_v.weight", {ROW_KV, ROW_EMBD}, SN_EDIT_NONE, SN_AS_MATRIX, false}, \
+    {"self_attn.v_proj.bias", "attn_v.bias", {ROW_KV}, SN_EDIT_NONE, SN_AS_MATRIX, true}, \
+    {"self_attn.o_proj.weight", "attn_output.weight", {ROW_EMBD, ROW_Q}, SN_EDIT_NONE, SN_AS_MATRIX, false}, \
+    {"self_attn.o_proj.bias", "attn_output.bias", {ROW_EMBD}, SN_EDIT_NONE, SN_AS_MATRIX, true}
 #define FEED_FORWARD \
-    {"mlp.gate_proj.weight", "ffn_gate.weight", ROW_FF, ROW_EMBD, EDIT_NONE, false}, \
-    {"mlp.gate_proj.bias", "ffn_gate.bias", ROW_FF, ROW_NONE, EDIT_NONE, true}, \
-    {"mlp.up_proj.weight", "ffn_up.weight", ROW_FF, ROW_EMBD, EDIT_NONE, false}, \
-    {"mlp.up_proj.bias", "ffn_up.bias", ROW_FF, ROW_NONE, EDIT_NONE, true}, \
-    {"mlp.down_proj.weight", "ffn_down.weight", ROW_EMBD, ROW_FF, EDIT_NONE, false}, \
-    {"mlp.down_proj.bias", "ffn_down.bias", ROW_EMBD, ROW_NONE, EDIT_NONE, true}
+    {"mlp.gate_proj.weight", "ffn_gate.weight", {ROW_FF, ROW_EMBD}, SN_EDIT_NONE, SN_AS_MATRIX, false}, \
+    {"mlp.gate_proj.bias", "ffn_gate.bias", {ROW_FF}, SN_EDIT_NONE, SN_AS_MATRIX, true}, \
+    {"mlp.up_proj.weight", "ffn_up.weight", {ROW_FF, ROW_EMBD}, SN_EDIT_NONE, SN_AS_MATRIX, false}, \
+    {"mlp.up_proj.bias", "ffn_up.bias", {ROW_FF}, SN_EDIT_NONE, SN_AS_MATRIX, true}, \
+    {"mlp.down_proj.weight", "ffn_down.weight", {ROW_EMBD, ROW_FF}, SN_EDIT_NONE, SN_AS_MATRIX, false}, \
+    {"mlp.down_proj.bias", "ffn_down.bias", {ROW_EMBD}, SN_EDIT_NONE, SN_AS_MATRIX, true}
 #define NORMS \
-    {"input_layernorm.weight", "attn_norm.weight", ROW_EMBD, ROW_NONE, EDIT_NONE, false}, \
-    {"post_attention_layernorm.weight", "ffn_norm.weight", ROW_EMBD, ROW_NONE, EDIT_NONE, false}
+    {"input_layernorm.weight", "attn_norm.weight", {ROW_EMBD}, SN_EDIT_NONE, SN_AS_MATRIX, false}, \
+    {"post_attention_layernorm.weight", "ffn_norm.weight", {ROW_EMBD}, SN_EDIT_NONE, SN_AS_MATRIX, false}
 #define HEAD_NORMS(edit) \
-    {"self_attn.q_norm.weight", "attn_q_norm.weight", ROW_HEAD, ROW_NONE, edit, false}, \
-    {"self_attn.k_norm.weight", "attn_k_norm.weight", ROW_HEAD, ROW_NONE, edit, false}
+    {"self_attn.q_norm.weight", "attn_q_norm.weight", {ROW_HEAD}, edit, SN_AS_MATRIX, false}, \
+    {"self_attn.k_norm.weight", "attn_k_norm.weight", {ROW_HEAD}, edit, SN_AS_MATRIX, false}
 
-static const txt_tensor_row outside[] = {OUTSIDE(EDIT_NONE, EDIT_NONE)};
+static const sn_convert_row outside[] = {OUTSIDE(SN_EDIT_NONE, SN_EDIT_NONE)};
 /* Llama's rotary pairs lie half a head apart there, next to each other here. */
-static const txt_tensor_row llama_layer[] = {NORMS, ATTENTION(EDIT_PAIRS_Q, EDIT_PAIRS_KV), FEED_FORWARD, {0}};
-static const txt_tensor_row qwen2_layer[] = {NORMS, ATTENTION(EDIT_NONE, EDIT_NONE), FEED_FORWARD, {0}};
-static const txt_tensor_row qwen3_layer[] = {NORMS, HEAD_NORMS(EDIT_NONE), ATTENTION(EDIT_NONE, EDIT_NONE), FEED_FORWARD, {0}};
+static const sn_convert_row llama_layer[] = {NORMS, ATTENTION(SN_EDIT_PAIRS, SN_EDIT_PAIRS), FEED_FORWARD, {0}};
+static const sn_convert_row qwen2_layer[] = {NORMS, ATTENTION(SN_EDIT_NONE, SN_EDIT_NONE), FEED_FORWARD, {0}};
+static const sn_convert_row qwen3_layer[] = {NORMS, HEAD_NORMS(SN_EDIT_NONE), ATTENTION(SN_EDIT_NONE, SN_EDIT_NONE), FEED_FORWARD, {0}};
 /* Gemma's norms multiply by 1 + weight. */
-static const txt_tensor_row gemma3_outside[] = {OUTSIDE(EDIT_PLUS_ONE, EDIT_CUT)};
-static const txt_tensor_row gemma3_layer[] = {
-    {"input_layernorm.weight", "attn_norm.weight", ROW_EMBD, ROW_NONE, EDIT_PLUS_ONE, false},
-    {"post_attention_layernorm.weight", "post_attention_norm.weight", ROW_EMBD, ROW_NONE, EDIT_PLUS_ONE, false},
-    {"pre_feedforward_layernorm.weight", "ffn_norm.weight", ROW_EMBD, ROW_NONE, EDIT_PLUS_ONE, false},
-    {"post_feedforward_layernorm.weight", "post_ffw_norm.weight", ROW_EMBD, ROW_NONE, EDIT_PLUS_ONE, false},
-    HEAD_NORMS(EDIT_PLUS_ONE), ATTENTION(EDIT_NONE, EDIT_NONE), FEED_FORWARD, {0}};
+static const sn_convert_row gemma3_outside[] = {OUTSIDE(SN_EDIT_PLUS_ONE, SN_EDIT_CUT)};
+static const sn_convert_row gemma3_layer[] = {
+    {"input_layernorm.weight", "attn_norm.weight", {ROW_EMBD}, SN_EDIT_PLUS_ONE, SN_AS_MATRIX, false},
+    {"post_attention_layernorm.weight", "post_attention_norm.weight", {ROW_EMBD}, SN_EDIT_PLUS_ONE, SN_AS_MATRIX, false},
+    {"pre_feedforward_layernorm.weight", "ffn_norm.weight", {ROW_EMBD}, SN_EDIT_PLUS_ONE, SN_AS_MATRIX, false},
+    {"post_feedforward_layernorm.weight", "post_ffw_norm.weight", {ROW_EMBD}, SN_EDIT_PLUS_ONE, SN_AS_MATRIX, false},
+    HEAD_NORMS(SN_EDIT_PLUS_ONE), ATTENTION(SN_EDIT_NONE, SN_EDIT_NONE), FEED_FORWARD, {0}};
 
 /* The defaults are those of transformers' configuration classes: published folders leave out what equals them. */
 static const txt_convert_family families[] = {
@@ -81,49 +80,6 @@ const txt_convert_family *txt_convert_family_find(const char *model_type)
     return NULL;
 }
 
-/* ---- configuration ---- */
-
-const cJSON *txt_config_get(const txt_config *c, const char *key)
-{
-    const cJSON *v = sn_json_get(c->text, key);
-    return v != NULL ? v : sn_json_get(c->root, key);
-}
-
-sn_status txt_config_fail(txt_config *c, sn_status code, const char *fmt, ...)
-{
-    char text[200];
-    va_list args;
-    if (c->status != SN_OK) return c->status;
-    va_start(args, fmt);
-    vsnprintf(text, sizeof text, fmt, args);
-    va_end(args);
-    return c->status = sn_fail(c->err, code, "%s: %s", c->path, text);
-}
-
-size_t txt_config_count(txt_config *c, const char *key, size_t absent, size_t max)
-{
-    const cJSON *v = txt_config_get(c, key);
-    if (v == NULL && absent > 0) return absent;
-    if (!cJSON_IsNumber(v) || !(v->valuedouble >= 1 && v->valuedouble <= (double)max) || v->valuedouble != floor(v->valuedouble)) {
-        txt_config_fail(c, SN_EFORMAT, "%s is not a whole number from 1 to %zu", key, max);
-        return 1;
-    }
-    return (size_t)v->valuedouble;
-}
-
-static double real_of(txt_config *c, const cJSON *v, const char *key, double absent)
-{
-    if (v == NULL) return absent;
-    if (cJSON_IsNumber(v) && isfinite(v->valuedouble) && fabs(v->valuedouble) <= 1e30) return v->valuedouble;
-    txt_config_fail(c, SN_EFORMAT, "%s is not a number that can be stored", key);
-    return absent;
-}
-
-double txt_config_real(txt_config *c, const char *key, double absent)
-{
-    return real_of(c, txt_config_get(c, key), key, absent);
-}
-
 /* ---- keys ---- */
 
 typedef struct {
@@ -153,10 +109,10 @@ static void string(const keys *k, const char *name, const char *v)
 }
 
 /* The rotary parameters: rope_parameters (transformers 5) or rope_scaling, of full attention where layers differ. */
-static const cJSON *rope_of(const txt_config *c)
+static const cJSON *rope_of(const sn_config *c)
 {
-    const cJSON *rope = txt_config_get(c, "rope_parameters");
-    if (rope == NULL) rope = txt_config_get(c, "rope_scaling");
+    const cJSON *rope = sn_config_get(c, "rope_parameters");
+    if (rope == NULL) rope = sn_config_get(c, "rope_scaling");
     const cJSON *full = sn_json_get(rope, "full_attention");
     return full != NULL ? full : rope;
 }
@@ -168,12 +124,12 @@ static const char *rope_type(const cJSON *rope)
     return type != NULL ? type : "default";
 }
 
-static double rope_real(txt_config *c, const cJSON *rope, const char *key, double absent)
+static double rope_real(sn_config *c, const cJSON *rope, const char *key, double absent)
 {
-    return real_of(c, sn_json_get(rope, key), key, absent);
+    return sn_config_real_of(c, sn_json_get(rope, key), key, absent);
 }
 
-static void yarn_keys(const keys *k, txt_config *c, const cJSON *rope)
+static void yarn_keys(const keys *k, sn_config *c, const cJSON *rope)
 {
     static const struct {
         const char *here, *there, *or_there;
@@ -181,23 +137,23 @@ static void yarn_keys(const keys *k, txt_config *c, const cJSON *rope)
                  {"rope.scaling.yarn_attn_factor", "attention_factor", "attn_factor"},
                  {"rope.scaling.yarn_beta_fast", "beta_fast", NULL},
                  {"rope.scaling.yarn_beta_slow", "beta_slow", NULL}};
-    double n_ctx = rope_real(c, rope, "original_max_position_embeddings", txt_config_real(c, "original_max_position_embeddings", 0));
-    if (!(n_ctx >= 1 && n_ctx <= 1e9)) txt_config_fail(c, SN_EFORMAT, "yarn scaling has no original_max_position_embeddings");
+    double n_ctx = rope_real(c, rope, "original_max_position_embeddings", sn_config_real(c, "original_max_position_embeddings", 0));
+    if (!(n_ctx >= 1 && n_ctx <= 1e9)) sn_config_fail(c, SN_EFORMAT, "yarn scaling has no original_max_position_embeddings");
     if (c->status == SN_OK) count(k, "rope.scaling.original_context_length", (size_t)n_ctx);
     for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
         const cJSON *v = sn_json_get(rope, known[i].there);
         if (v == NULL && known[i].or_there != NULL) v = sn_json_get(rope, known[i].or_there);
-        if (v != NULL) real(k, known[i].here, real_of(c, v, known[i].there, 0));
+        if (v != NULL) real(k, known[i].here, sn_config_real_of(c, v, known[i].there, 0));
     }
 }
 
-static void rope_keys(const keys *k, txt_config *c, const txt_shape *s)
+static void rope_keys(const keys *k, sn_config *c, const txt_shape *s)
 {
     const cJSON *rope = rope_of(c), *sections = sn_json_get(rope, "mrope_section"), *v;
     const char *type = rope_type(rope);
     const bool yarn = strcmp(type, "yarn") == 0, linear = strcmp(type, "linear") == 0;
     if (!yarn && !linear && strcmp(type, "default") != 0 && strcmp(type, "llama3") != 0 && strcmp(type, "mrope") != 0)
-        txt_config_fail(c, SN_EUNSUPPORTED, "rotary scaling of type %.40s is not known", type);
+        sn_config_fail(c, SN_EUNSUPPORTED, "rotary scaling of type %.40s is not known", type);
     if (yarn || linear) {
         string(k, "rope.scaling.type", type);
         real(k, "rope.scaling.factor", rope_real(c, rope, "factor", 1));
@@ -215,15 +171,15 @@ static void rope_keys(const keys *k, txt_config *c, const txt_shape *s)
         sn_gguf_set_array(k->w, named(k, key, sizeof key, "rope.dimension_sections"), SN_KV_I32, parts, 4);
     }
     real(k, "rope.freq_base", s->theta);
-    const cJSON *sliding = sn_json_get(txt_config_get(c, "rope_parameters"), "sliding_attention");
-    if (sliding == NULL ? txt_config_get(c, "rope_local_base_freq") != NULL : sn_json_get(sliding, "rope_theta") != NULL)
+    const cJSON *sliding = sn_json_get(sn_config_get(c, "rope_parameters"), "sliding_attention");
+    if (sliding == NULL ? sn_config_get(c, "rope_local_base_freq") != NULL : sn_json_get(sliding, "rope_theta") != NULL)
         real(k, "rope.freq_base_swa",
-             sliding == NULL ? txt_config_real(c, "rope_local_base_freq", 1e4) : rope_real(c, sliding, "rope_theta", 1e4));
+             sliding == NULL ? sn_config_real(c, "rope_local_base_freq", 1e4) : rope_real(c, sliding, "rope_theta", 1e4));
     else if (strcmp(k->arch, "gemma3") == 0)
         real(k, "rope.freq_base_swa", 1e4);
 }
 
-static void granite_keys(const keys *k, txt_config *c)
+static void granite_keys(const keys *k, sn_config *c)
 {
     static const struct {
         const char *here, *there;
@@ -231,18 +187,18 @@ static void granite_keys(const keys *k, txt_config *c)
                   {"embedding_scale", "embedding_multiplier"},
                   {"residual_scale", "residual_multiplier"},
                   {"logit_scale", "logits_scaling"}};
-    for (size_t i = 0; i < sizeof scales / sizeof *scales; i++) real(k, scales[i].here, txt_config_real(c, scales[i].there, 1));
+    for (size_t i = 0; i < sizeof scales / sizeof *scales; i++) real(k, scales[i].here, sn_config_real(c, scales[i].there, 1));
 }
 
-static void gemma3_keys(const keys *k, txt_config *c)
+static void gemma3_keys(const keys *k, sn_config *c)
 {
-    const double cap = txt_config_real(c, "final_logit_softcapping", 0);
+    const double cap = sn_config_real(c, "final_logit_softcapping", 0);
     if (cap != 0) real(k, "final_logit_softcapping", cap);
-    if (txt_config_real(c, "sliding_window_pattern", 6) != 1)
-        count(k, "attention.sliding_window", txt_config_count(c, "sliding_window", 4096, 1 << 30));
+    if (sn_config_real(c, "sliding_window_pattern", 6) != 1)
+        count(k, "attention.sliding_window", sn_config_count(c, "sliding_window", 4096, 1 << 30));
 }
 
-void txt_convert_keys(sn_gguf_writer *w, txt_config *c, const txt_convert_family *f, const txt_shape *s)
+void txt_convert_keys(sn_gguf_writer *w, sn_config *c, const txt_convert_family *f, const txt_shape *s)
 {
     const keys k = {w, f->arch};
     count(&k, "block_count", s->n_layer);
@@ -254,7 +210,7 @@ void txt_convert_keys(sn_gguf_writer *w, txt_config *c, const txt_convert_family
     rope_keys(&k, c, s);
     real(&k, "attention.layer_norm_rms_epsilon", s->eps);
     const bool granite = strcmp(f->arch, "granite") == 0;
-    if (f->gives_head_size || (!granite && txt_config_get(c, "head_dim") != NULL)) {
+    if (f->gives_head_size || (!granite && sn_config_get(c, "head_dim") != NULL)) {
         count(&k, "attention.key_length", s->d_head);
         count(&k, "attention.value_length", s->d_head);
     }
@@ -266,7 +222,7 @@ void txt_convert_keys(sn_gguf_writer *w, txt_config *c, const txt_convert_family
 
 /* As in transformers' modeling_rope_utils.py, _compute_llama3_parameters: waves much longer than the context that the model was first
  * trained with are slowed by `factor`, short ones are not, between them it changes smoothly. */
-bool txt_convert_rope_factors(txt_config *c, const txt_shape *s, float *factors)
+bool txt_convert_rope_factors(sn_config *c, const txt_shape *s, float *factors)
 {
     const cJSON *rope = rope_of(c);
     if (strcmp(rope_type(rope), "llama3") != 0) return false;
@@ -274,7 +230,7 @@ bool txt_convert_rope_factors(txt_config *c, const txt_shape *s, float *factors)
                 high = (float)rope_real(c, rope, "high_freq_factor", 4),
                 n_ctx = (float)rope_real(c, rope, "original_max_position_embeddings", 8192);
     if (!(factor > 0 && low > 0 && high > low && n_ctx > 0)) {
-        txt_config_fail(c, SN_EFORMAT, "the factors of llama3's rotary scaling make no sense");
+        sn_config_fail(c, SN_EFORMAT, "the factors of llama3's rotary scaling make no sense");
         return false;
     }
     for (size_t i = 0; i < s->d_head / 2; i++) {

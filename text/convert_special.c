@@ -96,7 +96,7 @@ static int64_t added_id(const cJSON *tokenizer, const char *text)
     return -1;
 }
 
-static void gather(special_tokens *s, const txt_convert_vocab *v, const txt_config *c)
+static void gather(special_tokens *s, const txt_convert_vocab *v, const sn_config *c)
 {
     const cJSON *processor = sn_json_get(v->tokenizer, "post_processor"), *list = sn_json_get(processor, "processors"), *p;
     char key[32];
@@ -185,7 +185,7 @@ static sn_status write_template(sn_gguf_writer *w, const txt_convert_vocab *v, s
 
 /* ---- keys ---- */
 
-sn_status txt_convert_special_keys(sn_gguf_writer *w, const txt_convert_vocab *v, const txt_config *c, sn_err *err)
+sn_status txt_convert_special_keys(sn_gguf_writer *w, const txt_convert_vocab *v, const sn_config *c, sn_err *err)
 {
     special_tokens s;
     char key[64];
@@ -248,10 +248,10 @@ static sn_status write_merges(sn_gguf_writer *w, const txt_convert_vocab *v, sn_
     return st;
 }
 
-sn_status txt_convert_vocab_keys(sn_gguf_writer *w, const txt_convert_vocab *v, const txt_config *c, sn_err *err)
+sn_status txt_convert_vocab_keys(sn_gguf_writer *w, const txt_convert_vocab *v, const sn_config *c, sn_err *err)
 {
     const cJSON *prefix = sn_json_get(v->settings, "add_prefix_space");
-    const char *model_type = sn_json_str(txt_config_get(c, "model_type"));
+    const char *model_type = sn_json_str(sn_config_get(c, "model_type"));
     const bool gemma = model_type != NULL && strncmp(model_type, "gemma", 5) == 0,
                qwen = model_type != NULL && strncmp(model_type, "qwen", 4) == 0;
     sn_str *words = sn_alloc(v->n, sizeof *words);

@@ -4,6 +4,7 @@
 #define TEXT_TEXT_H
 
 #include "../core/compute.h"
+#include "../core/convert.h"
 #include "../core/gguf.h"
 
 /* ---- vocabulary and tokenizer (vocab.c, tokenize.c, merge.c, spm.c, bpe.c, pretokenize.c) ---- */
@@ -214,14 +215,9 @@ bool txt_matcher_may_end(const txt_matcher *m);
 sn_status txt_matcher_next(txt_matcher *m, txt_sampler *s, const float *logits, float *scratch, size_t left, txt_id *id, sn_err *err);
 
 /* ---- conversion ---- */
-typedef struct {
-    sn_type type; /* of matrices: SN_F32, SN_F16 or SN_BF16; SN_TYPE_MAX: as the folder has them, F16 where that is F32 */
-    bool (*progress)(void *user, size_t done_bytes, size_t total_bytes); /* may be NULL; false stops: SN_ECANCELLED */
-    void *user;
-} txt_convert_params;
 /* The text model of a Hugging Face folder (config.json, *.safetensors, its tokenizer) as GGUF: keys, names and values are those of
  * llama.cpp's convert_hf_to_gguf.py. Weights pass through in pieces. SN_EUNSUPPORTED: a model of another family, a tokenizer of
  * another kind, weights of another type; SN_ESHAPE: a tensor is missing, or of another shape than config.json says. */
-sn_status txt_convert(const char *dir, const char *out_path, const txt_convert_params *params, sn_err *err);
+sn_status txt_convert(const char *dir, const char *out_path, const sn_convert_params *params, sn_err *err);
 
 #endif

@@ -97,6 +97,7 @@ typedef struct {
     bool mel;                                                     /* encode */
     bool all;                                                     /* logits */
     bool allow_requantize;                                        /* quantize */
+    const char *convert_mmproj;                                   /* convert */
     const char *convert_type;                                     /* convert */
     size_t bench_prompt, bench_repeats;                           /* bench */
     const char *style, *title;                                    /* sketch */

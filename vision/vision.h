@@ -4,6 +4,7 @@
 #define VISION_VISION_H
 
 #include "../core/compute.h"
+#include "../core/convert.h"
 #include "../core/gguf.h"
 #include "../core/pairing.h"
 
@@ -96,5 +97,13 @@ sn_status vis_model_prepare(vis_model *m, const vis_image *img, vis_fit fit, vis
 void vis_prepared_free(vis_prepared *p);
 /* out [p->n_tok, n_embd], caller-owned; tiles one behind the other. */
 sn_status vis_model_encode(vis_model *m, const vis_prepared *p, float *out, sn_err *err);
+
+/* ---- conversion (convert.c, convert_families.c) ---- */
+/* Whether a model of this model_type, as config.json has it, has a picture encoder that is converted. */
+bool vis_converts(const char *model_type);
+/* The picture encoder and projector of a Hugging Face folder as an mmproj GGUF, with the keys, names and values of llama.cpp's converter. Weights
+ * pass through in pieces. SN_EUNSUPPORTED: another family, or weights of another type; SN_ESHAPE: a tensor is missing, or of another shape
+ * than config.json says; SN_EFORMAT: a file is cut short, or says what makes no sense. */
+sn_status vis_convert(const char *dir, const char *out_path, const sn_convert_params *params, sn_err *err);
 
 #endif

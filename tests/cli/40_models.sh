@@ -91,3 +91,18 @@ claim_convert_makes_a_text_model_that_answers() {
     run convert --type f16 "$GOLDEN/audio/whisper_tiny_f16" -o x.gguf; is 1; err_has "keeps its types"
     [ ! -e x.gguf ] || wrong "x.gguf was left"
 }
+claim_convert_makes_a_model_that_sees() {
+    folder=$GOLDEN/convert_encoders/smolvlm; small=$GOLDEN/vision/small.png
+    run convert "$folder" -o eyes.gguf --mmproj mm-eyes.gguf; is 0; err_has "eyes.gguf: written in"; err_has "mm-eyes.gguf: written with it"
+    run ask --raw --ids -n 3 -m eyes.gguf --mmproj mm-eyes.gguf --image "$small" "<__media__> hi"; is 0
+    run convert "$folder" --mmproj alone.gguf; is 0; cmp -s alone.gguf mm-eyes.gguf || wrong "the encoder alone is another"
+    run convert "$GOLDEN/convert_encoders/voxtral" --mmproj ears.gguf; is 0; run info ears.gguf; is 0; out_has "architecture: clip"
+    run convert "$folder" -o both.gguf --mmproj ./both.gguf; failed_with_one_line; err_has "cannot both"
+    run convert "$GOLDEN/convert/smollm" -o x.gguf --mmproj y.gguf; failed_with_one_line; err_has "config.json"; err_has "no encoder"
+    run convert "$GOLDEN/audio/whisper_tiny_f16" -o x.gguf --mmproj y.gguf; failed_with_one_line; err_has "no encoder of its own"
+    run convert "$GOLDEN/convert_encoders/ultravox" -o x.gguf --mmproj y.gguf; failed_with_one_line; err_has "is missing" # no decoder in it
+    run convert "$folder" -o x.gguf --mmproj no-such-folder/y.gguf; failed_with_one_line; err_has "no-such-folder/y.gguf"
+    mkdir cut; cp "$folder"/* cut/; head -c 60000 "$folder/model.safetensors" >cut/model.safetensors
+    run convert ./cut -o x.gguf --mmproj y.gguf; failed_with_one_line; err_has "./cut/model.safetensors"; err_has "cut short"
+    [ -z "$(find . -name '[xy].gguf*')" ] || wrong "files were left: $(find . -name '[xy].gguf*')"
+}

@@ -219,7 +219,7 @@ def larger(folder, rng, text, architecture, model_type, prefix, head, **more):
     """The text model of FAMILIES inside an image model, whose encoder is passed over."""
     c, _, dtype, parts = text(folder, rng)
     c.pop("architectures")
-    tensors = weights(c, rng, bias=model_type == "qwen2_vl", tied=c["tie_word_embeddings"], prefix=prefix, head=head)
+    tensors = weights(c, rng, bias=model_type in ("qwen2_vl", "internvl_chat", "qwen2_audio"), tied=c["tie_word_embeddings"], prefix=prefix, head=head)
     tensors["model.vision_tower.patch_embed.weight"] = rng.standard_normal((4, 4)).astype(np.float32)
     return dict(architectures=[architecture], model_type=model_type, text_config=c, vision_config={}, **more), tensors, dtype, parts
 
@@ -242,9 +242,26 @@ def qwen2vl(folder, rng):
     return c, tensors, dtype, parts
 
 
+def llava(folder, rng):
+    return larger(folder, rng, llama2, "LlavaForConditionalGeneration", "llava", "language_model.model.", "language_model.")
+
+
+def internvl(folder, rng):
+    c, tensors, dtype, parts = larger(folder, rng, qwen2, "InternVLChatModel", "internvl_chat", "language_model.model.", "language_model.")
+    c["llm_config"] = dict(c.pop("text_config"), architectures=["Qwen2ForCausalLM"])
+    return c, tensors, dtype, parts
+
+
+def qwen2audio(folder, rng):
+    c, tensors, dtype, parts = larger(folder, rng, qwen2, "Qwen2AudioForConditionalGeneration", "qwen2_audio", "language_model.model.", "language_model.")
+    c["audio_config"] = c.pop("vision_config")
+    return c, tensors, dtype, parts
+
+
 FAMILIES = {"llama3": (llama3, "llama-bpe"), "llama2": (llama2, None), "mistral": (mistral, "tekken"), "smollm": (smollm, "smollm"),
             "smollm3": (smollm3, "llama-bpe"), "granite": (granite, "refact"), "qwen2": (qwen2, "qwen2"), "qwen3": (qwen3, "qwen2"),
-            "gemma3": (gemma3, None), "smolvlm": (smolvlm, "smollm"), "mistral3": (mistral3, "tekken"), "qwen2vl": (qwen2vl, "qwen2")}
+            "gemma3": (gemma3, None), "smolvlm": (smolvlm, "smollm"), "mistral3": (mistral3, "tekken"), "qwen2vl": (qwen2vl, "qwen2"), "llava": (llava, None),
+            "internvl": (internvl, "qwen2"), "qwen2audio": (qwen2audio, "qwen2")}
 
 RUN = """
 import runpy, sys

@@ -32,6 +32,16 @@ static bool qwen25vl_match(const sn_gguf *g, sn_str projector)
     return sn_str_eq(projector, "qwen2.5vl_merger");
 }
 
+/* clip.vision.feed_forward_length is not to be believed: the converter gives the decoder's width for Qwen2-VL, whose hidden_size that is. */
+static sn_status read_n_ff(vit_hparams *hp, const sn_gguf *g, sn_err *err)
+{
+    const sn_tensor *t = sn_gguf_tensor(g, "v.blk.0.ffn_up.weight");
+    const sn_status st = vis_tensor_rows(&hp->n_ff, g, "v.blk.0.ffn_up.weight", err);
+
+    if (st == SN_OK && hp->n_ff == hp->n_embd) hp->n_ff = t->shape[1]; /* stored under the other's name */
+    return st;
+}
+
 static sn_status open_with(vis_model *m, const vit_options *opt, sn_err *err)
 {
     const sn_gguf *g = m->gguf;
@@ -43,6 +53,7 @@ static sn_status open_with(vis_model *m, const vit_options *opt, sn_err *err)
 
     if (!a) return sn_fail(err, SN_ENOMEM, "%s: out of memory", sn_gguf_path(g));
     if ((st = vit_read_hparams(&hp, g, err)) != SN_OK) return st;
+    if ((st = read_n_ff(&hp, g, err)) != SN_OK) return st;
     if ((st = vis_tensor_rows(&m->n_embd, g, "mm.2.weight", err)) != SN_OK) return st;
     m->vit = (vit){.hp = hp, .n_run = hp.n_layer, .opt = *opt};
     d4 = MERGE * MERGE * hp.n_embd;

@@ -1,0 +1,346 @@
+/* convert_families.c: the picture encoders of Hugging Face folders that are converted: names there and here, and the keys of each. The names and
+ * keys are those of llama.cpp's converters, so that their files and ours are one. */
+#include "convert.h"
+
+#include <math.h>
+#include <string.h>
+
+/* clang-format off */
+#define WEIGHT(from, to, rows, cols) {from ".weight", to ".weight", {rows, cols}, SN_EDIT_NONE, SN_AS_MATRIX, false}
+#define BIAS(from, to, n) {from ".bias", to ".bias", {n}, SN_EDIT_NONE, SN_AS_MATRIX, true}
+#define LINEAR(from, to, rows, cols) WEIGHT(from, to, rows, cols), BIAS(from, to, rows)
+#define NORM(from, to, n) {from ".weight", to ".weight", {n}, SN_EDIT_NONE, SN_AS_F32, false}, BIAS(from, to, n)
+#define PATCHES(from, as) \
+    {from ".weight", "v.patch_embd.weight", {X_EMBD, X_RGB, X_PATCH, X_PATCH}, SN_EDIT_NONE, as, false}, \
+    BIAS(from, "v.patch_embd", X_EMBD)
+/* A block of CLIP and SigLIP. */
+#define BLOCK(fc1, fc2) \
+    NORM("layer_norm1", "ln1", X_EMBD), NORM("layer_norm2", "ln2", X_EMBD), \
+    LINEAR("self_attn.q_proj", "attn_q", X_EMBD, X_EMBD), LINEAR("self_attn.k_proj", "attn_k", X_EMBD, X_EMBD), \
+    LINEAR("self_attn.v_proj", "attn_v", X_EMBD, X_EMBD), LINEAR("self_attn.out_proj", "attn_out", X_EMBD, X_EMBD), \
+    LINEAR("mlp.fc1", fc1, X_FF, X_EMBD), LINEAR("mlp.fc2", fc2, X_EMBD, X_FF), {0}
+/* Queries, keys and values that are one matrix there. */
+#define SPLIT(edit, to) \
+    {"attn.qkv.weight", to ".weight", {X_EMBD, X_EMBD}, edit, SN_AS_MATRIX, false}, \
+    {"attn.qkv.bias", to ".bias", {X_EMBD}, edit, SN_AS_MATRIX, true}
+#define QKV SPLIT(SN_EDIT_Q, "attn_q"), SPLIT(SN_EDIT_K, "attn_k"), SPLIT(SN_EDIT_V, "attn_v")
+#define SIZES "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads"
+
+static const sn_convert_row siglip_layer[] = {BLOCK("ffn_up", "ffn_down")};
+/* clang-format on */
+
+static void flag(sn_gguf_writer *w, const char *key, bool v)
+{
+    sn_gguf_set_bool(w, key, v);
+}
+static void text(sn_gguf_writer *w, const char *key, const char *v)
+{
+    sn_gguf_set_str(w, key, v, strlen(v));
+}
+
+static const char *act_of(const vis_conversion *k, const char *absent)
+{
+    const char *act = sn_json_str(sn_config_get(&k->part, "hidden_act"));
+    return act != NULL ? act : absent;
+}
+
+/* clip.use_silu or clip.use_gelu. */
+static void act_keys(vis_conversion *k, sn_gguf_writer *w)
+{
+    const char *act = act_of(k, "gelu");
+    if (strcmp(act, "silu") == 0)
+        flag(w, "clip.use_silu", true);
+    else if (strcmp(act, "gelu") == 0)
+        flag(w, "clip.use_gelu", true);
+    else
+        sn_config_fail(&k->part, SN_EUNSUPPORTED, "hidden_act is %.40s, want silu or gelu", act);
+}
+
+/* ---- LLaVA-1.5 and LLaVA-NeXT: CLIP; the first files gave the second matrix of a block the name of the first, and so it stayed ---- */
+/* clang-format off */
+static const sn_convert_row llava[] = {
+    {"embeddings.class_embedding", "v.class_embd", {X_EMBD}, SN_EDIT_NONE, SN_AS_F32, false},
+    PATCHES("embeddings.patch_embedding", SN_AS_F16),
+    WEIGHT("embeddings.position_embedding", "v.position_embd", X_PLACES_CLASS, X_EMBD),
+    NORM("pre_layrnorm", "v.pre_ln", X_EMBD),
+    LINEAR("multi_modal_projector.linear_1", "mm.0", X_TEXT, X_EMBD),
+    LINEAR("multi_modal_projector.linear_2", "mm.2", X_TEXT, X_TEXT),
+    {"image_newline", "model.image_newline", {X_TEXT}, SN_EDIT_NONE, SN_AS_F32, true}, {0}};
+static const sn_convert_row llava_layer[] = {BLOCK("ffn_down", "ffn_up")};
+/* clang-format on */
+
+/* vision_feature_layer is an index into the outputs of all blocks, the embeddings in front; -1 is the last. */
+static void llava_read(vis_conversion *k)
+{
+    const cJSON *v = sn_json_get(k->core.json, "vision_feature_layer"),
+                *select = sn_json_get(k->core.json, "vision_feature_select_strategy");
+    const double n = (double)k->shape.n_layer;
+    if (cJSON_IsArray(v) && cJSON_GetArraySize(v) == 1) v = v->child;
+    k->n_projection = sn_config_count(&k->part, "projection_dim", 512, 1u << 20);
+    if (cJSON_IsArray(v)) {
+        sn_config_fail(&k->whole, SN_EUNSUPPORTED, "features of several layers side by side are not computed");
+        return;
+    }
+    double layer = sn_config_real_of(&k->whole, v, "vision_feature_layer", -2);
+    if (layer < 0) layer += n + 1;
+    if (!(layer >= 1 && layer <= n) || layer != floor(layer))
+        sn_config_fail(&k->whole, SN_EFORMAT, "vision_feature_layer is none of %zu layers", k->shape.n_layer);
+    else
+        k->n_run = (size_t)layer;
+    if (select != NULL && (sn_json_str(select) == NULL || strcmp(sn_json_str(select), "default") != 0))
+        sn_config_fail(&k->whole, SN_EUNSUPPORTED, "vision_feature_select_strategy is not \"default\": the class row is not dropped");
+}
+
+static void llava_keys(vis_conversion *k, sn_gguf_writer *w)
+{
+    const int32_t layer = (int32_t)k->n_run;
+    flag(w, "clip.has_text_encoder", false);
+    flag(w, "clip.has_llava_projector", true);
+    flag(w, "clip.use_gelu", strcmp(act_of(k, "quick_gelu"), "gelu") == 0);
+    sn_gguf_set_array(w, "clip.vision.feature_layer", SN_KV_I32, &layer, 1);
+}
+
+static void llavanext_keys(vis_conversion *k, sn_gguf_writer *w)
+{
+    int32_t sides[128];
+    size_t n = 0;
+    const cJSON *pair, *side;
+    bool sound = true;
+    llava_keys(k, w);
+    cJSON_ArrayForEach(pair, sn_json_get(k->core.json, "image_grid_pinpoints"))
+    {
+        sound = sound && cJSON_GetArraySize(pair) == 2 && n + 2 <= sizeof sides / sizeof *sides;
+        cJSON_ArrayForEach(side, pair)
+        {
+            sound = sound && cJSON_IsNumber(side) && side->valuedouble >= 1 && side->valuedouble <= 65536;
+            if (sound) sides[n++] = (int32_t)side->valuedouble;
+        }
+    }
+    if (!sound || n == 0) sn_config_fail(&k->whole, SN_EFORMAT, "image_grid_pinpoints is not a list of up to 64 pairs of sides");
+    sn_gguf_set_array(w, "clip.vision.image_grid_pinpoints", SN_KV_I32, sides, n);
+    text(w, "clip.vision.image_aspect_ratio", "anyres");
+    text(w, "clip.vision.mm_patch_merge_type", "spatial_unpad");
+}
+
+/* ---- Idefics3 and SmolVLM ---- */
+/* clang-format off */
+static const sn_convert_row idefics3[] = {
+    PATCHES("embeddings.patch_embedding", SN_AS_F32),
+    {"embeddings.position_embedding.weight", "v.position_embd.weight", {X_PLACES, X_EMBD}, SN_EDIT_NONE, SN_AS_F32, false},
+    NORM("post_layernorm", "v.post_ln", X_EMBD),
+    WEIGHT("connector.modality_projection.proj", "mm.model.fc", X_TEXT, X_MERGED), {0}};
+/* clang-format on */
+
+static void idefics3_read(vis_conversion *k)
+{
+    k->shape.merge = sn_config_count(&k->whole, "scale_factor", 2, 64);
+}
+
+static void idefics3_keys(vis_conversion *k, sn_gguf_writer *w)
+{
+    const cJSON *edge = sn_json_get(vis_convert_processor(k, "size"), "longest_edge");
+    const double px = sn_config_real_of(&k->whole, edge, "size.longest_edge", (double)k->shape.image_px);
+    sn_gguf_set_u32(w, "clip.vision.projector.scale_factor", (uint32_t)k->shape.merge);
+    flag(w, "clip.use_gelu", true);
+    if (!(px >= 1 && px <= 1e6))
+        sn_config_fail(&k->whole, SN_EFORMAT, "size.longest_edge of preprocessor_config.json is no number of pixels");
+    if (k->whole.status == SN_OK) sn_gguf_set_u32(w, "clip.vision.preproc_image_size", (uint32_t)px);
+}
+
+/* ---- Pixtral and Mistral 3 ---- */
+/* clang-format off */
+#define ROTARY(from, to) \
+    {from ".weight", to ".weight", {X_EMBD, X_EMBD}, SN_EDIT_PAIRS, SN_AS_MATRIX, false}, \
+    {from ".bias", to ".bias", {X_EMBD}, SN_EDIT_PAIRS, SN_AS_MATRIX, true}
+static const sn_convert_row pixtral[] = {
+    PATCHES("patch_conv", SN_AS_F16_OR_F32),
+    NORM("ln_pre", "v.pre_ln", X_EMBD),
+    {"multi_modal_projector.norm.weight", "mm.input_norm.weight", {X_EMBD}, SN_EDIT_NONE, SN_AS_F32, true},
+    {"multi_modal_projector.patch_merger.merging_layer.weight", "mm.patch_merger.weight", {X_EMBD, X_MERGED}, SN_EDIT_NONE, SN_AS_F16_OR_F32, true},
+    LINEAR("multi_modal_projector.linear_1", "mm.1", X_TEXT, X_EMBD),
+    LINEAR("multi_modal_projector.linear_2", "mm.2", X_TEXT, X_TEXT),
+    {"embed_tokens.weight", "v.token_embd.img_break", {X_VOCAB, X_TEXT}, SN_EDIT_ONE_ROW, SN_AS_F32, false}, {0}};
+static const sn_convert_row pixtral_layer[] = {
+    NORM("attention_norm", "ln1", X_EMBD), NORM("ffn_norm", "ln2", X_EMBD),
+    ROTARY("attention.q_proj", "attn_q"), ROTARY("attention.k_proj", "attn_k"),
+    LINEAR("attention.v_proj", "attn_v", X_EMBD, X_EMBD), LINEAR("attention.o_proj", "attn_out", X_EMBD, X_EMBD),
+    LINEAR("feed_forward.gate_proj", "ffn_gate", X_FF, X_EMBD), LINEAR("feed_forward.up_proj", "ffn_up", X_FF, X_EMBD),
+    LINEAR("feed_forward.down_proj", "ffn_down", X_EMBD, X_FF), {0}};
+/* clang-format on */
+
+static bool is_mistral3(const vis_conversion *k)
+{
+    return strcmp(sn_json_str(sn_json_get(k->core.json, "model_type")), "mistral3") == 0;
+}
+
+static void pixtral_read(vis_conversion *k)
+{
+    k->shape.merge = is_mistral3(k) ? sn_config_count(&k->whole, "spatial_merge_size", 2, 64) : 1;
+    k->core.row = vis_convert_token(k, "[IMG_BREAK]");
+}
+
+static void pixtral_keys(vis_conversion *k, sn_gguf_writer *w)
+{
+    act_keys(k, w);
+    if (is_mistral3(k)) sn_gguf_set_u32(w, "clip.vision.spatial_merge_size", (uint32_t)k->shape.merge);
+}
+
+/* ---- InternVL ---- */
+/* clang-format off */
+static const sn_convert_row internvl[] = {
+    {"embeddings.class_embedding", "v.class_embd", {X_ONE, X_ONE, X_EMBD}, SN_EDIT_NONE, SN_AS_F32, false},
+    PATCHES("embeddings.patch_embedding", SN_AS_F16_OR_F32),
+    {"embeddings.position_embedding", "v.position_embd.weight", {X_ONE, X_PLACES_CLASS, X_EMBD}, SN_EDIT_NONE, SN_AS_F32, false},
+    NORM("mlp1.0", "mm.model.mlp.0", X_MERGED),
+    LINEAR("mlp1.1", "mm.model.mlp.1", X_TEXT, X_MERGED), LINEAR("mlp1.3", "mm.model.mlp.3", X_TEXT, X_TEXT), {0}};
+static const sn_convert_row internvl_layer[] = {
+    NORM("norm1", "ln1", X_EMBD), NORM("norm2", "ln2", X_EMBD), QKV, LINEAR("attn.proj", "attn_out", X_EMBD, X_EMBD),
+    {"attn.q_norm.weight", "attn_q_norm.weight", {X_EMBD}, SN_EDIT_NONE, SN_AS_F32, true},
+    {"attn.k_norm.weight", "attn_k_norm.weight", {X_EMBD}, SN_EDIT_NONE, SN_AS_F32, true},
+    LINEAR("mlp.fc1", "ffn_up", X_FF, X_EMBD), LINEAR("mlp.fc2", "ffn_down", X_EMBD, X_FF),
+    {"ls1", "ls1.weight", {X_EMBD}, SN_EDIT_NONE, SN_AS_F32, false}, {"ls2", "ls2.weight", {X_EMBD}, SN_EDIT_NONE, SN_AS_F32, false}, {0}};
+/* clang-format on */
+
+static void internvl_read(vis_conversion *k)
+{
+    const double ratio = sn_config_real(&k->whole, "downsample_ratio", 0.5);
+    if (ratio > 0.01 && ratio <= 1)
+        k->shape.merge = (size_t)(1.0 / ratio);
+    else
+        sn_config_fail(&k->whole, SN_EFORMAT, "downsample_ratio is not a number from 0.01 to 1");
+}
+
+static void internvl_keys(vis_conversion *k, sn_gguf_writer *w)
+{
+    static const struct {
+        const char *here, *there;
+    } tiles[] = {{"clip.vision.preproc_min_tiles", "min_dynamic_patch"}, {"clip.vision.preproc_max_tiles", "max_dynamic_patch"}};
+    act_keys(k, w);
+    sn_gguf_set_u32(w, "clip.vision.projector.scale_factor", (uint32_t)k->shape.merge);
+    for (size_t i = 0; i < 2; i++)
+        if (sn_json_get(k->core.json, tiles[i].there) != NULL)
+            sn_gguf_set_u32(w, tiles[i].here, (uint32_t)sn_config_count(&k->whole, tiles[i].there, 0, 1024));
+}
+
+/* ---- Qwen2-VL and Qwen2.5-VL ---- */
+/* clang-format off */
+#define QWEN_PATCHES \
+    {"patch_embed.proj.weight", "v.patch_embd.weight", {X_EMBD, X_RGB, X_PATCH, X_PATCH}, SN_EDIT_FRAME_1, SN_AS_F16_OR_F32, false}, \
+    {"patch_embed.proj.weight", "v.patch_embd.weight.1", {X_EMBD, X_RGB, X_PATCH, X_PATCH}, SN_EDIT_FRAME_2, SN_AS_F16_OR_F32, false}
+static const sn_convert_row qwen2vl[] = {
+    QWEN_PATCHES, NORM("merger.ln_q", "v.post_ln", X_EMBD),
+    LINEAR("merger.mlp.0", "mm.0", X_MERGED, X_MERGED), LINEAR("merger.mlp.2", "mm.2", X_TEXT, X_MERGED), {0}};
+static const sn_convert_row qwen2vl_layer[] = {
+    NORM("norm1", "ln1", X_EMBD), NORM("norm2", "ln2", X_EMBD), QKV, LINEAR("attn.proj", "attn_out", X_EMBD, X_EMBD),
+    LINEAR("mlp.fc1", "ffn_up", X_FF, X_EMBD), LINEAR("mlp.fc2", "ffn_down", X_EMBD, X_FF), {0}};
+static const sn_convert_row qwen25vl_layer[] = {
+    NORM("norm1", "ln1", X_EMBD), NORM("norm2", "ln2", X_EMBD), QKV, LINEAR("attn.proj", "attn_out", X_EMBD, X_EMBD),
+    LINEAR("mlp.gate_proj", "ffn_gate", X_FF, X_EMBD), LINEAR("mlp.up_proj", "ffn_up", X_FF, X_EMBD),
+    LINEAR("mlp.down_proj", "ffn_down", X_EMBD, X_FF), {0}};
+/* clang-format on */
+
+static void merge_read(vis_conversion *k)
+{
+    k->shape.merge = sn_config_count(&k->part, "spatial_merge_size", 2, 64);
+    if (sn_config_count(&k->part, "temporal_patch_size", 2, 1024) != 2)
+        sn_config_fail(&k->part, SN_EUNSUPPORTED, "temporal_patch_size is not 2");
+    k->shape.eps = sn_config_real_of(&k->whole, sn_json_get(k->core.json, "rms_norm_eps"), "rms_norm_eps", 1e-6);
+}
+
+/* Its hidden_size is the decoder's, and llama.cpp's converter gives that as the width of the feed-forward. */
+static void qwen2vl_read(vis_conversion *k)
+{
+    merge_read(k);
+    const double ratio = sn_config_real(&k->part, "mlp_ratio", 4);
+    if (!(ratio > 0 && ratio <= 64)) sn_config_fail(&k->part, SN_EFORMAT, "mlp_ratio is not a number up to 64");
+    if (k->part.status == SN_OK) k->extents[X_FF] = (size_t)((double)k->shape.n_embd * ratio);
+}
+
+static void qwen2vl_keys(vis_conversion *k, sn_gguf_writer *w)
+{
+    (void)k;
+    (void)w;
+}
+
+/* Every how many blocks one attends to the whole picture: their indices are n - 1, 2n - 1, ... */
+static void qwen25vl_keys(vis_conversion *k, sn_gguf_writer *w)
+{
+    const cJSON *list = sn_config_get(&k->part, "fullatt_block_indexes"), *v;
+    const bool listed =
+        cJSON_IsArray(list) && cJSON_IsNumber(list->child) && list->child->valuedouble >= 0 && list->child->valuedouble < 512;
+    const double every = listed ? list->child->valuedouble + 1 : 8;
+    double next = every - 1;
+    bool sound = listed || list == NULL;
+    cJSON_ArrayForEach(v, list)
+    {
+        sound = sound && cJSON_IsNumber(v) && v->valuedouble == next;
+        next += every;
+    }
+    if (!sound) sn_config_fail(&k->part, SN_EFORMAT, "fullatt_block_indexes is not every n-th block");
+    flag(w, "clip.use_silu", true);
+    sn_gguf_set_u32(w, "clip.vision.n_wa_pattern", (uint32_t)every);
+}
+
+/* ---- Gemma 3 ---- */
+/* clang-format off */
+static const sn_convert_row gemma3[] = {
+    PATCHES("embeddings.patch_embedding", SN_AS_F32),
+    {"embeddings.position_embedding.weight", "v.position_embd.weight", {X_PLACES, X_EMBD}, SN_EDIT_NONE, SN_AS_F32, false},
+    NORM("post_layernorm", "v.post_ln", X_EMBD),
+    {"multi_modal_projector.mm_input_projection_weight", "mm.input_projection.weight", {X_EMBD, X_TEXT}, SN_EDIT_NONE, SN_AS_F16, false},
+    {"multi_modal_projector.mm_soft_emb_norm.weight", "mm.soft_emb_norm.weight", {X_EMBD}, SN_EDIT_PLUS_ONE, SN_AS_F32, false}, {0}};
+/* clang-format on */
+
+static void gemma3_read(vis_conversion *k)
+{
+    (void)k;
+}
+
+/* The pooling's side is written where it is not 4. */
+static void gemma3_keys(vis_conversion *k, sn_gguf_writer *w)
+{
+    const double rows = sn_config_real_of(&k->whole, vis_convert_processor(k, "image_seq_length"), "image_seq_length", 256);
+    flag(w, "clip.use_gelu", true);
+    if (!(rows >= 1 && rows <= 1e6)) {
+        sn_config_fail(&k->whole, SN_EFORMAT, "image_seq_length of the processor is no number of rows");
+        return;
+    }
+    const size_t pool = k->shape.image_px / k->shape.patch_px / (size_t)sqrt(rows);
+    if (pool > 0 && pool != 4) sn_gguf_set_u32(w, "clip.vision.projector.scale_factor", (uint32_t)pool);
+}
+
+/* ---- all ---- */
+/* clang-format off */
+#define TOWER "vision_tower. vision_model."
+#define CLIP_NAMES {"vision_tower. multi_modal_projector. image_newline", ".position_ids post_layernorm.", TOWER}
+static const vis_convert_family families[] = {
+    {"llava", "clip_vision_model", "mlp", CLIP_NAMES, SIZES, "encoder.layers.", llava, llava_layer,
+     {224, 32, 768, 3072, 12, 12, 0, 1e-5}, llava_read, llava_keys},
+    {"llava_next", "clip_vision_model", "mlp", CLIP_NAMES, SIZES, "encoder.layers.", llava, llava_layer,
+     {224, 32, 768, 3072, 12, 12, 0, 1e-5}, llava_read, llavanext_keys},
+    {"idefics3 smolvlm", NULL, "idefics3", {"vision_model. connector.", ".position_ids", TOWER}, SIZES, "encoder.layers.", idefics3, siglip_layer,
+     {224, 32, 1152, 3072, 12, 16, 0, 1e-6}, idefics3_read, idefics3_keys},
+    {"llava mistral3", "pixtral", "pixtral",
+     {"vision_tower. multi_modal_projector. language_model.model.embed_tokens. language_model.embed_tokens.", NULL,
+      "vision_tower. language_model. model."}, SIZES, "transformer.layers.", pixtral, pixtral_layer,
+     {1024, 16, 1024, 4096, 24, 16, 0, 1e-5}, pixtral_read, pixtral_keys},
+    {"internvl_chat", NULL, "internvl", {"vision_model. mlp1.", NULL, TOWER}, SIZES, "encoder.layers.", internvl, internvl_layer,
+     {0, 0, 0, 0, 0, 0, 0, 1e-6}, internvl_read, internvl_keys},
+    {"qwen2_vl", NULL, "qwen2vl_merger", {"visual.", NULL, "visual."}, "embed_dim", "hidden_size", "depth", "num_heads",
+     "blocks.", qwen2vl, qwen2vl_layer, {560, 14, 1280, 3584, 32, 16, 0, 1e-6}, qwen2vl_read, qwen2vl_keys},
+    {"qwen2_5_vl", NULL, "qwen2.5vl_merger", {"visual.", NULL, "visual."}, "hidden_size", "intermediate_size", "depth", "num_heads",
+     "blocks.", qwen2vl, qwen25vl_layer, {560, 14, 3584, 3420, 32, 16, 0, 1e-6}, merge_read, qwen25vl_keys},
+    {"gemma3", NULL, "gemma3", {"vision_tower. multi_modal_projector.", "vision_model.head. .position_ids", TOWER}, SIZES, "encoder.layers.",
+     gemma3, siglip_layer, {224, 16, 768, 3072, 12, 12, 0, 1e-6}, gemma3_read, gemma3_keys},
+};
+/* clang-format on */
+
+const vis_convert_family *vis_convert_family_find(const char *model_type, const char *part_type)
+{
+    for (size_t i = 0; i < sizeof families / sizeof *families; i++) {
+        const vis_convert_family *f = &families[i];
+        const bool part = part_type == NULL || f->part_types == NULL || strcmp(f->part_types, part_type) == 0;
+        if (part && sn_convert_listed(f->model_types, model_type)) return f;
+    }
+    return NULL;
+}
