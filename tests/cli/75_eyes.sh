@@ -72,10 +72,9 @@ claim_the_reader_is_listed_and_described() {
     run info sketch; is 0; out_has "kind: writer of pages"; out_lacks chat_template; run info sketch-mmproj; is 0; out_has "adapter: senses_page"
 }
 claim_the_page_reader_takes_no_image_fit() {
-    needs "$TINY" "$TINY_AUDIO"; tiny_reader
+    needs "$TINY"; tiny_reader
     run describe --image-fit pad "$PAGE"; wrong_usage; err_has "--image-fit"
     run ask -m "$TINY" --image-fit crop --image "$PAGE" "what?"; wrong_usage; run logits -m "$TINY" --image-fit crop --image "$PAGE" -o x.npy "what?"; wrong_usage
-    run ask -m "$TINY" --mmproj "$TINY_AUDIO" --image-fit crop --image "$PAGE" "what?"; failed_with_one_line; err_has "--image-fit"
     run chat -m "$TINY" --image-fit stretch; wrong_usage; err_has "--mmproj"
 }
 claim_both_files_of_the_pair_come_from_one_folder() {
