@@ -65,6 +65,14 @@ void sn_together_leave(sn_together *t)
     pthread_mutex_unlock(&t->lock);
 }
 
+/* With the lock held. Who waits stays in sn_together_do until it is done, and its request with it. */
+static void wait_in_line(sn_together *t, request *r)
+{
+    *t->last = r;
+    t->last = &r->next;
+    t->n_waiting++;
+}
+
 /* Computes what waits, with the lock held before and after. */
 static void compute(sn_together *t)
 {
@@ -101,9 +109,7 @@ void sn_together_do(sn_together *t, void *item)
     const struct timespec until = from_now(PATIENCE_NS);
     bool late = false;
     pthread_mutex_lock(&t->lock);
-    *t->last = &mine;
-    t->last = &mine.next;
-    t->n_waiting++;
+    wait_in_line(t, &mine);
     while (!mine.done) {
         if (t->computing)
             pthread_cond_wait(&t->changed, &t->lock);

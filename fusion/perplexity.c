@@ -23,11 +23,11 @@ static void score_part(void *arg, size_t part, size_t n_parts)
     sn_share(s->n, 1, part, n_parts, &begin, &end);
     for (size_t i = begin; i < end; i++) {
         const float *row = s->logits + i * s->n_vocab;
-        float most = row[0];
-        double sum = 0;
-        for (size_t k = 1; k < s->n_vocab; k++) most = row[k] > most ? row[k] : most;
-        for (size_t k = 0; k < s->n_vocab; k++) sum += (double)expf(row[k] - most);
-        s->nll[i] = log(sum) - (double)(row[s->next[i]] - most);
+        size_t best = 0;
+        double others = 0; /* beside the likeliest, whose share is 1 */
+        for (size_t k = 1; k < s->n_vocab; k++) best = row[k] > row[best] ? k : best;
+        for (size_t k = 0; k < s->n_vocab; k++) others += k == best ? 0 : (double)expf(row[k] - row[best]);
+        s->nll[i] = log1p(others) - (double)(row[s->next[i]] - row[best]);
     }
 }
 
