@@ -65,9 +65,9 @@ def llama_bench(a, name, model, n_prompt, n_gen, *more):
 def mtmd(a, model, mmproj, picture, n_predict, rows):
     """One picture and an answer. What the program says of its parts, and the whole."""
     text, rss, seconds = run(a, [a.llama / "llama-mtmd-cli", "-m", model, "--mmproj", mmproj, "--image", picture, "-p", "What is it?", "-n", n_predict,
-                                 "-t", a.threads, "--temp", 0, "--chat-template", "vicuna", "--no-warmup", "-lv", 3], also_errors=True)
-    said = {what: int(ms) / 1000 for what, ms in re.findall(r"(encoded|decoded)[^\n]*? in (\d+) ms", text)}
-    return {"picture": 1 / said["encoded"], f"pp{rows}": rows / said["decoded"], "whole process": 1 / seconds}, rss
+                                 "-t", a.threads, "--temp", 0, "--chat-template", "vicuna", "--no-warmup", "-lv", 4], also_errors=True)
+    encode_s, decode_s = (sum(map(int, re.findall(what + r" in (\d+) ms", text))) / 1000 for what in ("encoding done", r"image decoded \([^)]*\)"))
+    return {"picture": 1 / encode_s, f"pp{rows}": rows / decode_s, "whole process": 1 / seconds}, rss
 
 
 def faster_whisper(a, folder, precision):
@@ -145,8 +145,8 @@ def vision_rows(a):
         def mine():
             parts, _ = ours(a, "--mmproj", file)
             prompt, _ = ours(a, "-m", text, "-p", n_rows, "-n", 1)
-            whole, rss = our_process(a, "ask", "-m", text, "--mmproj", file, "--no-cache", "--chat-template", "vicuna", "--temp", 0, "-n", 32,
-                                     "--image", seen, "What is it?")
+            whole, rss = our_process(a, "ask", "-m", text, "--mmproj", file, "--no-cache", "--raw", "--temp", 0, "-n", 32, "--image", seen,
+                                     "USER: <__media__>What is it?\nASSISTANT:")
             return {"picture": parts["image"], f"pp{n_rows}": prompt[f"pp{n_rows}"], **whole}, rss
         got = pairs(a, mine, lambda: mtmd(a, text, file, seen, 32, n_rows))
         yield from rows(name, "F16/Q4_0", "llama.cpp", got, (("picture", "pictures/s", a.limits["float_ops"] / ops),
@@ -177,7 +177,7 @@ def batch_rows(a):
     text, eyes = a.made / "llama-1b-q4_0.gguf", a.made / "clip-l-336-mmproj.gguf"
     sounds, pages = [ROOT / "samples" / n for n in ("jfk.wav", "newuser.flac", "queue.ogg", "pages.mp4")], sorted((ROOT / "tests/golden/sketches").glob("*.png"))[:16]
     photos = [ROOT / "samples" / n for n in ("cat.png", "coffee.png", "palace.jpg", "rocket.jpg", "sign.png", "sketch-cafe.jpg", "sketch-jokes.jpg")]
-    asked = ("-m", text, "--mmproj", eyes, "--no-cache", "--chat-template", "vicuna", "--temp", 0, "-n", 64, "--task", "describe", "-p", "What is it?")
+    asked = ("-m", text, "--mmproj", eyes, "--no-cache", "--system", "", "--temp", 0, "-n", 64, "--task", "describe", "-p", "What is it?")
     for work, files, args in (("describe, page reader", pages, ("--task", "describe")), ("describe, CLIP-L + 1.1B", photos, asked),
                               ("transcribe, tiny.en", sounds, ("--task", "transcribe", "--whisper", a.home / "models/whisper-tiny.en.gguf")),
                               ("ask, tiny.en + 135M", sounds, ("--task", "ask", "-p", "What is said?", "-n", 64, "--whisper", a.home / "models/whisper-tiny.en.gguf"))):

@@ -23,15 +23,22 @@ cmake_build() {
     cmake --build "$peers/$name-build" -j "$(nproc)" --target "$@" >>"$peers/$name.log" 2>&1 || { tail -5 "$peers/$name.log" >&2; exit 1; }
 }
 
+# AVX2 for all; and what a CPU with AMX has besides AMX, where llama.cpp 0.3.36 crashes with Q4_0 and Q4_1.
+AVX2="-DGGML_NATIVE=OFF -DGGML_AVX=ON -DGGML_AVX2=ON -DGGML_FMA=ON -DGGML_F16C=ON -DGGML_BMI2=ON"
+NO_AMX=
+if grep -q amx_tile /proc/cpuinfo; then
+    NO_AMX="$AVX2 -DGGML_AVX512=ON -DGGML_AVX512_VBMI=ON -DGGML_AVX512_VNNI=ON -DGGML_AVX512_BF16=ON"
+fi
+
 build_peers() {
     if [ ! -d "$peers/llama.cpp/ggml" ]; then
         archive=$(tools/models/fetch.sh archive)
         mkdir -p "$peers/llama.cpp"
         tar -xzf "$archive" -C "$peers/llama.cpp" --strip-components=3 --wildcards '*/vendor/llama.cpp/*'
     fi
-    [ -x "$peers/llama.cpp-build/bin/llama-mtmd-cli" ] || cmake_build llama.cpp "$peers/llama.cpp" "" llama-bench llama-mtmd-cli
+    [ -x "$peers/llama.cpp-build/bin/llama-mtmd-cli" ] || cmake_build llama.cpp "$peers/llama.cpp" "$NO_AMX" llama-bench llama-mtmd-cli
     if [ "${ISA:-}" = avx2 ] && [ ! -x "$peers/llama.cpp-avx2-build/bin/llama-mtmd-cli" ]; then
-        cmake_build llama.cpp-avx2 "$peers/llama.cpp" "-DGGML_NATIVE=OFF -DGGML_AVX=ON -DGGML_AVX2=ON -DGGML_FMA=ON -DGGML_F16C=ON -DGGML_BMI2=ON" llama-bench llama-mtmd-cli
+        cmake_build llama.cpp-avx2 "$peers/llama.cpp" "$AVX2" llama-bench llama-mtmd-cli
     fi
     local q8=$home/models/smollm2-135m-instruct-q8_0.gguf
     [ -s "$q8" ] || "${SENSES:-./senses}" quantize -q --allow-requantize "$home/models/smollm2-135m-instruct-q4_1.gguf" "$q8" Q8_0
