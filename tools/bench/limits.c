@@ -19,6 +19,7 @@ typedef struct {
 } work;
 typedef void (*limit)(work *w);
 
+#define UNROLL _Pragma("GCC unroll 16")
 #define KEEP(x) __asm__ volatile("" : "+x"(x))
 #define KEEP_512(x) __asm__ volatile("" : "+v"(x))
 
@@ -28,15 +29,15 @@ static void read_avx2(work *w)
     const size_t n = READ_BYTES / w->n_threads / 256 * 256;
     const __m256i *p = (const __m256i *)(const void *)(w->memory + w->part * n);
     __m256i s[8];
-    for (int i = 0; i < 8; i++) s[i] = _mm256_setzero_si256();
+    UNROLL for (int i = 0; i < 8; i++) s[i] = _mm256_setzero_si256();
     for (size_t k = 0; k < n / 32; k += 8) {
         _mm_prefetch((const char *)(p + k) + 4096, _MM_HINT_T0);
         _mm_prefetch((const char *)(p + k) + 4096 + 64, _MM_HINT_T0);
         _mm_prefetch((const char *)(p + k) + 4096 + 128, _MM_HINT_T0);
         _mm_prefetch((const char *)(p + k) + 4096 + 192, _MM_HINT_T0);
-        for (int i = 0; i < 8; i++) s[i] = _mm256_xor_si256(s[i], _mm256_load_si256(p + k + i));
+        UNROLL for (int i = 0; i < 8; i++) s[i] = _mm256_xor_si256(s[i], _mm256_load_si256(p + k + i));
     }
-    for (int i = 0; i < 8; i++) KEEP(s[i]);
+    UNROLL for (int i = 0; i < 8; i++) KEEP(s[i]);
     w->amount = (double)n;
 }
 
@@ -44,12 +45,16 @@ static void float_avx2(work *w) __attribute__((target("avx2,fma")));
 static void float_avx2(work *w)
 {
     __m256 x = _mm256_set1_ps(0.5f), s[CHAINS];
-    for (int i = 0; i < CHAINS; i++) s[i] = _mm256_setzero_ps();
+    UNROLL for (int i = 0; i < CHAINS; i++)
+    {
+        s[i] = _mm256_setzero_ps();
+        KEEP(s[i]); /* else they are all one chain */
+    }
     for (int k = 0; k < TURNS; k++) {
         KEEP(x);
-        for (int i = 0; i < CHAINS; i++) s[i] = _mm256_fmadd_ps(x, x, s[i]);
+        UNROLL for (int i = 0; i < CHAINS; i++) s[i] = _mm256_fmadd_ps(x, x, s[i]);
     }
-    for (int i = 0; i < CHAINS; i++) KEEP(s[i]);
+    UNROLL for (int i = 0; i < CHAINS; i++) KEEP(s[i]);
     w->amount = 2.0 * 8 * CHAINS * TURNS;
 }
 
@@ -57,12 +62,16 @@ static void float_avx512(work *w) __attribute__((target("avx512f")));
 static void float_avx512(work *w)
 {
     __m512 x = _mm512_set1_ps(0.5f), s[CHAINS];
-    for (int i = 0; i < CHAINS; i++) s[i] = _mm512_setzero_ps();
+    UNROLL for (int i = 0; i < CHAINS; i++)
+    {
+        s[i] = _mm512_setzero_ps();
+        KEEP_512(s[i]); /* else they are all one chain */
+    }
     for (int k = 0; k < TURNS; k++) {
         KEEP_512(x);
-        for (int i = 0; i < CHAINS; i++) s[i] = _mm512_fmadd_ps(x, x, s[i]);
+        UNROLL for (int i = 0; i < CHAINS; i++) s[i] = _mm512_fmadd_ps(x, x, s[i]);
     }
-    for (int i = 0; i < CHAINS; i++) KEEP_512(s[i]);
+    UNROLL for (int i = 0; i < CHAINS; i++) KEEP_512(s[i]);
     w->amount = 2.0 * 16 * CHAINS * TURNS;
 }
 
@@ -72,14 +81,19 @@ static void integer_avx2(work *w)
 {
     const __m256i ones = _mm256_set1_epi16(1);
     __m256i x = _mm256_set1_epi8(1), s[CHAINS];
-    for (int i = 0; i < CHAINS; i++) s[i] = _mm256_setzero_si256();
+    UNROLL for (int i = 0; i < CHAINS; i++)
+    {
+        s[i] = _mm256_setzero_si256();
+        KEEP(s[i]); /* else they are all one chain */
+    }
     for (int k = 0; k < TURNS; k++) {
-        for (int i = 0; i < CHAINS; i++) {
+        UNROLL for (int i = 0; i < CHAINS; i++)
+        {
             KEEP(x);
             s[i] = _mm256_add_epi32(s[i], _mm256_madd_epi16(_mm256_maddubs_epi16(x, x), ones));
         }
     }
-    for (int i = 0; i < CHAINS; i++) KEEP(s[i]);
+    UNROLL for (int i = 0; i < CHAINS; i++) KEEP(s[i]);
     w->amount = 2.0 * 32 * CHAINS * TURNS;
 }
 
@@ -87,12 +101,16 @@ static void integer_vnni(work *w) __attribute__((target("avx512f,avx512vnni")));
 static void integer_vnni(work *w)
 {
     __m512i x = _mm512_set1_epi8(1), s[CHAINS];
-    for (int i = 0; i < CHAINS; i++) s[i] = _mm512_setzero_si512();
+    UNROLL for (int i = 0; i < CHAINS; i++)
+    {
+        s[i] = _mm512_setzero_si512();
+        KEEP_512(s[i]); /* else they are all one chain */
+    }
     for (int k = 0; k < TURNS; k++) {
         KEEP_512(x);
-        for (int i = 0; i < CHAINS; i++) s[i] = _mm512_dpbusd_epi32(s[i], x, x);
+        UNROLL for (int i = 0; i < CHAINS; i++) s[i] = _mm512_dpbusd_epi32(s[i], x, x);
     }
-    for (int i = 0; i < CHAINS; i++) KEEP_512(s[i]);
+    UNROLL for (int i = 0; i < CHAINS; i++) KEEP_512(s[i]);
     w->amount = 2.0 * 64 * CHAINS * TURNS;
 }
 
