@@ -56,7 +56,7 @@ static void explain_notes(const cli_options *o, const senses_session *s)
     }
 }
 
-int answer_get(cli_answer *a, cli_runtime *rt, senses_session *s, const char *prompt, const cli_media *media, bool stream)
+static int get(cli_answer *a, cli_runtime *rt, senses_session *s, const char *prompt, const cli_media *media, bool stream)
 {
     const cli_options *o = rt->o;
     senses_error err = {0};
@@ -88,6 +88,14 @@ int answer_get(cli_answer *a, cli_runtime *rt, senses_session *s, const char *pr
     diag_explain(o, "context: %.1f MiB (%s)", (double)senses_session_bytes(s) / (1 << 20), o->kv_type != NULL ? o->kv_type : "f16");
     if (o->draft != NULL) diag_explain(o, "draft: %zu of %zu tokens accepted", a->n_accepted, a->n_proposed);
     return EXIT_DONE;
+}
+
+int answer_get(cli_answer *a, cli_runtime *rt, senses_session *s, const char *prompt, const cli_media *media, bool stream)
+{
+    char *marked = media_prompt(media, prompt);
+    int status = marked != NULL ? get(a, rt, s, marked, media, stream) : EXIT_FAILED;
+    free(marked);
+    return status;
 }
 
 void answer_free(cli_answer *a)

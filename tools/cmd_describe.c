@@ -3,8 +3,10 @@
 #include "command.h"
 #include "describe.h"
 #include "progress.h"
+#include "video.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 static int describe_image(cli_runtime *rt, const char *path)
 {
@@ -32,6 +34,44 @@ static int describe_image(cli_runtime *rt, const char *path)
     return status;
 }
 
+/* What its key frames show and what is said in it. */
+static int describe_video(cli_runtime *rt, const char *path)
+{
+    video_timeline v = {.events = NULL};
+    cli_buffer text = {0};
+    double start_s = clock_s();
+    rt->partial = false;
+    audit_clear(rt);
+    if (!rt->o->json && rt->o->n_operands > 1) out_line("==> %s <==", path);
+    bool good = video_timeline_make(rt, path, &v);
+    video_timeline_text(&v, &text);
+    while (text.n > 0 && text.data[text.n - 1] == '\n') text.n--;
+    if (rt->o->json) {
+        cJSON *j = answer_json(path, "video", "describe",
+                               runtime_encoder(rt, SENSES_IMAGE) != NULL ? senses_text_path(rt->text) : runtime_reader_path(rt));
+        if (good)
+            json_add_text(j, "text", text.data != NULL ? text.data : "", text.n);
+        else
+            json_add_string(j, "error", rt->last.msg);
+        cJSON_AddItemToObject(j, "timeline", video_timeline_json(&v));
+        audit_add(j, rt);
+        json_add_decimal(j, "seconds", clock_s() - start_s, 3);
+        out_json(j);
+    } else if (good) {
+        out_line("%.*s", (int)text.n, text.data != NULL ? text.data : "");
+    }
+    free(text.data);
+    video_timeline_free(&v);
+    return good ? EXIT_DONE : EXIT_FAILED;
+}
+
+static int describe_file(cli_runtime *rt, const char *path)
+{
+    senses_media_kind_t kind = SENSES_MEDIA_NONE;
+    bool video = strcmp(path, "-") != 0 && senses_media_kind(path, &kind, NULL) == SN_OK && kind == SENSES_MEDIA_VIDEO;
+    return video ? describe_video(rt, path) : describe_image(rt, path);
+}
+
 static int run(const cli_options *o)
 {
     cli_runtime rt;
@@ -43,7 +83,7 @@ static int run(const cli_options *o)
     } else {
         for (size_t i = 0; i < o->n_operands && !ferror(stdout); i++) {
             if (i > 0 && !o->json) out_text("\n", 1);
-            if (describe_image(&rt, o->operands[i]) != EXIT_DONE) status = EXIT_FAILED;
+            if (describe_file(&rt, o->operands[i]) != EXIT_DONE) status = EXIT_FAILED;
         }
     }
     runtime_close(&rt);
@@ -52,11 +92,13 @@ static int run(const cli_options *o)
 
 const cli_command cmd_describe = {
     .name = "describe",
-    .operands = "IMAGE...",
-    .summary = "describe pictures",
+    .operands = "FILE...",
+    .summary = "describe pictures and videos",
     .details =
         "Writes a description of each image; with several, each is headed by its file name. A picture that cannot be read is reported, and "
-        "the others are described all the same.\n"
+        "the others are described all the same. Of a video its key frames (--max-frames) are described, each with its time, and what is "
+        "said "
+        "between them is written (--whisper).\n"
         "With a vision model, the GGUF file of its text model (-m) and that of its image encoder (--mmproj), for example those of "
         "LLaVA-1.5 "
         "or SmolVLM, any picture is described.\n"
@@ -67,8 +109,8 @@ const cli_command cmd_describe = {
                 "senses describe -p \"What can be ordered here?\" menu.png\n"
                 "senses describe -m llava-v1.5-7b-Q4_K.gguf --mmproj llava-v1.5-7b-mmproj-f16.gguf photo.jpg\n"
                 "senses describe -m smolvlm.gguf --mmproj mmproj-smolvlm.gguf -p \"What does the sign say?\" --json *.png",
-    .sets = SET_COMMON | SET_AUDIT | SET_CACHE | SET_JSON | SET_ENGINE | SET_TEXT | SET_LORA | SET_MMPROJ | SET_IMAGE | SET_PROMPT |
-            SET_SAMPLING | SET_GRAMMAR | SET_RAW | SET_DESCRIBE,
+    .sets = SET_COMMON | SET_AUDIT | SET_CACHE | SET_JSON | SET_ENGINE | SET_TEXT | SET_LORA | SET_MMPROJ | SET_WHISPER | SET_IMAGE |
+            SET_PROMPT | SET_SAMPLING | SET_GRAMMAR | SET_RAW | SET_DESCRIBE,
     .min_operands = 1,
     .max_operands = SIZE_MAX,
     .operand_missing = "no image was given",

@@ -16,8 +16,10 @@ static int logits(cli_runtime *rt, const char *prompt)
     bool good = false;
     if (media_load(&media, rt)) s = runtime_session(rt);
     if (s != NULL) {
-        good = senses_session_logits(s, prompt, media.list, media.n, rt->o->all, &scores, &err) == SN_OK;
-        if (!good) runtime_say(rt, &err);
+        char *marked = media_prompt(&media, prompt);
+        good = marked != NULL && senses_session_logits(s, marked, media.list, media.n, rt->o->all, &scores, &err) == SN_OK;
+        if (!good && marked != NULL) runtime_say(rt, &err);
+        free(marked);
     }
     good = good && npy_write(rt->o->output, &scores, !rt->o->all);
     senses_matrix_free(&scores);

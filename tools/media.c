@@ -270,7 +270,7 @@ static bool add_video(cli_media *m, cli_runtime *rt, const char *path)
 
 /* ---- all kinds ---- */
 
-bool media_add(cli_media *m, cli_runtime *rt, const cli_medium *medium)
+static bool add(cli_media *m, cli_runtime *rt, const cli_medium *medium)
 {
     switch (medium->kind) {
     case MEDIUM_IMAGE: return add_image(m, rt, medium->path);
@@ -279,6 +279,34 @@ bool media_add(cli_media *m, cli_runtime *rt, const cli_medium *medium)
     case MEDIUM_AUDIO: break;
     }
     return runtime_encoder(rt, SENSES_AUDIO) != NULL ? add_sound(m, rt, medium->path) : add_transcript(m, rt, medium->path);
+}
+
+bool media_add(cli_media *m, cli_runtime *rt, const cli_medium *medium)
+{
+    const size_t before = m->n;
+    if (!add(m, rt, medium)) return false;
+    m->parts = must(realloc(m->parts, (m->n_media + 1) * sizeof *m->parts));
+    m->parts[m->n_media++] = m->n - before;
+    return true;
+}
+
+char *media_prompt(const cli_media *m, const char *prompt)
+{
+    static const char marker[] = SENSES_MEDIA_MARKER;
+    cli_buffer b = {0};
+    size_t n_markers = 0;
+    for (const char *p = prompt; (p = strstr(p, marker)) != NULL; p += strlen(marker)) n_markers++;
+    if (n_markers > m->n_media) {
+        diag_error("the prompt has %zu %s markers, but %zu media were given", n_markers, marker, m->n_media);
+        return NULL;
+    }
+    size_t medium = m->n_media - n_markers; /* those before it go in front */
+    for (const char *at; (at = strstr(prompt, marker)) != NULL; prompt = at + strlen(marker)) {
+        buffer_add(&b, prompt, (size_t)(at - prompt));
+        for (size_t i = m->parts[medium++]; i > 0; i--) buffer_add(&b, marker, strlen(marker));
+    }
+    buffer_add(&b, prompt, strlen(prompt));
+    return b.data;
 }
 
 bool media_load(cli_media *m, cli_runtime *rt)
@@ -295,12 +323,13 @@ void media_clear(cli_media *m)
         senses_sound_close((senses_sound *)m->list[i].sound);
         free((char *)m->list[i].text);
     }
-    m->n = 0;
+    m->n = m->n_media = 0;
 }
 
 void media_free(cli_media *m)
 {
     media_clear(m);
     free(m->list);
+    free(m->parts);
     *m = (cli_media){.list = NULL};
 }

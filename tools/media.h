@@ -7,6 +7,8 @@
 typedef struct {
     senses_medium *list;
     size_t n, room;
+    size_t *parts; /* [n_media]: entries of the list that each medium became: a video is several */
+    size_t n_media;
 } cli_media;
 
 /* Loads one medium behind the others. A recording goes in as it is when there is an audio encoder; without one it is transcribed,
@@ -15,6 +17,8 @@ typedef struct {
 bool media_add(cli_media *m, cli_runtime *rt, const cli_medium *medium);
 /* All of the command line. */
 bool media_load(cli_media *m, cli_runtime *rt);
+/* The prompt with a marker for each entry of the list, where it has one for each medium. malloc'ed; NULL: said, it has too many. */
+char *media_prompt(const cli_media *m, const char *prompt);
 void media_clear(cli_media *m);
 void media_free(cli_media *m);
 

@@ -98,7 +98,7 @@ static const option table[] = {
     {SET_BATCH, SECTION_RUN, 0, "timeout", OPTION_COUNT, "SECONDS", "give a file up after so long", FIELD(timeout), .min = 1, .max = COUNT_MAX},
     {SET_IMAGE | SET_MEDIA | SET_SKETCH | SET_TRANSCRIBE | SET_BATCH, SECTION_RUN, 0, "no-sandbox", OPTION_FLAG, NULL, "decode media in this process: only for files that are trusted, for a bad one may take it over", FIELD(no_sandbox)},
     {SET_AUDIT, SECTION_RUN, 0, "audit", OPTION_FLAG, NULL, "look for faint text in pictures, which a person does not see and a model may read, and warn of it", FIELD(audit)},
-    {SET_MEDIA | SET_BATCH, SECTION_RUN, 0, "max-frames", OPTION_COUNT, "N", "key frames of a video at most: the first of each scene, and more of long ones", FIELD(max_frames), .min = 1, .max = 1024, .show_default = true},
+    {SET_MEDIA | SET_DESCRIBE | SET_BATCH, SECTION_RUN, 0, "max-frames", OPTION_COUNT, "N", "key frames of a video at most: the first of each scene, and more of long ones", FIELD(max_frames), .min = 1, .max = 1024, .show_default = true},
     {SET_CACHE, SECTION_RUN, 0, "no-cache", OPTION_FLAG, NULL, "encode every picture and sound anew, and keep nothing of it", FIELD(no_cache)},
     {SET_CACHE, SECTION_RUN, 0, "cache-size", OPTION_COUNT, "MIB", "keep so much of what --mmproj encodes in $XDG_CACHE_HOME/senses/media; what was not used longest goes (default: 1024, or $SENSES_CACHE_SIZE)", FIELD(cache_mib), .min = 1, .max = COUNT_MAX},
     {SET_ENGINE, SECTION_RUN, 't', "threads", OPTION_COUNT, "N", "threads (default: one per physical core)", FIELD(threads), .min = 1, .max = 1024},

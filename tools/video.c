@@ -59,7 +59,7 @@ static char *ask_caption(cli_runtime *rt, senses_image *img)
 {
     const char *prompt = rt->o->prompt != NULL ? rt->o->prompt : "Describe this image.";
     senses_medium medium = {.image = img};
-    cli_media media = {.list = &medium, .n = 1, .room = 1};
+    cli_media media = {.list = &medium, .n = 1, .room = 1, .parts = (size_t[]){1}, .n_media = 1};
     cli_answer a = {.ids = NULL};
     senses_session *s = runtime_session(rt);
     char *text = NULL;

@@ -31,3 +31,17 @@ claim_what_is_no_video_is_one_line() {
     run ask -m "$TINY" --mmproj "$TINY_MMPROJ" --video - "what?"; failed_with_one_line; err_has "name a file"
     run ask --video x --max-frames 0 "what?"; wrong_usage
 }
+claim_describe_tells_a_video_on_its_timeline() {
+    needs "$TINY" "$TINY_MMPROJ"; needs_model sketch.gguf sketch-mmproj.gguf whisper-tiny.en.gguf
+    run describe "$SAMPLES/pages.mp4"; is 0; out_has "] picture: "; out_has "] speech: "; [ "$(grep -c picture: out)" = 2 ] || wrong "$(grep -c picture: out) pages in it"
+    run describe --json "$SAMPLES/pages.mp4"; is 0; json_lines out file type task model text timeline seconds; out_has '"type":"video"'
+    run describe -m "$TINY" --mmproj "$TINY_MMPROJ" -n 4 --max-frames 2 "$VIDEO/cards.mp4"; is 0; [ "$(grep -c picture: out)" = 2 ] || wrong "not two frames"
+    run describe "$VIDEO/sound_only.m4a"; failed_with_one_line
+}
+claim_a_marker_stands_for_a_whole_video() {
+    needs "$TINY" "$TINY_MMPROJ"; printf 'some words' >t.txt
+    set -- logits -m "$TINY" --mmproj "$TINY_MMPROJ" --raw
+    run "$@" --video "$VIDEO/cards.mp4" -o a.npy "<__media__>what?"; is 0; run "$@" --video "$VIDEO/cards.mp4" -o b.npy "what?"; is 0; cmp -s a.npy b.npy || wrong "the marker takes a part of it"
+    run "$@" --text t.txt --video "$VIDEO/cards.mp4" -o c.npy "<__media__> and <__media__>what?"; is 0; run "$@" --text t.txt --video "$VIDEO/cards.mp4" -o d.npy " and <__media__>what?"; is 0
+    run "$@" --video "$VIDEO/cards.mp4" -o e.npy "<__media__> and <__media__>"; failed_with_one_line; err_has "2 <__media__> markers, but 1 media"
+}
