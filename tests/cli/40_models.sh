@@ -94,7 +94,8 @@ claim_convert_makes_a_text_model_that_answers() {
 claim_convert_makes_a_model_that_sees() {
     folder=$GOLDEN/convert_encoders/smolvlm; small=$GOLDEN/vision/small.png
     run convert "$folder" -o eyes.gguf --mmproj mm-eyes.gguf; is 0; err_has "eyes.gguf: written in"; err_has "mm-eyes.gguf: written with it"
-    run ask --raw --ids -n 3 -m eyes.gguf --mmproj mm-eyes.gguf --image "$small" "<__media__> hi"; is 0
+    run ask --raw --ids -n 3 -m eyes.gguf --mmproj mm-eyes.gguf --image "$small" "<__media__> hi"; failed_with_one_line; err_has "not a pair" # this folder's words have no tokens for pictures
+    run encode --mmproj mm-eyes.gguf --image "$small" -o rows.npy; is 0; [ -s rows.npy ] || wrong "no rows"
     run convert "$folder" --mmproj alone.gguf; is 0; cmp -s alone.gguf mm-eyes.gguf || wrong "the encoder alone is another"
     run convert "$GOLDEN/convert_encoders/voxtral" --mmproj ears.gguf; is 0; run info ears.gguf; is 0; out_has "architecture: clip"
     run convert "$folder" -o both.gguf --mmproj ./both.gguf; failed_with_one_line; err_has "cannot both"

@@ -43,5 +43,5 @@ claim_a_marker_stands_for_a_whole_video() {
     set -- logits -m "$TINY" --mmproj "$TINY_MMPROJ" --raw
     run "$@" --video "$VIDEO/cards.mp4" -o a.npy "<__media__>what?"; is 0; run "$@" --video "$VIDEO/cards.mp4" -o b.npy "what?"; is 0; cmp -s a.npy b.npy || wrong "the marker takes a part of it"
     run "$@" --text t.txt --video "$VIDEO/cards.mp4" -o c.npy "<__media__> and <__media__>what?"; is 0; run "$@" --text t.txt --video "$VIDEO/cards.mp4" -o d.npy " and <__media__>what?"; is 0
-    run "$@" --video "$VIDEO/cards.mp4" -o e.npy "<__media__> and <__media__>"; failed_with_one_line; err_has "2 <__media__> markers, but 1 media"
+    run "$@" -q --video "$VIDEO/cards.mp4" -o e.npy "<__media__> and <__media__>"; failed_with_one_line; err_has "2 <__media__> markers, but 1 media"
 }

@@ -36,7 +36,7 @@ static void look(const sn_safetensors *s)
     volatile unsigned sum = 0;
     for (size_t i = 0; i < sn_safetensors_n(s); i++) {
         const sn_safetensor *t = sn_safetensors_at(s, i);
-        FUZZ_MUST(t->name != NULL && t->n_dims <= SN_MAX_DIMS + 1 && strcmp(sn_safetensors_path(s, t), model_path) == 0);
+        FUZZ_MUST(t->name != NULL && t->n_dims <= SN_SAFETENSOR_DIMS + 1 && strcmp(sn_safetensors_path(s, t), model_path) == 0);
         for (size_t k = 0; k < t->n_bytes; k++) sum = sum + t->data[k];
         for (size_t k = 0; k < i; k++) FUZZ_MUST(strcmp(sn_safetensors_at(s, k)->name, t->name) != 0);
     }
