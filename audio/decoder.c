@@ -141,9 +141,9 @@ void aud_decoder_set_window(aud_decoder *d, const float *states)
             const size_t n = AUD_N_AUDIO_CTX - i < WINDOW_ROWS ? AUD_N_AUDIO_CTX - i : WINDOW_ROWS;
             const size_t at = (il * AUD_N_AUDIO_CTX + i) * n_embd;
             sn_linear_apply(c, rows, n_embd, states + i * n_embd, n_embd, &L->ck, n, &d->tmp);
-            sn_f32_to_f16_rows(d->cross_k + at, n_embd, rows, n_embd, n, n_embd);
+            sn_f32_to_f16_rows(c, d->cross_k + at, n_embd, rows, n_embd, n, n_embd);
             sn_linear_apply(c, rows, n_embd, states + i * n_embd, n_embd, &L->cv, n, &d->tmp);
-            sn_f32_to_f16_rows(d->cross_v + at, n_embd, rows, n_embd, n, n_embd);
+            sn_f32_to_f16_rows(c, d->cross_v + at, n_embd, rows, n_embd, n, n_embd);
         }
     }
     sn_arena_reset(&d->tmp, mark);
@@ -163,7 +163,7 @@ static void store(const aud_decoder_part *p, size_t il, uint16_t *cache, const f
     const aud_whisper_hparams *hp = &p->d->w->file.hp;
     for (size_t i = 0; i < p->n; i++) {
         const size_t at = p->rows[i].seq * row_values(p->d) + (il * hp->n_text_ctx + p->rows[i].pos) * hp->n_embd;
-        sn_f32_to_f16_rows(cache + at, hp->n_embd, kv + i * hp->n_embd, hp->n_embd, 1, hp->n_embd);
+        sn_f32_to_f16_rows(p->d->w->compute, cache + at, hp->n_embd, kv + i * hp->n_embd, hp->n_embd, 1, hp->n_embd);
     }
 }
 

@@ -185,11 +185,9 @@ void sn_softmax(float *x, size_t n)
     for (size_t i = 0; i < n; i++) x[i] = (float)(x[i] / sum);
 }
 
-void sn_f32_to_f16_rows(uint16_t *dst, size_t ld_dst, const float *src, size_t ld_src, size_t n_rows, size_t n)
+void sn_f32_to_f16_rows(const sn_compute *c, uint16_t *dst, size_t ld_dst, const float *src, size_t ld_src, size_t n_rows, size_t n)
 {
-    for (size_t r = 0; r < n_rows; r++) {
-        for (size_t i = 0; i < n; i++) dst[r * ld_dst + i] = sn_f32_to_f16(src[r * ld_src + i]);
-    }
+    for (size_t r = 0; r < n_rows; r++) sn_compute_ops(c)->f32_to_f16(dst + r * ld_dst, src + r * ld_src, n);
 }
 
 void sn_f32_to_q8_0_rows(void *dst, size_t ld_dst, const float *src, size_t ld_src, size_t n_rows, size_t n)

@@ -49,9 +49,12 @@ typedef struct {
     size_t window; /* 0: none */
 } sn_attention_args;
 void sn_attention(sn_compute *c, const sn_attention_args *a);
+/* n of them, each of at most SN_FEW_QUERIES queries, with the threads started once. */
+void sn_attention_each(sn_compute *c, const sn_attention_args *a, size_t n);
 
-void sn_softmax(float *x, size_t n);                                                                             /* in place, one row */
-void sn_f32_to_f16_rows(uint16_t *dst, size_t ld_dst, const float *src, size_t ld_src, size_t n_rows, size_t n); /* into a KV cache */
+void sn_softmax(float *x, size_t n); /* in place, one row */
+/* Into a KV cache. */
+void sn_f32_to_f16_rows(const sn_compute *c, uint16_t *dst, size_t ld_dst, const float *src, size_t ld_src, size_t n_rows, size_t n);
 /* The same as Q8_0: n and ld_dst in values, whole blocks of 32. */
 void sn_f32_to_q8_0_rows(void *dst, size_t ld_dst, const float *src, size_t ld_src, size_t n_rows, size_t n);
 

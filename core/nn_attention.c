@@ -88,13 +88,36 @@ static void few_row(const attention *t, size_t head, size_t i, float *s)
     t->k->scale_row(o, d, 1 / sum);
 }
 
+typedef struct {
+    sn_compute *c;
+    const sn_attention_args *all;
+    size_t n;
+} few;
+
+static attention attention_of(sn_compute *c, const sn_attention_args *a)
+{
+    assert(a->d_head <= SN_MAX_D_HEAD && a->n_kv > 0 && a->n_head_kv > 0 && a->n_head % a->n_head_kv == 0);
+    assert(a->kv_type == SN_F32 || a->kv_type == SN_F16 || (a->kv_type == SN_Q8_0 && a->d_head % 32 == 0));
+    return (attention){.c = c, .k = sn_compute_ops(c), .a = a, .group = a->n_head / a->n_head_kv};
+}
+
+/* A share of each of them, so that all threads do as much whatever their lengths; which gets one head more goes round. */
 static void few_part(void *arg, size_t part, size_t n_parts)
 {
-    const attention *t = arg;
+    const few *f = arg;
     float s[BLOCK];
-    size_t begin, end;
-    sn_share(t->a->n_q * t->a->n_head, 1, part, n_parts, &begin, &end);
-    for (size_t item = begin; item < end; item++) few_row(t, item / t->a->n_q, item % t->a->n_q, s);
+    for (size_t i = 0; i < f->n; i++) {
+        const attention t = attention_of(f->c, &f->all[i]);
+        size_t begin, end;
+        sn_share(t.a->n_q * t.a->n_head, 1, (part + i) % n_parts, n_parts, &begin, &end);
+        for (size_t item = begin; item < end; item++) few_row(&t, item / t.a->n_q, item % t.a->n_q, s);
+    }
+}
+
+void sn_attention_each(sn_compute *c, const sn_attention_args *a, size_t n)
+{
+    for (size_t i = 0; i < n; i++) assert(a[i].n_q <= FEW);
+    sn_parallel(c, few_part, &(few){c, a, n});
 }
 
 /* ---- many queries ---- */
@@ -221,11 +244,13 @@ static void many_part(void *arg, size_t part, size_t n_parts)
 
 void sn_attention(sn_compute *c, const sn_attention_args *a)
 {
-    assert(a->d_head <= SN_MAX_D_HEAD && a->n_kv > 0 && a->n_head_kv > 0 && a->n_head % a->n_head_kv == 0);
-    assert(a->kv_type == SN_F32 || a->kv_type == SN_F16 || (a->kv_type == SN_Q8_0 && a->d_head % 32 == 0));
-    attention t = {.c = c, .k = sn_compute_ops(c), .a = a, .group = a->n_head / a->n_head_kv};
+    if (a->n_q <= FEW) {
+        sn_attention_each(c, a, 1);
+        return;
+    }
+    attention t = attention_of(c, a);
     t.n_rows = a->n_q * t.group;
     t.per_item = MAX_PANELS * t.k->f_rows;
     t.items = (t.n_rows + t.per_item - 1) / t.per_item;
-    sn_parallel(c, a->n_q <= FEW ? few_part : many_part, &t);
+    sn_parallel(c, many_part, &t);
 }

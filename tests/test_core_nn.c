@@ -216,10 +216,13 @@ static void f16_rows_are_the_reference_conversion(void **state)
     float x[ROWS * N];
     uint16_t y[ROWS * (N + 2)] = {0};
     for (size_t i = 0; i < ROWS * N; i++) x[i] = random_float() * powf(2, (float)(i % 50) - 28);
-    sn_f32_to_f16_rows(y, N + 2, x, N, ROWS, N);
-    for (size_t r = 0; r < ROWS; r++) {
-        for (size_t i = 0; i < N; i++) assert_int_equal(y[r * (N + 2) + i], sn_f32_to_f16(x[r * N + i]));
-        assert_int_equal(y[r * (N + 2) + N], 0);
+    FOR_EACH_ISA(c, 1)
+    {
+        sn_f32_to_f16_rows(c, y, N + 2, x, N, ROWS, N);
+        for (size_t r = 0; r < ROWS; r++) {
+            for (size_t i = 0; i < N; i++) assert_int_equal(y[r * (N + 2) + i], sn_f32_to_f16(x[r * N + i]));
+            assert_int_equal(y[r * (N + 2) + N], 0);
+        }
     }
 }
 
@@ -248,8 +251,7 @@ static attention_data attention_make(attention_case s)
     attention_data d = {.q = random_floats(s.n_q * (s.n_head * s.d_head + 3), s.size), .k = random_floats(n, 1), .v = random_floats(n, 1)};
     d.k16 = malloc(n * 2);
     d.v16 = malloc(n * 2);
-    sn_f32_to_f16_rows(d.k16, n, d.k, n, 1, n);
-    sn_f32_to_f16_rows(d.v16, n, d.v, n, 1, n);
+    for (size_t i = 0; i < n; i++) d.k16[i] = sn_f32_to_f16(d.k[i]), d.v16[i] = sn_f32_to_f16(d.v[i]);
     for (size_t i = 0; s.kept == HALF && i < n; i++) {
         d.k[i] = sn_f16_to_f32(d.k16[i]);
         d.v[i] = sn_f16_to_f32(d.v16[i]);
@@ -385,6 +387,31 @@ static void attention_does_not_depend_on_the_threads(void **state)
     }
 }
 
+static void attentions_at_once_are_those_one_by_one(void **state)
+{
+    (void)state;
+    enum { N = 3, MOST = 9 * (6 * 64 + 3) };
+    const attention_case cases_at_once[N] = {{1, 300, 6, 3, 64, 299, true, true, true, 4, 0},
+                                             {9, 97, 5, 1, 32, 88, true, BLOCKS, true, 4, 0},
+                                             {2, 1500, 6, 6, 64, 0, false, true, false, 4, 0}};
+    attention_data d[N];
+    sn_attention_args args[N];
+    static float alone[N][MOST];
+    for (size_t i = 0; i < N; i++) args[i] = (d[i] = attention_make(cases_at_once[i])).args;
+    FOR_EACH_ISA(c, 2)
+    {
+        for (size_t i = 0; i < N; i++) {
+            memset(args[i].out, 0, args[i].n_q * args[i].ld_out * sizeof(float));
+            sn_attention(c, &args[i]);
+            memcpy(alone[i], args[i].out, args[i].n_q * args[i].ld_out * sizeof(float));
+            memset(args[i].out, 0, args[i].n_q * args[i].ld_out * sizeof(float));
+        }
+        sn_attention_each(c, args, N);
+        for (size_t i = 0; i < N; i++) assert_memory_equal(alone[i], args[i].out, args[i].n_q * args[i].ld_out * sizeof(float));
+    }
+    for (size_t i = 0; i < N; i++) attention_free(&d[i]);
+}
+
 static void attention_survives_values_that_are_no_numbers(void **state)
 {
     (void)state;
@@ -407,6 +434,7 @@ static const struct CMUnitTest cases[] = {
     cmocka_unit_test(f16_rows_are_the_reference_conversion),
     cmocka_unit_test(attention_agrees_with_the_plain_formula),
     cmocka_unit_test(attention_does_not_depend_on_the_threads),
+    cmocka_unit_test(attentions_at_once_are_those_one_by_one),
     cmocka_unit_test(attention_survives_values_that_are_no_numbers),
 };
 TESTING_MAIN("core_nn", cases)

@@ -96,7 +96,7 @@ typedef struct { /* rows of a block that follow one another in one cache */
 
 typedef struct { /* rows that go through the layers together */
     const txt_stretch *stretches;
-    size_t n_stretch;   /* of as many caches */
+    size_t n_stretch;   /* of as many caches; several are of a row each, and SN_MAX_CALLERS at most */
     size_t n_tok;       /* in all */
     const int32_t *pos; /* [m->n_axes, n_tok]: what they turn with */
     bool both_ways;     /* each sees all of its stretch, not only those before it */

@@ -51,7 +51,7 @@ static void store(const txt_model *m, size_t il, const txt_stretch *s, void *bas
         if (s->kv->type == SN_Q8_0)
             sn_f32_to_q8_0_rows(to, dh, x + j * dh, n_kv, s->n_tok, dh);
         else
-            sn_f32_to_f16_rows(to, dh, x + j * dh, n_kv, s->n_tok, dh);
+            sn_f32_to_f16_rows(m->compute, to, dh, x + j * dh, n_kv, s->n_tok, dh);
     }
 }
 
@@ -65,12 +65,12 @@ static void store_all(const txt_model *m, size_t il, const txt_block *b, const f
     }
 }
 
-/* a [n, n_head, d_head] = queries q of the last n rows of a stretch, over all keys up to their own places, or over all of the
+/* For a [n, n_head, d_head] = queries q of the last n rows of a stretch, over all keys up to their own places, or over all of the
  * stretch's. */
-static void attend(const txt_model *m, size_t il, const txt_stretch *s, bool both_ways, float *a, const float *q, size_t n)
+static sn_attention_args attention(const txt_model *m, size_t il, const txt_stretch *s, bool both_ways, float *a, const float *q, size_t n)
 {
     const size_t dh = m->hp.d_head, n_q = m->hp.n_head * dh, layer = il * m->hp.n_head_kv * s->kv->n_ctx * dh;
-    const sn_attention_args args = {
+    return (sn_attention_args){
         .out = a,
         .ld_out = n_q,
         .q = q,
@@ -90,17 +90,20 @@ static void attend(const txt_model *m, size_t il, const txt_stretch *s, bool bot
         .first_pos = s->n_past + s->n_tok - n,
         .window = is_local(m, il) ? m->a.window : 0,
     };
-    sn_attention(m->compute, &args);
 }
 
-/* The last n rows of a block, which are all of them where there are several stretches. */
-static void attend_all(const txt_model *m, size_t il, const txt_block *b, float *a, const float *q, size_t n)
+/* The last n rows of a block, which are all of them where there are several stretches, of a row each. */
+static void attend(const txt_model *m, size_t il, const txt_block *b, float *a, const float *q, size_t n)
 {
     const size_t n_q = m->hp.n_head * m->hp.d_head;
-    for (size_t i = 0, rows; i < b->n_stretch; i++, a += rows * n_q, q += rows * n_q) {
-        rows = b->n_stretch == 1 ? n : b->stretches[i].n_tok;
-        attend(m, il, &b->stretches[i], b->both_ways, a, q, rows);
+    sn_attention_args all[SN_MAX_CALLERS];
+    if (b->n_stretch == 1) {
+        all[0] = attention(m, il, b->stretches, b->both_ways, a, q, n);
+        sn_attention(m->compute, all);
+        return;
     }
+    for (size_t i = 0; i < b->n_stretch; i++) all[i] = attention(m, il, &b->stretches[i], false, a + i * n_q, q + i * n_q, 1);
+    sn_attention_each(m->compute, all, b->n_stretch);
 }
 
 /* Layer il of a block: x [n_tok, n_embd], in place. Only the last n_out rows are carried through; the others leave their keys
@@ -129,7 +132,7 @@ static void llama_layer(const txt_model *m, size_t il, const txt_block *b, float
     if (n_out > 0) {
         sn_linear_apply(c, q, n_q, h, d, &L->q, n_out, tmp);
         place(m, il, b, q, n_out, n_head, &L->q_norm);
-        attend_all(m, il, b, a, q, n_out);
+        attend(m, il, b, a, q, n_out);
         add_branch(m, x, a, &L->out, &L->attn_post_norm, h, n_out, tmp);
 
         sn_rmsnorm(c, h, x, &L->ffn_norm, n_out, m->a.eps);
