@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { N_VOICES = 4, N_WRITTEN = 24 };
+enum { N_VOICES = 9, N_WRITTEN = 12 };
 
 typedef struct {
     txt_session *session;
@@ -102,7 +102,8 @@ static void a_voice_says_the_same_among_others(void **state)
             if (sn_isa_usable((sn_isa)isa)) check(path, (sn_isa)isa, 2);
     }
     const char *real = testing_model("smollm2-135m-instruct-q4_1.gguf"); /* quantised weights */
-    if (real != NULL) check(real, SN_ISA_BEST, 2);
+    for (int isa = SN_ISA_AVX2; real != NULL && isa < SN_ISA_COUNT; isa++)
+        if (sn_isa_usable((sn_isa)isa)) check(real, (sn_isa)isa, 2);
 }
 
 /* An alone writer in a model that could hold more, and one that ends in the midst of the others. */
