@@ -46,6 +46,16 @@ typedef struct {
     bool has_min, has_halves; /* halves: the two 16s of a 32 have their own scales (Q6_K) */
 } k_format;
 
+/* block bits offset min   halves */
+#define K_FORMAT_Q4_0 32, 4, 8, false, false
+#define K_FORMAT_Q4_1 32, 4, 0, true, false
+#define K_FORMAT_Q5_0 32, 5, 16, false, false
+#define K_FORMAT_Q5_1 32, 5, 0, true, false
+#define K_FORMAT_Q8_0 32, 8, 128, false, false
+#define K_FORMAT_Q4_K 256, 4, 0, true, false
+#define K_FORMAT_Q5_K 256, 5, 0, true, false
+#define K_FORMAT_Q6_K 256, 6, 32, false, true
+
 /* NULL where the type has no integer kernels. */
 const k_format *k_format_get(sn_type type);
 
