@@ -26,10 +26,11 @@ static bool get(aud_file *f, uint64_t at, unsigned char *dst, size_t n)
     return aud_file_read(f, at, dst, n) == n;
 }
 
-static sn_status cut(const aud_file *f, uint64_t want, sn_err *err)
+static sn_status cut(aud_file *f, uint64_t want, sn_err *err)
 {
-    return sn_fail(err, SN_EFORMAT, "is truncated: %llu bytes, its header says %llu", (unsigned long long)f->size,
-                   (unsigned long long)want);
+    f->cut = true;
+    f->want = want;
+    return sn_fail(err, SN_EFORMAT, "is truncated: %llu of %llu bytes are there", (unsigned long long)f->size, (unsigned long long)want);
 }
 
 /* What writers to a pipe put where the length would stand: nothing, all ones (FFmpeg), SoX's and arecord's largest. */
@@ -161,8 +162,8 @@ static sn_status check_ogg(aud_file *f, sn_err *err)
             end += h[26];
             for (size_t k = 0; k < h[26]; k++) end += lacing[k];
             if (end > f->size) return cut(f, end, err);
-            if ((h[5] & 4) == 0) return sn_fail(err, SN_EFORMAT, "is truncated: its last Ogg page is not marked as the last");
-            return SN_OK;
+            f->cut = (h[5] & 4) == 0;
+            return f->cut ? sn_fail(err, SN_EFORMAT, "is truncated: its last Ogg page is not marked as the last") : SN_OK;
         }
         if (from == low) break;
         at = from + 3;
@@ -342,9 +343,9 @@ static sn_status check_frames(aud_file *f, size_t (*length)(const unsigned char 
         n++;
     }
     if (begin + n_byte > f->size) return cut(f, begin + n_byte, err);
-    if (n > 0 && n < n_frame && f->size - at < sizeof h)
-        return sn_fail(err, SN_EFORMAT, "is truncated: %llu frames of the %llu it declares", (unsigned long long)n,
-                       (unsigned long long)n_frame);
+    f->cut = n > 0 && n < n_frame && f->size - at < sizeof h;
+    if (f->cut)
+        return sn_fail(err, SN_EFORMAT, "is truncated: %llu of %llu frames are there", (unsigned long long)n, (unsigned long long)n_frame);
     return SN_OK;
 }
 
