@@ -71,7 +71,7 @@ static sn_status sndfile_read(void *state, float *dst, size_t n, size_t *got, si
     *got = 0;
     sf_count_t want = n < BLOCK_FRAMES ? (sf_count_t)n : BLOCK_FRAMES;
     sf_count_t have = sf_readf_float(d->snd, d->frames, want);
-    const bool ended = have < want && d->file->accept_truncated && d->at >= (sf_count_t)d->file->size;
+    const bool ended = have < want && d->n_got + have < d->n_frame && d->at >= (sf_count_t)d->file->size;
     if (sf_error(d->snd) != SF_ERR_NO_ERROR && !ended)
         return sn_fail(err, SN_EFORMAT, "is corrupt after %.1f s: %s", (double)d->n_got / (double)d->rate_hz, sf_strerror(d->snd));
     if (have < 0 || have > want) return sn_fail(err, SN_EFORMAT, "is corrupt");

@@ -424,20 +424,21 @@ static bool tiff_set(vis_salvage *out, const tiff_entry *e, size_t i, size_t v)
     return true;
 }
 
-/* The pieces in front of the first that is not all there, row by row. Those behind it are made to be the first one again: nothing asks for them,
- * as the picture's height is made that of the rows that are whole. */
+/* The pieces in front of the first that is not all there, row by row, and what is there of that one where a row's bytes are known. Those behind
+ * it are made to be the first one again: nothing asks for them, as the picture's height is made that of the rows that are whole. */
 bool vis_salvage_tiff(vis_salvage *out, vis_bytes f, size_t max_pixels)
 {
     const bool little = f.p[0] == 'I';
     const tiff_entry e = {f, little ? vis_le16 : vis_be16, little ? vis_le32 : vis_be32, NULL};
     const size_t ifd = e.u32(f.p + 4);
-    size_t n, whole = 0, rows, at, size;
+    size_t n, whole = 0, rows, more = 0, at, size;
     vis_head head;
 
     if (ifd < 8 || ifd > f.n - 2 || (n = e.u16(f.p + ifd)) > (f.n - ifd - 2) / 12 || vis_check_tiff(f, &head, NULL) == SN_OK) return false;
     const tiff_entry height = tiff_find(e, ifd, n, 257), tile_w = tiff_find(e, ifd, n, 322);
     const tiff_entry offsets = tiff_find(e, ifd, n, tile_w.tag ? 324 : 273), counts = tiff_find(e, ifd, n, tile_w.tag ? 325 : 279);
     const size_t piece_h = tiff_number(tiff_find(e, ifd, n, tile_w.tag ? 323 : 278), head.h), piece_w = tiff_number(tile_w, head.w);
+    const bool packed = tiff_number(tiff_find(e, ifd, n, 259), 1) != 1;
 
     if (!height.tag || !offsets.tag || !counts.tag || tiff_number(tiff_find(e, ifd, n, 284), 1) != 1) return false;
     if (vis_check_size(head.w, head.h, max_pixels, NULL) != SN_OK || piece_h == 0 || piece_w == 0) return false;
@@ -446,13 +447,16 @@ bool vis_salvage_tiff(vis_salvage *out, vis_bytes f, size_t max_pixels)
         whole++;
     rows = whole / ((head.w + piece_w - 1) / piece_w);
     rows = rows > head.h / piece_h ? head.h : rows * piece_h;
-    if (!vis_salvage_rows(out, rows, head.h) || !vis_salvage_copy(out, f, f.n, 0)) return false;
-    for (size_t i = whole; i < n_pieces; i++)
-        if (!tiff_value(&offsets, 0, &at) || !tiff_value(&counts, 0, &size) || !tiff_set(out, &offsets, i, at) ||
-            !tiff_set(out, &counts, i, size))
-            return false;
-    if (!tiff_set(out, &height, 0, rows)) return false;
-    return vis_check_tiff((vis_bytes){out->file, out->n}, &out->head, NULL) == SN_OK;
+    if (!packed && !tile_w.tag && rows < head.h && tiff_value(&offsets, whole, &at) && tiff_value(&counts, whole, &size) && at <= f.n) {
+        const size_t left = head.h - rows < piece_h ? head.h - rows : piece_h, row = size / left;
+        more = row ? (f.n - at) / row : 0;
+        size = more * row;
+    }
+    if (!vis_salvage_rows(out, rows + more, head.h) || !vis_salvage_copy(out, f, f.n, 0)) return false;
+    if (more && !tiff_set(out, &counts, whole, size)) return false;
+    for (size_t i = whole + (more > 0); i < n_pieces; i++)
+        if (!tiff_value(&offsets, 0, &at) || !tiff_set(out, &offsets, i, at) || !tiff_set(out, &counts, i, 1)) return false;
+    return tiff_set(out, &height, 0, rows + more) && vis_check_tiff((vis_bytes){out->file, out->n}, &out->head, NULL) == SN_OK;
 }
 
 /* ---- films: containers whose first frame is asked for ---- */

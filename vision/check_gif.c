@@ -138,12 +138,17 @@ static size_t count_pixels(vis_bytes f, size_t at, size_t *last)
     return n;
 }
 
-/* Interlaced rows come as every 8th, every 8th from 4, every 4th from 2, the others. How far apart those are that `n` rows bring; 0: too few. */
-static size_t interlaced_step(size_t n, size_t h)
+/* Interlaced rows come in four passes: every 8th, every 8th from the 4th, every 4th from the 2nd, the others. Keeps those that are whole of the n
+ * rows that are there. False: none is. */
+static bool keep_passes(vis_salvage *out, size_t n, size_t h)
 {
-    const size_t first = (h + 7) / 8, second = first + (h + 3) / 8, third = second + (h + 1) / 4;
+    const size_t ends[3] = {(h + 7) / 8, (h + 7) / 8 + (h + 3) / 8, (h + 7) / 8 + (h + 3) / 8 + (h + 1) / 4};
+    int i = 0;
 
-    return n >= third ? 2 : n >= second ? 4 : n >= first ? 8 : 0;
+    while (i < 3 && ends[i] <= n) i++;
+    out->partial = (sn_partial){SN_PASSES, i, 4};
+    out->step_h = (size_t)16 >> i;
+    return i > 0;
 }
 
 /* The first frame, cut in its pixels. */
@@ -156,7 +161,7 @@ static bool keep_rows(vis_salvage *out, const walk_state *w, vis_bytes f, const 
 
     if (!vis_salvage_rows(out, rows, height)) return false;
     rows = (size_t)out->partial.have;
-    if (interlaced && (top != 0 || height != head->h || !(out->step_h = interlaced_step(rows, height)))) return false;
+    if (interlaced && (top != 0 || height != head->h || !keep_passes(out, rows, height))) return false;
     if (!vis_salvage_copy(out, f, f.n, 2)) return false;
     if (last + 1 >= f.n)
         out->n = last;

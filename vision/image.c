@@ -213,20 +213,24 @@ static sn_status decode_part(vis_raster *out, vis_bytes f, const format *fmt, vi
                              sn_status st, sn_err *err)
 {
     vis_salvage s = {0};
+    vis_raster part = {0};
     char how_much[SN_PARTIAL_TEXT];
 
-    if (fmt->salvage(&s, f, p->max_pixels)) {
-        sn_partial_text(how_much, &s.partial);
-        if (!p->accept_truncated) {
-            st = sn_fail(err, SN_EFORMAT, "truncated: %s can be read", how_much);
-        } else if ((st = fmt->decode(out, (vis_bytes){s.file, s.n}, &s.head, p->max_pixels, err)) == SN_OK) {
-            *head = s.head;
-            *partial = s.partial;
-            vis_salvage_finish(&s, out);
-        }
+    if (!fmt->salvage(&s, f, p->max_pixels) || fmt->decode(&part, (vis_bytes){s.file, s.n}, &s.head, p->max_pixels, NULL) != SN_OK) {
+        sn_free(s.file);
+        return st;
     }
     sn_free(s.file);
-    return st;
+    if (!p->accept_truncated) {
+        sn_free(part.data);
+        sn_partial_text(how_much, &s.partial);
+        return sn_fail(err, SN_EFORMAT, "truncated: %s can be read", how_much);
+    }
+    vis_salvage_finish(&s, &part);
+    *out = part;
+    *head = s.head;
+    *partial = s.partial;
+    return SN_OK;
 }
 
 /* p->max_pixels is set. */
