@@ -46,7 +46,7 @@ claim_every_command_takes_truncated_pictures_and_says_partial() {
     [ "$("$TMP/json" --print partial <out | head -n 1)" = true ] || wrong "not marked"; [ "$(grep -c partial out)" = 1 ] || wrong "the whole one is marked as well"
     run describe $model --json cut.png; is 1; out_lacks partial; json_lines out error
     run ask $model --json --accept-truncated --image cut.png what; warned cut.png '.*'; json_lines out text partial
-    run logits $model --accept-truncated --image cut.png --raw -o l.npy "what <__media__>"; warned cut.png '.*'; [ -s l.npy ] || wrong "no logits"
+    run logits ${model% -n 4*} --accept-truncated --image cut.png --raw -o l.npy "what <__media__>"; warned cut.png '.*'; [ -s l.npy ] || wrong "no logits"
     printf '/image cut.png\nwhat?\nand?\n' >lines; stdin=lines; run chat $model --json --accept-truncated; warned cut.png '.*'; stdin=/dev/null; [ "$(grep -c partial out)" = 1 ] || wrong "not the first answer alone"
     run sketch --json --accept-truncated page.png; err_has "page.png: warning: truncated: only "
     run sketch page.png; failed_with_one_line; err_has "page.png: truncated: "
