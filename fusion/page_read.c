@@ -1,6 +1,7 @@
 /* page_read.c: the reader of pages: pictures to descriptions, by the pair that was trained for it or by any other that sees pictures. Both
- * write greedily, held to the grammar. */
+ * are held to the grammar; the former searches (page_search.c), the latter writes greedily. */
 #include "page_read.h"
+#include "page_search.h"
 #include "pair.h"
 
 #include <math.h>
@@ -107,63 +108,25 @@ static size_t drop_empty_rows(float *rows, size_t n, size_t d)
     return n_kept;
 }
 
-/* The best of the tokens that may come. */
-static txt_id best_allowed(const float *logits, const bool allowed[FUS_PAGE_N_TOKEN])
-{
-    txt_id best = TXT_NO_ID;
-    for (txt_id t = 0; t < FUS_PAGE_N_TOKEN; t++)
-        if (allowed[t] && (best == TXT_NO_ID || logits[t] > logits[best])) best = t;
-    return best;
-}
-
-static sn_status progressed(const fus_page_progress *p, size_t n_tokens, sn_err *err)
+sn_status fus_page_progressed(const fus_page_progress *p, size_t n_tokens, sn_err *err)
 {
     return p->fn == NULL || p->fn(p->user, n_tokens) ? SN_OK : sn_fail(err, SN_ECANCELLED, "cancelled");
 }
 
-/* Writes behind what kv holds; its next token is <bos>. */
-static sn_status write_tokens(txt_session *kv, size_t most, const fus_page_progress *p, txt_ids *out, bool *cut, sn_err *err)
-{
-    float logits[FUS_PAGE_N_TOKEN];
-    bool allowed[FUS_PAGE_N_TOKEN], in_grammar[FUS_PAGE_N_TOKEN];
-    fus_page_state state = {0};
-    txt_id next = FUS_PAGE_BOS;
-    sn_status st = SN_OK;
-    txt_session_write(kv, true);
-    while (st == SN_OK && state.at != FUS_AT_END) {
-        st = txt_session_eval_ids(kv, &next, 1, logits, false, err);
-        if (st != SN_OK) break;
-        fus_page_allowed(state, most - out->n, allowed);
-        fus_page_allowed(state, SIZE_MAX, in_grammar);
-        next = best_allowed(logits, allowed); /* there is one: as long as there is room, some ending fits */
-        *cut = *cut || next != best_allowed(logits, in_grammar);
-        state = fus_page_accept(state, (unsigned)next);
-        st = txt_ids_push(out, next, err);
-        if (st == SN_OK) st = progressed(p, out->n, err);
-    }
-    txt_session_write(kv, false);
-    return st;
-}
-
 /* rows [n, d]: the page as the decoder sees it. */
-static sn_status write_page(senses_reader *r, const float *rows, size_t n, size_t most, const fus_page_progress *p, txt_ids *out, bool *cut,
-                            sn_err *err)
+static sn_status write_page(senses_reader *r, const float *rows, size_t n, size_t width, size_t most, const fus_page_progress *p,
+                            txt_ids *out, bool *cut, sn_err *err)
 {
     const size_t n_ctx = senses_text_n_ctx_train(r->text), least = fus_page_cost((fus_page_state){0});
-    txt_session *kv = NULL;
     if (n_ctx < n + 1 + least)
         return sn_fail(err, SN_ELIMIT, "%s: a page of %zu rows does not fit its context of %zu", r->text->path, n, n_ctx);
     if (most > n_ctx - n - 1) most = n_ctx - n - 1;
     if (most < least) most = least;
-    sn_status st = txt_session_open(&kv, r->text->model, n + 1 + most, err);
-    if (st == SN_OK) st = txt_session_eval_embd(kv, rows, n, NULL, false, err);
-    if (st == SN_OK) st = write_tokens(kv, most, p, out, cut, err);
-    txt_session_close(kv);
-    return st;
+    return fus_page_search(r->text->model, rows, n, width, most, p, out, cut, err);
 }
 
-sn_status fus_reader_tokens(senses_reader *r, const senses_image *img, size_t most, const fus_page_progress *p, txt_ids *out, bool *cut,
-                            sn_err *err)
+sn_status fus_reader_tokens(senses_reader *r, const senses_image *img, size_t width, size_t most, const fus_page_progress *p, txt_ids *out,
+                            bool *cut, sn_err *err)
 {
     vis_model *m = r->encoder->vision;
     const size_t d = vis_model_n_embd(m);
@@ -176,7 +139,7 @@ sn_status fus_reader_tokens(senses_reader *r, const senses_image *img, size_t mo
     rows = sn_mul_ok(input.n_tok, d, &n_value) ? sn_alloc(n_value, sizeof *rows) : NULL;
     st = rows ? vis_model_encode(m, &input, rows, err) : sn_fail(err, SN_ENOMEM, "out of memory for a page of %zu rows", input.n_tok);
     const size_t n = st == SN_OK ? drop_empty_rows(rows, input.n_tok, d) : 0;
-    if (n > 0) st = write_page(r, rows, n, most, p, out, cut, err);
+    if (n > 0) st = write_page(r, rows, n, width, most, p, out, cut, err);
     sn_free(rows);
     vis_prepared_free(&input);
     return st;
@@ -188,7 +151,7 @@ static sn_status read_trained(senses_reader *r, const senses_image *img, size_t 
     txt_ids ids = {0};
     fus_page_build page = {0};
     bool cut;
-    sn_status st = fus_reader_tokens(r, img, most, p, &ids, &cut, err);
+    sn_status st = fus_reader_tokens(r, img, FUS_PAGE_WIDTH, most, p, &ids, &cut, err);
     for (size_t i = 0; i < ids.n && st == SN_OK; i++) st = fus_page_put(&page, (unsigned)ids.ids[i], err);
     if (st == SN_OK) st = fus_page_finish(&page, out, err);
     if (st == SN_OK) out->cut = cut;
@@ -261,7 +224,7 @@ static sn_status read_asked(senses_reader *r, const senses_image *img, size_t mo
         int32_t id;
         st = senses_session_next(s, &id, &end, err);
         if (st == SN_OK) st = w.st;
-        if (st == SN_OK && !end) st = progressed(p, n + 1, err);
+        if (st == SN_OK && !end) st = fus_page_progressed(p, n + 1, err);
     }
     if (st == SN_OK) st = fus_page_close(&w);
     if (st == SN_OK) st = fus_page_finish(&w.page, out, err);
