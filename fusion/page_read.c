@@ -113,35 +113,73 @@ sn_status fus_page_progressed(const fus_page_progress *p, size_t n_tokens, sn_er
     return p->fn == NULL || p->fn(p->user, n_tokens) ? SN_OK : sn_fail(err, SN_ECANCELLED, "cancelled");
 }
 
-/* rows [n, d]: the page as the decoder sees it. */
-static sn_status write_page(senses_reader *r, const float *rows, size_t n, size_t width, size_t most, const fus_page_progress *p,
-                            txt_ids *out, bool *cut, sn_err *err)
+typedef struct { /* one page being read */
+    senses_reader *reader;
+    vis_prepared input;
+    fus_page_view views[FUS_PAGE_VIEWS];
+    float *rows[FUS_PAGE_VIEWS]; /* of the views */
+    size_t n_view;
+} page_reading;
+
+static void reading_close(page_reading *g)
 {
-    const size_t n_ctx = senses_text_n_ctx_train(r->text), least = fus_page_cost((fus_page_state){0});
-    if (n_ctx < n + 1 + least)
-        return sn_fail(err, SN_ELIMIT, "%s: a page of %zu rows does not fit its context of %zu", r->text->path, n, n_ctx);
+    for (size_t i = 0; i < FUS_PAGE_VIEWS; i++) sn_free(g->rows[i]);
+    vis_prepared_free(&g->input);
+}
+
+/* One more view: the page as it lies in g->input. */
+static sn_status look(page_reading *g, sn_err *err)
+{
+    vis_model *m = g->reader->encoder->vision;
+    const size_t n_tok = g->input.n_tok, d = vis_model_n_embd(m);
+    size_t n_value;
+    float *rows = sn_mul_ok(n_tok, d, &n_value) ? sn_alloc(n_value, sizeof *rows) : NULL; /* [n_tok, d] */
+    if (rows == NULL) return sn_fail(err, SN_ENOMEM, "out of memory for a page of %zu rows", n_tok);
+    g->rows[g->n_view] = rows;
+    const sn_status st = vis_model_encode(m, &g->input, rows, err);
+    if (st == SN_OK) g->views[g->n_view++] = (fus_page_view){rows, drop_empty_rows(rows, n_tok, d)};
+    return st;
+}
+
+/* What the decoder makes of the views so far. */
+static sn_status write_page(const page_reading *g, size_t width, size_t most, const fus_page_progress *p, txt_ids *out, double *log_p,
+                            bool *cut, sn_err *err)
+{
+    const senses_text *t = g->reader->text;
+    const size_t n_ctx = senses_text_n_ctx_train(t), least = fus_page_cost((fus_page_state){0});
+    size_t n = 0;
+    for (size_t i = 0; i < g->n_view; i++) n = n > g->views[i].n ? n : g->views[i].n;
+    if (n_ctx < n + 1 + least) return sn_fail(err, SN_ELIMIT, "%s: a page of %zu rows does not fit its context of %zu", t->path, n, n_ctx);
     if (most > n_ctx - n - 1) most = n_ctx - n - 1;
     if (most < least) most = least;
-    return fus_page_search(r->text->model, rows, n, width, most, p, out, cut, err);
+    return fus_page_search(t->model, g->views, g->n_view, width, most, p, out, log_p, cut, err);
+}
+
+/* A letter is cut by the cells' borders in one place and whole in the other: what one view misreads the other may read. */
+static sn_status look_again(page_reading *g, sn_err *err)
+{
+    vis_prepared_shift(&g->input, FUS_PAGE_SHIFT_PX);
+    return look(g, err);
 }
 
 sn_status fus_reader_tokens(senses_reader *r, const senses_image *img, size_t width, size_t most, const fus_page_progress *p, txt_ids *out,
                             bool *cut, sn_err *err)
 {
-    vis_model *m = r->encoder->vision;
-    const size_t d = vis_model_n_embd(m);
-    vis_prepared input = {0};
-    float *rows = NULL; /* [n_tok, d] */
-    size_t n_value;
+    page_reading g = {.reader = r};
+    double log_p;
     *cut = false;
-    sn_status st = vis_model_prepare(m, &img->pixels, VIS_FIT_DEFAULT, &input, err);
+    sn_status st = vis_model_prepare(r->encoder->vision, &img->pixels, VIS_FIT_DEFAULT, &g.input, err);
     if (st != SN_OK) return st;
-    rows = sn_mul_ok(input.n_tok, d, &n_value) ? sn_alloc(n_value, sizeof *rows) : NULL;
-    st = rows ? vis_model_encode(m, &input, rows, err) : sn_fail(err, SN_ENOMEM, "out of memory for a page of %zu rows", input.n_tok);
-    const size_t n = st == SN_OK ? drop_empty_rows(rows, input.n_tok, d) : 0;
-    if (n > 0) st = write_page(r, rows, n, width, most, p, out, cut, err);
-    sn_free(rows);
-    vis_prepared_free(&input);
+    st = look(&g, err);
+    if (st == SN_OK && g.views[0].n > 0) {
+        st = write_page(&g, width, most, p, out, &log_p, cut, err);
+        if (st == SN_OK && width > 1 && log_p < FUS_PAGE_SURE * (double)out->n) {
+            st = look_again(&g, err);
+            out->n = 0;
+            if (st == SN_OK) st = write_page(&g, width, most, p, out, &log_p, cut, err);
+        }
+    }
+    reading_close(&g);
     return st;
 }
 

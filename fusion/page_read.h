@@ -9,8 +9,11 @@
  * model writes whole words with a token, and slowly. */
 #define FUS_PAGE_MOST ((size_t)2048)
 #define FUS_PAGE_MOST_ASKED ((size_t)600)
-/* Beginnings that the trained pair keeps at once (page_search.h): with 4 it reads a tenth more than with 1, with 8 no more than with 4. */
+/* Beginnings that the trained pair keeps at once (page_search.h): 4 read a tenth of what 1 misreads, 8 no more than 4. */
 #define FUS_PAGE_WIDTH ((size_t)4)
+/* Log probability of a token, on average: a page that is read less surely is looked at a second time, moved by half a cell. */
+#define FUS_PAGE_SURE (-0.1)
+#define FUS_PAGE_SHIFT_PX ((size_t)8)
 
 typedef struct {
     bool (*fn)(void *user, size_t n_tokens); /* NULL: none */

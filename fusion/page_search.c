@@ -11,12 +11,12 @@ typedef struct {  /* a beginning */
     size_t n;     /* of ids */
     double log_p; /* of what is written, all together */
     fus_page_state state;
-    size_t seat; /* the session that holds it, but for its last token */
+    size_t seat; /* whose sessions hold it, but for its last token */
 } beginning;
 
 typedef struct {
-    txt_session *kv; /* the rows, then ids */
-    txt_id *ids;     /* [1 + most] */
+    txt_session *kv[FUS_PAGE_VIEWS]; /* a view's rows, then ids */
+    txt_id *ids;                     /* [1 + most] */
     size_t n;
 } page_seat;
 
@@ -27,7 +27,8 @@ typedef struct { /* a beginning with one more token */
 } page_step;
 
 typedef struct {
-    size_t n_rows, width, most;
+    const fus_page_view *views;
+    size_t n_view, width, most;
     txt_id *ids; /* of all beginnings and seats */
     page_seat seats[FUS_PAGE_WIDTH];
     beginning live[FUS_PAGE_WIDTH], next[FUS_PAGE_WIDTH], best; /* best: of the whole descriptions; n 0: none yet */
@@ -38,55 +39,83 @@ typedef struct {
 
 static void search_close(page_search *s)
 {
-    for (size_t i = 0; i < s->width; i++) txt_session_close(s->seats[i].kv);
+    for (size_t i = 0; i < s->width; i++)
+        for (size_t v = 0; v < s->n_view; v++) txt_session_close(s->seats[i].kv[v]);
     sn_free(s->ids);
 }
 
-static sn_status search_open(page_search *s, txt_model *m, const float *rows, size_t n, size_t width, size_t most, sn_err *err)
+/* s: views, n_view, width and most are set, all else is zeros. */
+static sn_status search_open(page_search *s, txt_model *m, sn_err *err)
 {
-    const size_t n_list = 3 * width + 1;
+    const size_t n_list = 3 * s->width + 1, n_most = s->most + 1;
     size_t n_ids;
-    *s = (page_search){.n_rows = n, .width = width, .most = most};
-    s->ids = sn_mul_ok(n_list, most + 1, &n_ids) ? sn_alloc(n_ids, sizeof *s->ids) : NULL;
-    if (s->ids == NULL) return sn_fail(err, SN_ENOMEM, "out of memory for a description of %zu tokens", most);
-    for (size_t i = 0; i < width; i++) {
-        page_seat *seat = &s->seats[i];
-        seat->ids = s->ids + (3 * i) * (most + 1);
-        s->live[i].ids = s->ids + (3 * i + 1) * (most + 1);
-        s->next[i].ids = s->ids + (3 * i + 2) * (most + 1);
-        sn_status st = txt_session_open(&seat->kv, m, n + 1 + most, err);
-        if (st == SN_OK) st = txt_session_eval_embd(seat->kv, rows, n, NULL, false, err);
-        if (st != SN_OK) return st;
+    s->ids = sn_mul_ok(n_list, n_most, &n_ids) ? sn_alloc(n_ids, sizeof *s->ids) : NULL;
+    if (s->ids == NULL) return sn_fail(err, SN_ENOMEM, "out of memory for a description of %zu tokens", s->most);
+    for (size_t i = 0; i < s->width; i++) {
+        s->seats[i].ids = s->ids + 3 * i * n_most;
+        s->live[i].ids = s->ids + (3 * i + 1) * n_most;
+        s->next[i].ids = s->ids + (3 * i + 2) * n_most;
+        for (size_t v = 0; v < s->n_view; v++) {
+            txt_session **kv = &s->seats[i].kv[v];
+            sn_status st = txt_session_open(kv, m, s->views[v].n + n_most, err);
+            if (st == SN_OK) st = txt_session_eval_embd(*kv, s->views[v].rows, s->views[v].n, NULL, false, err);
+            if (st != SN_OK) return st;
+        }
     }
-    s->best.ids = s->ids + (n_list - 1) * (most + 1);
+    s->best.ids = s->ids + (n_list - 1) * n_most;
     s->live[0].ids[0] = FUS_PAGE_BOS;
     s->live[0].n = s->n_live = 1;
     return SN_OK;
 }
 
-static void log_softmax(float log_p[FUS_PAGE_N_TOKEN])
+/* log_p += share * log softmax(logits). */
+static void add_log_softmax(float log_p[FUS_PAGE_N_TOKEN], const float logits[FUS_PAGE_N_TOKEN], float share)
 {
-    float most = log_p[0];
+    float most = logits[0];
     double sum = 0;
-    for (size_t i = 1; i < FUS_PAGE_N_TOKEN; i++) most = fmaxf(most, log_p[i]);
-    for (size_t i = 0; i < FUS_PAGE_N_TOKEN; i++) sum += exp((double)(log_p[i] - most));
+    for (size_t i = 1; i < FUS_PAGE_N_TOKEN; i++) most = fmaxf(most, logits[i]);
+    for (size_t i = 0; i < FUS_PAGE_N_TOKEN; i++) sum += exp((double)(logits[i] - most));
     const float log_sum = most + (float)log(sum);
-    for (size_t i = 0; i < FUS_PAGE_N_TOKEN; i++) log_p[i] -= log_sum;
+    for (size_t i = 0; i < FUS_PAGE_N_TOKEN; i++) log_p[i] += share * (logits[i] - log_sum);
 }
 
-/* Brings the beginning's seat to where it stands, and gives what comes next. */
-static sn_status look_ahead(page_search *s, const beginning *b, float log_p[FUS_PAGE_N_TOKEN], sn_err *err)
+/* Brings the beginning's seat to where it stands, but for the last token. */
+static sn_status sit_down(page_search *s, const beginning *b, sn_err *err)
 {
     page_seat *seat = &s->seats[b->seat];
+    const size_t n = b->n - 1;
     size_t same = 0;
-    while (same < seat->n && same + 1 < b->n && seat->ids[same] == b->ids[same]) same++;
-    txt_session_truncate(seat->kv, s->n_rows + same);
-    sn_status st = txt_session_eval_ids(seat->kv, b->ids + same, b->n - same, log_p, false, err);
-    if (st != SN_OK) return st;
+    while (same < seat->n && same < n && seat->ids[same] == b->ids[same]) same++;
+    for (size_t v = 0; v < s->n_view; v++) {
+        txt_session_truncate(seat->kv[v], s->views[v].n + same);
+        const sn_status st = txt_session_eval_ids(seat->kv[v], b->ids + same, n - same, NULL, false, err);
+        if (st != SN_OK) return st;
+    }
     memcpy(seat->ids, b->ids, b->n * sizeof *b->ids);
     seat->n = b->n;
-    log_softmax(log_p);
     return SN_OK;
+}
+
+/* log_p: what comes behind each live beginning. */
+static sn_status look_ahead(page_search *s, sn_err *err)
+{
+    txt_session *kv[FUS_PAGE_WIDTH * FUS_PAGE_VIEWS];
+    txt_id last[FUS_PAGE_WIDTH * FUS_PAGE_VIEWS];
+    float logits[FUS_PAGE_WIDTH * FUS_PAGE_VIEWS][FUS_PAGE_N_TOKEN];
+    size_t n = 0;
+    for (size_t i = 0; i < s->n_live; i++) {
+        const beginning *b = &s->live[i];
+        const sn_status st = sit_down(s, b, err);
+        if (st != SN_OK) return st;
+        for (size_t v = 0; v < s->n_view; v++, n++) {
+            kv[n] = s->seats[b->seat].kv[v];
+            last[n] = b->ids[b->n - 1];
+        }
+    }
+    const sn_status st = txt_sessions_eval(kv, n, last, logits[0], err);
+    memset(s->log_p, 0, sizeof s->log_p);
+    for (size_t i = 0; i < n; i++) add_log_softmax(s->log_p[i / s->n_view], logits[i], 1 / (float)s->n_view);
+    return st;
 }
 
 /* The best of the tokens that may come. */
@@ -157,10 +186,8 @@ static sn_status grow(page_search *s, sn_err *err)
 {
     page_step steps[FUS_PAGE_WIDTH];
     size_t n_next = 0;
-    for (size_t i = 0; i < s->n_live; i++) {
-        const sn_status st = look_ahead(s, &s->live[i], s->log_p[i], err);
-        if (st != SN_OK) return st;
-    }
+    const sn_status st = look_ahead(s, err);
+    if (st != SN_OK) return st;
     const size_t n = best_steps(s, steps);
     for (size_t i = 0; i < n; i++) {
         const beginning *from = &s->live[steps[i].from];
@@ -186,18 +213,19 @@ static bool is_decided(const page_search *s)
     return s->n_live == 0 || (s->best.n > 0 && s->live[0].log_p <= s->best.log_p);
 }
 
-sn_status fus_page_search(txt_model *m, const float *rows, size_t n, size_t width, size_t most, const fus_page_progress *p, txt_ids *out,
-                          bool *cut, sn_err *err)
+sn_status fus_page_search(txt_model *m, const fus_page_view *views, size_t n_view, size_t width, size_t most, const fus_page_progress *p,
+                          txt_ids *out, double *log_p, bool *cut, sn_err *err)
 {
-    page_search s;
+    page_search s = {.views = views, .n_view = n_view, .width = width, .most = most};
     size_t n_written = 0;
-    sn_status st = search_open(&s, m, rows, n, width, most, err);
+    sn_status st = search_open(&s, m, err);
     while (st == SN_OK && !is_decided(&s)) {
         st = grow(&s, err);
         if (st == SN_OK) st = fus_page_progressed(p, ++n_written, err);
     }
     for (size_t i = 1; st == SN_OK && i < s.best.n; i++) st = txt_ids_push(out, s.best.ids[i], err);
-    if (st == SN_OK) *cut = s.cut;
+    *log_p = s.best.log_p;
+    *cut = s.cut;
     search_close(&s);
     return st;
 }
