@@ -100,6 +100,8 @@ typedef struct {
 /* Cuts, resizes and normalises. Free with vis_prepared_free. */
 sn_status vis_model_prepare(vis_model *m, const vis_image *img, vis_fit fit, vis_prepared *out, sn_err *err);
 void vis_prepared_free(vis_prepared *p);
+/* Moves the picture in each of its tiles right and down, less than a side; its edges are repeated. */
+void vis_prepared_shift(vis_prepared *p, size_t px);
 /* out [p->n_tok, n_embd], caller-owned; tiles one behind the other. */
 sn_status vis_model_encode(vis_model *m, const vis_prepared *p, float *out, sn_err *err);
 
