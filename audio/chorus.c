@@ -22,16 +22,14 @@ static void sing(void *user, void *const *items, size_t n)
 {
     aud_chorus *c = user;
     const size_t n_embd = c->w->file.hp.n_embd, n_vocab = c->w->file.hp.n_vocab;
-    aud_decoder_part parts[SN_MAX_CALLERS];
+    aud_decoder_part parts[SN_MAX_CALLERS] = {{NULL}};
     size_t rows = 0;
     for (size_t i = 0; i < n; i++) {
         parts[i] = ((const voice *)items[i])->part;
         rows += parts[i].n;
     }
-    sn_turn_take(c->w->compute);
     aud_decoder_run_parts(c->w, parts, n, c->x, &c->tmp);
     sn_linear_apply(c->w->compute, c->logits, n_vocab, c->x, n_embd, &c->w->decoder.embed, rows, &c->tmp);
-    sn_turn_end(c->w->compute);
     const float *from = c->logits;
     for (size_t i = 0; i < n; from += parts[i++].n * n_vocab)
         memcpy(((const voice *)items[i])->logits, from, parts[i].n * n_vocab * sizeof(float));
@@ -43,7 +41,7 @@ sn_status aud_chorus_open(aud_chorus **out, const aud_whisper *w, sn_err *err)
     aud_chorus *c = sn_calloc(1, sizeof *c);
     if (c == NULL) return sn_fail(err, SN_ENOMEM, "out of memory");
     *c = (aud_chorus){.w = w, .most = most};
-    sn_status st = sn_together_open(&c->together, n_callers, sing, c, err);
+    sn_status st = sn_together_open(&c->together, w->compute, n_callers, sing, c, err);
     if (st == SN_OK)
         st = sn_arena_init(&c->tmp,
                            sn_arena_cost_f32(most * w->file.hp.n_embd) + sn_arena_cost_f32(most * w->file.hp.n_vocab) +

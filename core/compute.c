@@ -27,7 +27,12 @@ struct sn_compute {
     void *scratch; /* n_threads of K_SCRATCH_BYTES each */
     pthread_t workers[MAX_THREADS];
     size_t n_workers, n_callers;
-    pthread_mutex_t turn; /* of the threads that compute with this */
+    struct {
+        pthread_mutex_t lock;
+        pthread_cond_t first, last;
+        size_t n_first; /* threads that want it, those not counted that let others go first */
+        bool taken;
+    } turn; /* of the threads that compute with this */
 
     /* A job is published by raising `job`; it is done when `running` falls to 0. Who waits spins first, then sleeps. Parts are
      * fixed but not who does them: thread i goes for part i, and the caller for what is left, so that a thread which the system
@@ -324,7 +329,9 @@ sn_status sn_compute_open(sn_compute **out, size_t n_threads, sn_isa isa, sn_err
     c->spins = n_threads > allowed ? 0 : SPINS + YIELDS; /* with more threads than cores, who spins keeps another from working */
     ops_init(&c->ops, isa);
     c->n_callers = 1;
-    pthread_mutex_init(&c->turn, NULL);
+    pthread_mutex_init(&c->turn.lock, NULL);
+    pthread_cond_init(&c->turn.first, NULL);
+    pthread_cond_init(&c->turn.last, NULL);
     pthread_mutex_init(&c->lock, NULL);
     pthread_cond_init(&c->work, NULL);
     pthread_cond_init(&c->done, NULL);
@@ -349,19 +356,37 @@ void sn_compute_close(sn_compute *c)
     pthread_cond_destroy(&c->done);
     pthread_cond_destroy(&c->work);
     pthread_mutex_destroy(&c->lock);
-    pthread_mutex_destroy(&c->turn);
+    pthread_cond_destroy(&c->turn.last);
+    pthread_cond_destroy(&c->turn.first);
+    pthread_mutex_destroy(&c->turn.lock);
     sn_free(c->scratch);
     sn_free(c);
 }
 
 void sn_turn_take(sn_compute *c)
 {
-    pthread_mutex_lock(&c->turn);
+    pthread_mutex_lock(&c->turn.lock);
+    c->turn.n_first++;
+    while (c->turn.taken) pthread_cond_wait(&c->turn.first, &c->turn.lock);
+    c->turn.n_first--;
+    c->turn.taken = true;
+    pthread_mutex_unlock(&c->turn.lock);
+}
+
+void sn_turn_take_last(sn_compute *c)
+{
+    pthread_mutex_lock(&c->turn.lock);
+    while (c->turn.taken || c->turn.n_first > 0) pthread_cond_wait(&c->turn.last, &c->turn.lock);
+    c->turn.taken = true;
+    pthread_mutex_unlock(&c->turn.lock);
 }
 
 void sn_turn_end(sn_compute *c)
 {
-    pthread_mutex_unlock(&c->turn);
+    pthread_mutex_lock(&c->turn.lock);
+    c->turn.taken = false;
+    pthread_cond_signal(c->turn.n_first > 0 ? &c->turn.first : &c->turn.last);
+    pthread_mutex_unlock(&c->turn.lock);
 }
 
 void sn_compute_set_callers(sn_compute *c, size_t n)

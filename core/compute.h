@@ -24,8 +24,10 @@ sn_isa sn_compute_isa(const sn_compute *c);
  * caller), so results do not depend on timing. Not reentrant; where several threads share c, the caller has the turn. */
 void sn_parallel(sn_compute *c, void (*fn)(void *arg, size_t part, size_t n_parts), void *arg);
 
-/* Several threads may share a compute, one at a time: who computes has the turn, from one end of a pass to the other. Not recursive. */
+/* Several threads may share a compute, one at a time: who computes has the turn, from one end of a pass to the other. Not recursive.
+ * sn_turn_take_last lets all go first that want it the other way: for passes that cost less, the more threads bring to them. */
 void sn_turn_take(sn_compute *c);
+void sn_turn_take_last(sn_compute *c);
 void sn_turn_end(sn_compute *c);
 /* How many threads will use c at once (1 when it is opened): models opened on c from now on are ready to take a token of each together.
  * At most SN_MAX_CALLERS. */

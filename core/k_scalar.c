@@ -117,23 +117,26 @@ static float float_at(const void *p, size_t i)
     return f;
 }
 
-static void vector_f32(const k_dest *to, const void *panel, const float *x, size_t n_in)
+static void stream_f32(const k_dest *to, const void *panel, const float *x, size_t ldx, size_t n_in, size_t n_tok)
 {
     float sum = 0;
+    (void)ldx, (void)n_tok; /* one */
     for (size_t k = 0; k < n_in; k++) sum += float_at(panel, k) * x[k];
     put(to, 0, 0, sum);
 }
 
-static void vector_f16(const k_dest *to, const void *panel, const float *x, size_t n_in)
+static void stream_f16(const k_dest *to, const void *panel, const float *x, size_t ldx, size_t n_in, size_t n_tok)
 {
     float sum = 0;
+    (void)ldx, (void)n_tok; /* one */
     for (size_t k = 0; k < n_in; k++) sum += sn_f16_to_f32(half_at(panel, k)) * x[k];
     put(to, 0, 0, sum);
 }
 
-static void vector_bf16(const k_dest *to, const void *panel, const float *x, size_t n_in)
+static void stream_bf16(const k_dest *to, const void *panel, const float *x, size_t ldx, size_t n_in, size_t n_tok)
 {
     float sum = 0;
+    (void)ldx, (void)n_tok; /* one */
     for (size_t k = 0; k < n_in; k++) sum += sn_bf16_to_f32(half_at(panel, k)) * x[k];
     put(to, 0, 0, sum);
 }
@@ -330,9 +333,9 @@ void k_init_scalar(k_ops *k)
         .f_rows = 1,
         .f_tile = 1,
         .product_f = product_f,
-        .vector_f32 = vector_f32,
-        .vector_f16 = vector_f16,
-        .vector_bf16 = vector_bf16,
+        .stream_f32 = stream_f32,
+        .stream_f16 = stream_f16,
+        .stream_bf16 = stream_bf16,
         .tile_f = tile_f,
         .f16_to_f32 = f16_to_f32,
         .bf16_to_f32 = bf16_to_f32,

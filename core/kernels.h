@@ -18,6 +18,7 @@
 #include "nn.h"
 
 enum {
+    K_FEW = 8, /* rows: with so few, a product waits for its weights */
     K_Q_BLOCK = 32,
     K_Q_MOST = 127 * 128,
     K_Q_LOW = 128,
@@ -75,13 +76,13 @@ static inline size_t k_tile_bytes(const k_format *f, size_t n_tok, size_t n_in)
 
 /* y[T, R] from a panel of n_in / 32 blocks and a tile. */
 typedef void k_product_q(const k_dest *to, const void *panel, const void *tile, size_t n_in, size_t n_tok);
-/* y[1, R] = x[n_in] · panel [n_in, R] of a float type. */
-typedef void k_vector_f(const k_dest *to, const void *panel, const float *x, size_t n_in);
+/* y[T, R] = x[T, n_in] · panel [n_in, R] of a float type, rows of x ldx floats apart: T few, K_FEW and the level's tile at most. */
+typedef void k_stream_f(const k_dest *to, const void *panel, const float *x, size_t ldx, size_t n_in, size_t n_tok);
 
 typedef struct k_ops {
     /* Quantised weights. */
     size_t q_rows; /* R of their panels */
-    size_t q_tile; /* tiles hold q_tile, or fewer: a power of two */
+    size_t q_tile; /* tiles hold q_tile, or up to K_FEW and no more than q_tile */
     void (*quantize)(void *tile, const float *x, size_t ldx, size_t n_tok, size_t n_in, const k_format *weights);
     k_product_q *product_q[SN_TYPE_MAX]; /* NULL: this type is expanded to f32 */
 
@@ -89,7 +90,7 @@ typedef struct k_ops {
     size_t f_rows, f_tile;
     /* y[T, R] = x · panel; panel [n_in, R] f32; element (t, k) of x at x[k * ldk + t]. */
     void (*product_f)(const k_dest *to, const float *panel, const float *x, size_t ldk, size_t n_in, size_t n_tok);
-    k_vector_f *vector_f32, *vector_f16, *vector_bf16;
+    k_stream_f *stream_f32, *stream_f16, *stream_bf16;
     void (*tile_f)(float *tile, const float *x, size_t ldx, size_t n_tok, size_t n_in); /* tile [n_in, n_tok] = xᵀ */
     void (*f16_to_f32)(float *dst, const void *src, size_t n);
     void (*bf16_to_f32)(float *dst, const void *src, size_t n);

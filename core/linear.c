@@ -7,6 +7,7 @@
 #include <string.h>
 
 enum { GROUP_BYTES = 256 << 10 }; /* panels a thread goes through tile by tile: they stay in its second-level cache */
+enum { OWN_VALUES = 8192 };       /* of activations: as many are quantised by each thread sooner than waited for */
 
 /* How a weight reaches the kernels. */
 typedef enum { INTEGER, FLOAT, EXPANDED, MATRIX } method;
@@ -189,9 +190,8 @@ static size_t tile_at(const product *p, size_t t)
     const size_t rest = p->n - t;
     if (p->how == MATRIX) return min_size(rest, p->k->m_tile);
     if (p->how != INTEGER) return min_size(rest, p->k->f_tile);
-    size_t tile = p->k->q_tile;
-    while (tile > rest) tile /= 2;
-    return tile;
+    if (rest >= p->k->q_tile) return p->k->q_tile;
+    return min_size(rest, K_FEW);
 }
 
 static size_t tile_tokens(const product *p)
@@ -343,17 +343,25 @@ static void product_part(void *arg, size_t part, size_t n_parts)
     }
 }
 
-/* One token by float weights: they are streamed as they are stored. */
-static void vector_part(void *arg, size_t part, size_t n_parts)
+/* Few tokens by float weights: they are streamed as they are stored. */
+static void stream_part(void *arg, size_t part, size_t n_parts)
 {
     const product *p = arg;
-    k_vector_f *f = p->w->type == SN_F32 ? p->k->vector_f32 : p->w->type == SN_F16 ? p->k->vector_f16 : p->k->vector_bf16;
+    k_stream_f *f = p->w->type == SN_F32 ? p->k->stream_f32 : p->w->type == SN_F16 ? p->k->stream_f16 : p->k->stream_bf16;
     size_t first, last;
     sn_share(p->n_panels, 1, part, n_parts, &first, &last);
     for (size_t i = first; i < last; i++) {
-        const k_dest to = dest_at(p, 0, i);
-        f(&to, panel_at(p, i), p->x, p->w->n_in);
+        for (size_t t = 0, n_tok; t < p->n; t += n_tok) {
+            const k_dest to = dest_at(p, t, i);
+            n_tok = min_size(tile_at(p, t), K_FEW);
+            f(&to, panel_at(p, i), p->x + t * p->ldx, p->ldx, p->w->n_in, n_tok);
+        }
     }
+}
+
+static bool is_streamed(const product *p)
+{
+    return p->how == FLOAT && p->n <= K_FEW;
 }
 
 /* Sets p's sizes; returns the scratch a product needs. */
@@ -365,9 +373,9 @@ static size_t plan(product *p, size_t n_threads)
     const size_t wide_bytes = p->wide * sizeof(float);
     p->n_panels = div_up(w->n_out, w->panel_rows);
     p->panel_bytes = w->packed != NULL ? packed_panel_bytes(p->k, w->type, w->n_in) : row_bytes(w->type, w->n_in) * w->panel_rows;
-    p->own_tiles = p->how == INTEGER && p->n == 1;
+    p->own_tiles = p->how == INTEGER && (p->n == 1 || (p->n <= K_FEW && p->n * w->n_in <= OWN_VALUES));
     p->tiles_bytes = sn_arena_cost(p->n * token_bytes(p));
-    if (p->how == FLOAT && p->n == 1) return 0;
+    if (is_streamed(p)) return 0;
     if (p->how == INTEGER) {
         p->group = GROUP_BYTES / p->panel_bytes + 1;
         return sn_arena_cost(p->tiles_bytes * (p->own_tiles ? n_threads : 1));
@@ -384,8 +392,8 @@ static void apply(sn_compute *c, product *p, sn_arena *tmp)
     assert(p->w->panel_rows == panel_rows(p->k, p->w->type)); /* bound for another instruction set */
     if (p->n == 0) return;
     plan(p, n_threads);
-    if (p->how == FLOAT && p->n == 1) {
-        sn_parallel(c, vector_part, p);
+    if (is_streamed(p)) {
+        sn_parallel(c, stream_part, p);
         return;
     }
     p->tiles = sn_arena_alloc(tmp, p->tiles_bytes * (p->own_tiles ? n_threads : 1));
@@ -429,11 +437,13 @@ static size_t max_size(size_t a, size_t b)
     return a > b ? a : b;
 }
 
-/* Of up to n rows: one alone takes its tile once a thread. */
+/* Of up to n rows: few take their tiles once a thread. */
 static size_t product_bytes(const sn_compute *c, const sn_linear *w, size_t n)
 {
-    product one = {.k = sn_compute_ops(c), .w = w, .n = 1}, all = {.k = sn_compute_ops(c), .w = w, .n = n};
-    return max_size(plan(&one, sn_compute_threads(c)), plan(&all, sn_compute_threads(c)));
+    size_t most = 0;
+    for (size_t few = 1; few <= n && few <= K_FEW; few++)
+        most = max_size(most, plan(&(product){.k = sn_compute_ops(c), .w = w, .n = few}, sn_compute_threads(c)));
+    return max_size(most, plan(&(product){.k = sn_compute_ops(c), .w = w, .n = n}, sn_compute_threads(c)));
 }
 
 size_t sn_linear_scratch_bytes(const sn_compute *c, const sn_linear *w, size_t n)

@@ -27,8 +27,8 @@ static void sing(void *user, void *const *items, size_t n)
     txt_chorus *c = user;
     const txt_model *m = c->model;
     const size_t n_vocab = m->hp.n_vocab, d = m->hp.n_embd;
-    txt_stretch stretches[SN_MAX_CALLERS];
-    txt_id ids[SN_MAX_CALLERS];
+    txt_stretch stretches[SN_MAX_CALLERS] = {{NULL}};
+    txt_id ids[SN_MAX_CALLERS] = {0};
     for (size_t i = 0; i < n; i++) {
         const voice *v = items[i];
         stretches[i] = v->stretch;
@@ -36,12 +36,10 @@ static void sing(void *user, void *const *items, size_t n)
         for (size_t axis = 0; axis < m->n_axes; axis++) c->pos[axis * n + i] = v->pos[axis];
     }
     const txt_block b = {.stretches = stretches, .n_stretch = n, .n_tok = n, .pos = c->pos};
-    sn_turn_take(m->compute);
     txt_model_embed(m, ids, n, c->x);
     for (size_t i = 0; m->a.embd_scale != 1 && i < n * d; i++) c->x[i] *= m->a.embd_scale;
     txt_llama_forward(m, &b, c->x, n, &c->tmp);
     txt_llama_logits(m, c->logits, c->x, n, &c->tmp);
-    sn_turn_end(m->compute);
     for (size_t i = 0; i < n; i++) memcpy(((voice *)items[i])->logits, c->logits + i * n_vocab, n_vocab * sizeof(float));
 }
 
@@ -51,7 +49,7 @@ sn_status txt_chorus_open(txt_chorus **out, const txt_model *m, sn_err *err)
     txt_chorus *c = sn_calloc(1, sizeof *c);
     if (c == NULL) return sn_fail(err, SN_ENOMEM, "out of memory");
     *c = (txt_chorus){.model = m, .most = most};
-    sn_status st = sn_together_open(&c->together, most, sing, c, err);
+    sn_status st = sn_together_open(&c->together, m->compute, most, sing, c, err);
     if (st == SN_OK)
         st = sn_arena_init(&c->tmp,
                            sn_arena_cost_f32(most * m->hp.n_embd) + sn_arena_cost(m->n_axes * most * sizeof *c->pos) +

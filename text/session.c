@@ -228,7 +228,7 @@ static sn_status eval(txt_session *s, input in, float *logits, bool all, sn_err 
             memcpy(s->x, in.rows + done * d, n_tok * d * sizeof(float));
         for (size_t i = 0; m->a.embd_scale != 1 && i < n_tok * d; i++) s->x[i] *= m->a.embd_scale;
 
-        sn_turn_take(m->compute);
+        s->writing ? sn_turn_take_last(m->compute) : sn_turn_take(m->compute);
         txt_llama_forward(m, &b, s->x, n_out, &s->tmp);
         if (n_out > 0) txt_llama_logits(m, all ? logits + done * m->hp.n_vocab : logits, s->x + (n_tok - n_out) * d, n_out, &s->tmp);
         sn_turn_end(m->compute);
