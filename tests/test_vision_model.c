@@ -151,12 +151,8 @@ static void families_are_told_by_their_projector(void **state)
     static const struct {
         const char *file, *family;
         size_t n_embd;
-    } want[] = {{DIR "llava15.gguf", "llava", 64},
-                {DIR "llavanext.gguf", "llava-next", 64},
-                {DIR "smolvlm.gguf", "idefics3", 64},
-                {DIR "internvl.gguf", "internvl", 40},
-                {DIR "pixtral.gguf", "pixtral", 64},
-                {DIR "mistral3.gguf", "pixtral", 40}};
+    } want[] = {{DIR "llava15.gguf", "llava", 64},     {DIR "llavanext.gguf", "llava-next", 64}, {DIR "smolvlm.gguf", "idefics3", 64},
+                {DIR "internvl.gguf", "internvl", 40}, {DIR "pixtral.gguf", "pixtral", 64},      {DIR "mistral3.gguf", "pixtral", 40}};
 
     (void)state;
     for (size_t i = 0; i < sizeof want / sizeof *want; i++) {
@@ -312,9 +308,9 @@ static void expect_refused(const char *path, const edit *e)
 
 static void absurd_numbers_are_refused(void **state)
 {
-    static const char *const files[] = {DIR "llava15.gguf", DIR "llavanext.gguf", DIR "smolvlm.gguf", DIR "internvl.gguf",
-                                        DIR "pixtral.gguf", DIR "mistral3.gguf",  DIR "gemma3.gguf",  DIR "qwen2vl.gguf",
-                                        DIR "qwen25vl.gguf"};
+    static const char *const files[] = {DIR "llava15.gguf",  DIR "llavanext.gguf", DIR "smolvlm.gguf",
+                                        DIR "internvl.gguf", DIR "pixtral.gguf",   DIR "mistral3.gguf",
+                                        DIR "gemma3.gguf",   DIR "qwen2vl.gguf",   DIR "qwen25vl.gguf"};
     static const char *const keys[] = {"clip.vision.image_size",          "clip.vision.patch_size",  "clip.vision.embedding_length",
                                        "clip.vision.feed_forward_length", "clip.vision.block_count", "clip.vision.attention.head_count"};
     static const double values[] = {0, 4294967295.0, 2147483648.0, 65537, NAN};

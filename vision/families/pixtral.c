@@ -135,7 +135,7 @@ static sn_status pixtral_encode(vis_model *m, const vis_prepared *p, float *out,
     const sn_status st = vis_reserve(m, sn_arena_cost_f32(n_patch * d) + sn_arena_cost_f32(n * d) + sn_arena_cost_f32(n * e) + work, err);
 
     if (st != SN_OK) return st;
-    float *x = sn_arena_f32(tmp, n_patch * d); /* [n_patch, vit n_embd] */
+    float *x = sn_arena_f32(tmp, n_patch * d);                                                  /* [n_patch, vit n_embd] */
     float *merged = a->merge > 1 ? sn_arena_f32(tmp, n * d) : x, *y = sn_arena_f32(tmp, n * e); /* [n, vit n_embd], [n, n_embd] */
     vit_forward(&m->vit, c, x, p->pixels[0], w, h, tmp);
     if (a->merge > 1) merge_patches(a, c, merged, x, n_x, n_y, d, hp->eps, tmp);
