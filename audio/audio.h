@@ -7,6 +7,7 @@
 #include "../core/convert.h"
 #include "../core/gguf.h"
 #include "../core/pairing.h"
+#include "../core/partial.h"
 
 #define AUD_RATE_HZ 16000 /* everything behind the decoder is mono float32 at this rate */
 #define AUD_N_FFT 400
@@ -20,9 +21,10 @@ typedef struct aud_source aud_source;
 typedef struct {
     bool no_sandbox;  /* decode in this process, not in a worker (core/worker.h) */
     double timeout_s; /* for the next block from the worker; 0: core/worker.h's */
+    bool accept_truncated;
 } aud_open_params;
-/* path "-": standard input. The sound of a video is its first audio stream. Refuses files without sound, truncated ones and
- * wrong kinds with one line. */
+/* path "-": standard input. The sound of a video is its first audio stream. Refuses files without sound, wrong kinds, and truncated files
+ * unless they are accepted, with one line. */
 sn_status aud_source_open(aud_source **out, const char *path, const aud_open_params *p /* NULL: defaults */, sn_err *err);
 /* Whether a file that begins with these bytes (64 KiB are enough) is of a kind that holds sound alone. */
 bool aud_is_sound(const void *head, size_t n);
@@ -35,6 +37,8 @@ void aud_source_close(aud_source *s);
 sn_status aud_source_read(aud_source *s, float *dst, size_t n, size_t *got, sn_err *err);
 /* Seconds as the file declares them, or a negative number where it does not. For progress only. */
 double aud_source_seconds(const aud_source *s);
+/* When it has been read to its end: how much of the file was there. */
+const sn_partial *aud_source_partial(const aud_source *s);
 /* The whole of it, at most max_samples (SN_ELIMIT beyond). sn_free *out. */
 sn_status aud_source_read_all(aud_source *s, size_t max_samples, float **out, size_t *n, sn_err *err);
 

@@ -30,6 +30,8 @@ struct aud_source {
     aud_resampler *resampler; /* NULL: none needed at this rate */
     size_t rate_hz;           /* of the present segment; 0 before the first block */
     uint64_t n_in, n_out;     /* samples in and out of the resampler in this segment */
+    double heard_s;           /* decoded so far */
+    sn_partial partial;       /* at the end */
     float *block;             /* [BLOCK] */
     float *ready;             /* [ready_cap], samples ready_at .. ready_n - 1 not yet read */
     size_t ready_cap, ready_at, ready_n;
@@ -155,11 +157,13 @@ static sn_status open_decoder(aud_source *s, sn_err *err)
     unsigned char head[512];
     size_t n = aud_file_read(&s->file, 0, head, sizeof head);
     bool plain = for_sndfile(head, n);
-    sn_status st = aud_check_whole(&s->file, err);
+    sn_err why = {0};
+    sn_status st = aud_check_whole(&s->file, &why);
 
-    if (st != SN_OK) return st;
+    if (st != SN_OK && !(s->file.cut && s->file.accept_truncated)) return sn_fail(err, st, "%s", why.msg);
     if (plain && aud_sndfile_open(&s->decoder, &s->file, NULL) == SN_OK) return SN_OK;
     st = aud_av_open(&s->decoder, &s->file, err);
+    if (st != SN_OK && st != SN_ENOMEM && s->file.cut) return sn_fail(err, SN_EFORMAT, "%s", why.msg); /* too little of it */
     if (st == SN_EUNSUPPORTED && !plain) {
         const char *kind = sn_guess_kind(head, n);
         if (kind) return sn_fail(err, SN_EFORMAT, "is not a sound file: it looks like %s", kind);
@@ -201,6 +205,16 @@ static sn_status begin_segment(aud_source *s, size_t rate_hz, sn_err *err)
     return rate_hz == AUD_RATE_HZ ? SN_OK : aud_resampler_open(&s->resampler, rate_hz, err);
 }
 
+/* Of a file that was cut: in seconds, if it says how many there should be, else in bytes. */
+static sn_partial how_much(const aud_source *s)
+{
+    const double declared_s = aud_source_seconds(s);
+    if (!s->file.cut) return (sn_partial){0};
+    if (declared_s > s->heard_s) return (sn_partial){SN_SECONDS, s->heard_s, declared_s};
+    if (s->file.want > s->file.size) return (sn_partial){SN_BYTES, (double)s->file.size, (double)s->file.want};
+    return (sn_partial){SN_SECONDS, s->heard_s, 0};
+}
+
 /* Decodes one block into `ready`, or sets `ended`. */
 static sn_status fill(aud_source *s, sn_err *err)
 {
@@ -210,6 +224,7 @@ static sn_status fill(aud_source *s, sn_err *err)
     if (st != SN_OK) return st;
     if (got == 0) {
         s->ended = true;
+        if (s->file.cut) s->partial = how_much(s);
         return end_segment(s, err);
     }
     if (rate_hz != s->rate_hz) {
@@ -217,6 +232,7 @@ static sn_status fill(aud_source *s, sn_err *err)
         if ((st = begin_segment(s, rate_hz, err)) != SN_OK) return st;
     }
     s->n_in += got;
+    s->heard_s += (double)got / (double)rate_hz;
     if (!s->resampler) {
         if ((st = make_room(s, got, err)) != SN_OK) return st;
         memcpy(s->ready + s->ready_n, s->block, got * sizeof *s->ready);
@@ -289,34 +305,59 @@ static sn_status begin(aud_source *s, sn_err *err)
 
 /* ---- decoding in a worker ---- */
 
-/* In the worker: seconds, then samples. */
+/* In the worker: seconds; samples in stretches, each with its length in front; a stretch of none, and how much of the file there was. */
 static sn_status run_job(sn_worker_out *out, void *arg, sn_err *err)
 {
     aud_source *s = arg;
+    const size_t none = 0;
     sn_status st = begin(s, err);
     double seconds = st == SN_OK ? aud_source_seconds(s) : 0;
     if (st == SN_OK) st = sn_worker_send(out, &seconds, sizeof seconds, err);
     while (st == SN_OK && s->ready_at < s->ready_n) {
-        st = sn_worker_send(out, s->ready + s->ready_at, (s->ready_n - s->ready_at) * sizeof *s->ready, err);
+        const size_t n = s->ready_n - s->ready_at;
+        st = sn_worker_send(out, &n, sizeof n, err);
+        if (st == SN_OK) st = sn_worker_send(out, s->ready + s->ready_at, n * sizeof *s->ready, err);
         s->ready_at = s->ready_n;
         while (st == SN_OK && s->ready_at == s->ready_n && !s->ended) st = fill(s, err);
     }
-    return st;
+    if (st == SN_OK) st = sn_worker_send(out, &none, sizeof none, err);
+    return st == SN_OK ? sn_worker_send(out, &s->partial, sizeof s->partial, err) : st;
 }
 
 typedef struct {
     sn_worker *worker;
     double seconds;
+    size_t left;         /* of the present stretch */
+    sn_partial *partial; /* of the source */
+    bool ended;
 } remote;
+
+/* n bytes that must come. */
+static sn_status remote_take(remote *r, void *dst, size_t n, sn_err *err)
+{
+    size_t got;
+    sn_status st = sn_worker_read(r->worker, dst, n, &got, err);
+    if (st == SN_OK && got != n) st = sn_fail(err, SN_EFORMAT, "the decoder gave something that is no sound");
+    return st;
+}
 
 static sn_status remote_read(void *state, float *dst, size_t n, size_t *got, size_t *rate_hz, sn_err *err)
 {
     remote *r = state;
-    size_t n_bytes;
-    sn_status st = sn_worker_read(r->worker, dst, n * sizeof *dst, &n_bytes, err);
-    if (st != SN_OK) return st;
-    *got = n_bytes / sizeof *dst;
+    sn_status st = SN_OK;
+    *got = 0;
     *rate_hz = AUD_RATE_HZ;
+    if (r->left == 0 && !r->ended) {
+        if ((st = remote_take(r, &r->left, sizeof r->left, err)) != SN_OK) return st;
+        if (r->left == 0) {
+            r->ended = true;
+            if ((st = remote_take(r, r->partial, sizeof *r->partial, err)) != SN_OK) return st;
+        }
+    }
+    if (r->ended) return SN_OK;
+    *got = n < r->left ? n : r->left;
+    if ((st = remote_take(r, dst, *got * sizeof *dst, err)) != SN_OK) return st;
+    r->left -= *got;
     aud_mix(dst, dst, *got, 1);
     return SN_OK;
 }
@@ -340,13 +381,12 @@ static sn_status open_remote(aud_source *s, const aud_open_params *p, sn_err *er
 {
     const sn_worker_limits limits = {.fd = s->file.fd, .wait_s = p ? p->timeout_s : 0};
     remote *r = sn_calloc(1, sizeof *r);
-    size_t got;
     sn_status st;
     if (!r) return sn_fail(err, SN_ENOMEM, "out of memory");
+    r->partial = &s->partial;
     st = aud_av_ready(err); /* for whatever libsndfile leaves to it, and for resampling */
     if (st == SN_OK) st = sn_worker_start(&r->worker, &limits, run_job, s, err);
-    if (st == SN_OK) st = sn_worker_read(r->worker, &r->seconds, sizeof r->seconds, &got, err);
-    if (st == SN_OK && got != sizeof r->seconds) st = sn_fail(err, SN_EFORMAT, "the decoder gave something that is no sound");
+    if (st == SN_OK) st = remote_take(r, &r->seconds, sizeof r->seconds, err);
     if (st != SN_OK) {
         remote_close(r);
         return st;
@@ -362,6 +402,7 @@ sn_status aud_source_open(aud_source **out, const char *path, const aud_open_par
     sn_status st = new_source(&s, strcmp(path, "-") == 0 ? "standard input" : path, err);
     if (st != SN_OK) return st;
     st = open_file(&s->file, path, err);
+    s->file.accept_truncated = p && p->accept_truncated;
     if (st == SN_OK) st = p && p->no_sandbox ? begin(s, err) : open_remote(s, p, err);
     if (st != SN_OK) {
         sn_wrap(err, "%s", s->name);
@@ -401,6 +442,11 @@ sn_status aud_source_read(aud_source *s, float *dst, size_t n, size_t *got, sn_e
 double aud_source_seconds(const aud_source *s)
 {
     return s->decoder.ops->seconds(s->decoder.state);
+}
+
+const sn_partial *aud_source_partial(const aud_source *s)
+{
+    return &s->partial;
 }
 
 sn_status aud_source_read_all(aud_source *s, size_t max_samples, float **out, size_t *n, sn_err *err)

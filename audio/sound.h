@@ -13,7 +13,9 @@
 typedef struct {
     int fd;
     uint64_t size;
-    bool failed;       /* a read went wrong: the decoders only see an early end */
+    bool failed;                /* a read went wrong: the decoders only see an early end */
+    bool accept_truncated, cut; /* cut: it is truncated, and `want` bytes long if that is known (0: not) */
+    uint64_t want;
     uint64_t patch_at; /* patch_n bytes are read as `patch` there: a streamed header's size, once it is known */
     size_t patch_n;
     unsigned char patch[4];
@@ -22,7 +24,7 @@ typedef struct {
 /* n bytes from `at`; less at the end of the file only (or with f->failed set). */
 size_t aud_file_read(aud_file *f, uint64_t at, void *dst, size_t n);
 
-/* Walks the container's own structure: SN_EFORMAT when the file ends before it says it does. Containers that say nothing
+/* Walks the container's own structure: SN_EFORMAT, and f->cut, when the file ends before it says it does. Containers that say nothing
  * pass. Sets f's patch where the header was written before the length was known and the rest of the file is the sound. */
 sn_status aud_check_whole(aud_file *f, sn_err *err);
 
@@ -31,7 +33,8 @@ void aud_mix(float *dst, const float *src, size_t n, size_t n_ch);
 sn_status aud_check_layout(size_t n_ch, size_t rate_hz, sn_err *err);
 
 typedef struct {
-    /* Up to n mono samples, all at *rate_hz, which may change from call to call; *got is 0 at the end only. */
+    /* Up to n mono samples, all at *rate_hz, which may change from call to call; *got is 0 at the end only. Where a truncated file is
+     * accepted its end is the end, and the decoder sets the file's `cut`. */
     sn_status (*read)(void *state, float *dst, size_t n, size_t *got, size_t *rate_hz, sn_err *err);
     double (*seconds)(const void *state); /* negative: unknown */
     void (*close)(void *state);

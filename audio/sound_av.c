@@ -168,6 +168,15 @@ static sn_status open_codec(av *d, sn_err *err)
 
 /* ---- decoding ---- */
 
+/* Whether what is wrong is that the file ends, and that is accepted. */
+static bool ends_here(av *d)
+{
+    const int64_t read = d->io->pos - (d->io->buf_end - d->io->buf_ptr);
+    if (!d->file->accept_truncated || read < 0 || (uint64_t)read < d->file->size) return false;
+    d->file->cut = true;
+    return true;
+}
+
 /* Notes a packet that does not decode. Between a bare stream's frames there may be tags and junk, and a stream may begin in
  * the middle; anywhere else it means damage. */
 static sn_status bad_packet(av *d, int rc, sn_err *err)
@@ -176,6 +185,7 @@ static sn_status bad_packet(av *d, int rc, sn_err *err)
     d->n_bad++;
     if (rc == AVERROR(ENOMEM)) return sn_fail(err, SN_ENOMEM, "out of memory");
     if (d->n_good == 0 && d->n_bad < 64) return SN_OK;
+    if (ends_here(d)) return SN_OK;
     if (d->bare && d->n_bad <= 2 + d->n_good / 16) return SN_OK;
     return sn_fail(err, SN_EFORMAT, "is corrupt or truncated: %s", av_text(d->ff, rc, text, sizeof text));
 }
@@ -188,7 +198,7 @@ static sn_status feed(av *d, sn_err *err)
     do {
         d->ff->av_packet_unref(d->packet);
         rc = d->ff->av_read_frame(d->format, d->packet);
-        if (rc == AVERROR_EOF) {
+        if (rc == AVERROR_EOF || (rc < 0 && ends_here(d))) {
             if (d->io->error < 0) return sn_fail(err, SN_EIO, "cannot be read: %s", av_text(d->ff, d->io->error, text, sizeof text));
             d->draining = true;
             rc = d->ff->avcodec_send_packet(d->codec, NULL);
@@ -199,7 +209,7 @@ static sn_status feed(av *d, sn_err *err)
         if (d->n_bytes / MAX_REREAD > d->file->size + 65536)
             return sn_fail(err, SN_EFORMAT, "is corrupt: the same bytes are sound again and again");
     } while (d->packet->stream_index != d->stream);
-    if ((d->packet->flags & AV_PKT_FLAG_CORRUPT) && !d->bare)
+    if ((d->packet->flags & AV_PKT_FLAG_CORRUPT) && !d->bare && !ends_here(d))
         return sn_fail(err, SN_EFORMAT, "is truncated: it ends inside a packet of sound");
     rc = d->ff->avcodec_send_packet(d->codec, d->packet);
     d->ff->av_packet_unref(d->packet);

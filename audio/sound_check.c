@@ -26,10 +26,13 @@ static bool get(aud_file *f, uint64_t at, unsigned char *dst, size_t n)
     return aud_file_read(f, at, dst, n) == n;
 }
 
-static sn_status cut(const aud_file *f, uint64_t want, sn_err *err)
+/* want: bytes that it should have, 0: the file does not say. */
+static sn_status cut(aud_file *f, uint64_t want, sn_err *err)
 {
-    return sn_fail(err, SN_EFORMAT, "is truncated: %llu bytes, its header says %llu", (unsigned long long)f->size,
-                   (unsigned long long)want);
+    f->cut = true;
+    f->want = want;
+    if (want == 0) return sn_fail(err, SN_EFORMAT, "is truncated: it ends in the middle of its sound");
+    return sn_fail(err, SN_EFORMAT, "is truncated: %llu of %llu bytes are there", (unsigned long long)f->size, (unsigned long long)want);
 }
 
 /* What writers to a pipe put where the length would stand: nothing, all ones (FFmpeg), SoX's and arecord's largest. */
@@ -119,6 +122,15 @@ static sn_status check_w64(aud_file *f, sn_err *err)
     return found ? SN_OK : sn_fail(err, SN_EFORMAT, "is truncated: its header stands, but no sound follows");
 }
 
+/* FLAC: blocks of metadata in front of the frames, which say no lengths. */
+static sn_status check_flac(aud_file *f, sn_err *err)
+{
+    unsigned char h[4] = {0};
+    for (uint64_t at = 4; !(h[0] & 0x80); at += 4 + be(h + 1, 3))
+        if (!get(f, at, h, 4) || be(h + 1, 3) > f->size - at - 4) return cut(f, at + 4 + be(h + 1, 3), err);
+    return SN_OK;
+}
+
 static sn_status check_au(aud_file *f, sn_err *err)
 {
     unsigned char h[12];
@@ -157,12 +169,12 @@ static sn_status check_ogg(aud_file *f, sn_err *err)
         for (size_t i = n; i-- > 0;) {
             if (i + 4 > n || memcmp(tail + i, "OggS", 4) != 0) continue;
             uint64_t page = from + i, end = page + 27;
-            if (!get(f, page, h, 27) || !get(f, end, lacing, h[26])) return cut(f, page + 27u + h[26], err);
+            if (!get(f, page, h, 27) || !get(f, end, lacing, h[26])) return cut(f, 0, err);
             end += h[26];
             for (size_t k = 0; k < h[26]; k++) end += lacing[k];
-            if (end > f->size) return cut(f, end, err);
-            if ((h[5] & 4) == 0) return sn_fail(err, SN_EFORMAT, "is truncated: its last Ogg page is not marked as the last");
-            return SN_OK;
+            if (end > f->size) return cut(f, 0, err);
+            f->cut = (h[5] & 4) == 0;
+            return f->cut ? sn_fail(err, SN_EFORMAT, "is truncated: its last Ogg page is not marked as the last") : SN_OK;
         }
         if (from == low) break;
         at = from + 3;
@@ -228,11 +240,11 @@ static sn_status check_flv(aud_file *f, sn_err *err)
     if (!get(f, 0, h, 9)) return cut(f, 9, err);
     uint64_t at = be(h + 5, 4) + 4;
     for (size_t step = 0; step < MAX_STEPS && at < f->size; step++) {
-        if (!get(f, at, h, sizeof h)) return cut(f, at + sizeof h, err);
+        if (!get(f, at, h, sizeof h)) return cut(f, 0, err);
         if ((h[0] & 0x1f) != 8 && (h[0] & 0x1f) != 9 && (h[0] & 0x1f) != 18) return SN_OK;
         at += 11 + be(h + 1, 3) + 4;
     }
-    return at > f->size ? cut(f, at, err) : SN_OK;
+    return at > f->size ? cut(f, 0, err) : SN_OK;
 }
 
 /* The number behind "\n<key> -i " in a NIST header, 0 when it is not there. */
@@ -331,21 +343,25 @@ static sn_status check_frames(aud_file *f, size_t (*length)(const unsigned char 
 {
     unsigned char h[7];
     uint64_t at = skip_id3(f), begin = at, n = 0, n_frame = 0, n_byte = 0;
+    bool in_frame = false;
 
     if (at > f->size) return cut(f, at, err);
     while (at < f->size) {
         size_t size = get(f, at, h, sizeof h) ? length(h) : 0;
         if (size == 0) break;
         if (n == 0 && mp3) read_xing(f, at, h, &n_frame, &n_byte);
-        if (at + size > f->size) return n == 0 ? SN_OK : cut(f, at + size, err); /* one alone may be chance */
+        if (at + size > f->size && n == 0) return SN_OK; /* one alone may be chance */
+        in_frame = at + size > f->size;
+        if (in_frame) break;
         at += size;
         n++;
     }
     if (begin + n_byte > f->size) return cut(f, begin + n_byte, err);
-    if (n > 0 && n < n_frame && f->size - at < sizeof h)
-        return sn_fail(err, SN_EFORMAT, "is truncated: %llu frames of the %llu it declares", (unsigned long long)n,
-                       (unsigned long long)n_frame);
-    return SN_OK;
+    if (n > 0 && n < n_frame && (in_frame || f->size - at < sizeof h)) {
+        f->cut = true;
+        return sn_fail(err, SN_EFORMAT, "is truncated: %llu of %llu frames are there", (unsigned long long)n, (unsigned long long)n_frame);
+    }
+    return in_frame ? cut(f, 0, err) : SN_OK;
 }
 
 static sn_status check_mp3(aud_file *f, sn_err *err)
@@ -377,6 +393,7 @@ static const container containers[] = {
     {"FORM", 0, 4, "AIFC", check_aiff},
     {".snd", 0, 4, NULL, check_au},
     {"caff", 0, 4, NULL, check_caf},
+    {"fLaC", 0, 4, NULL, check_flac},
     {"OggS", 0, 4, NULL, check_ogg},
     {"ftyp", 4, 4, NULL, check_mp4},
     {"moov", 4, 4, NULL, check_mp4},

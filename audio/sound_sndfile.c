@@ -71,13 +71,17 @@ static sn_status sndfile_read(void *state, float *dst, size_t n, size_t *got, si
     *got = 0;
     sf_count_t want = n < BLOCK_FRAMES ? (sf_count_t)n : BLOCK_FRAMES;
     sf_count_t have = sf_readf_float(d->snd, d->frames, want);
-    if (sf_error(d->snd) != SF_ERR_NO_ERROR)
+    const bool ended = have < want && d->n_got + have < d->n_frame && d->at >= (sf_count_t)d->file->size;
+    if (sf_error(d->snd) != SF_ERR_NO_ERROR && !ended)
         return sn_fail(err, SN_EFORMAT, "is corrupt after %.1f s: %s", (double)d->n_got / (double)d->rate_hz, sf_strerror(d->snd));
     if (have < 0 || have > want) return sn_fail(err, SN_EFORMAT, "is corrupt");
     d->n_got += have;
-    if (have < want && d->n_got < d->n_frame)
-        return sn_fail(err, SN_EFORMAT, "is truncated: %.2f s of the %.2f s it declares", (double)d->n_got / (double)d->rate_hz,
-                       (double)d->n_frame / (double)d->rate_hz);
+    if (have < want && d->n_got < d->n_frame) {
+        if (!d->file->accept_truncated)
+            return sn_fail(err, SN_EFORMAT, "is truncated: %.2f of %.2f s are there", (double)d->n_got / (double)d->rate_hz,
+                           (double)d->n_frame / (double)d->rate_hz);
+        d->file->cut = true;
+    }
     aud_mix(dst, d->frames, (size_t)have, d->n_ch);
     *got = (size_t)have;
     return SN_OK;

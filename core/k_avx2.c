@@ -90,15 +90,15 @@ static inline vf vf_below(vf x, size_t j, const int32_t *limit)
 
 typedef __m256i vi;
 #define Q_ROWS 8
-#define Q_TILE 4
+#define Q_TILE 8
+#define Q_WORDS 16
+#define Q_GROUP 8 /* 8 sums, a weight and an activation: 10 of 16 registers */
 #define vi_load(p) _mm256_loadu_si256((const __m256i *)(const void *)(p))
 #define vi_set1_8(x) _mm256_set1_epi8(x)
 #define vi_and(a, b) _mm256_and_si256((a), (b))
 #define vi_or(a, b) _mm256_or_si256((a), (b))
 #define vi_shl(a, n) _mm256_slli_epi16((a), (n))
 #define vi_shr(a, n) _mm256_srli_epi16((a), (n))
-#define vi_shl_32(a, n) _mm256_slli_epi32((a), (n))
-#define vi_add(a, b) _mm256_add_epi32((a), (b))
 #define vi_to_f(a) _mm256_cvtepi32_ps(a)
 #define vi_load_u8(p) _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)(const void *)(p)))
 #define vi_load_i8(p) _mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)(const void *)(p)))
@@ -111,57 +111,37 @@ static inline __m256i broadcast_4(const void *p)
     return _mm256_set1_epi32(v);
 }
 
-static inline __m256i pairs(__m256i w, const int8_t *code, size_t j)
+/* Products of 16 bits take a whole code at once: as many instructions as both planes of bytes would need with codes of 4 bits, which fit the
+ * 16-bit sums of byte products, and half as many with wider ones, which do not. Of each word the even bytes come first, then the odd ones. */
+INLINE void spread(vi w[Q_WORDS], const vi bytes[8])
 {
-    return _mm256_maddubs_epi16(w, broadcast_4(code + 4 * j));
-}
-
-/* maddubs saturates at 16 bits, so how many may be summed there depends on the width: 127 * 2 * (2^bits - 1) is 3810, 7874 and
- * 16002 for 4, 5 and 6 bits. For 8 bits it is |w| times ±code with w = code of the file in [-128, 127]: 128 * 127 * 2 just fits. */
-static inline __attribute__((always_inline)) __m256i dot_half(__m256i aux, const __m256i *w, const int8_t *code, size_t bits)
-{
-    const __m256i ones = _mm256_set1_epi16(1);
-    if (bits == 8) {
-        __m256i sum = aux;
-        for (size_t j = 0; j < 4; j++) {
-            const __m256i s = _mm256_xor_si256(w[j], _mm256_set1_epi8((char)0x80));
-            const __m256i p = _mm256_maddubs_epi16(_mm256_abs_epi8(s), _mm256_sign_epi8(broadcast_4(code + 4 * j), s));
-            sum = _mm256_add_epi32(sum, _mm256_madd_epi16(p, ones));
-        }
-        return sum;
+    UNROLL for (size_t j = 0; j < 8; j++)
+    {
+        w[2 * j] = _mm256_and_si256(bytes[j], _mm256_set1_epi16(0xff));
+        w[2 * j + 1] = _mm256_srli_epi16(bytes[j], 8);
     }
-    const __m256i a = _mm256_add_epi16(pairs(w[0], code, 0), pairs(w[1], code, 1));
-    const __m256i b = _mm256_add_epi16(pairs(w[2], code, 2), pairs(w[3], code, 3));
-    if (bits == 6) return _mm256_add_epi32(aux, _mm256_add_epi32(_mm256_madd_epi16(a, ones), _mm256_madd_epi16(b, ones)));
-    return _mm256_add_epi32(aux, _mm256_madd_epi16(_mm256_add_epi16(a, b), ones));
 }
 
-static inline __attribute__((always_inline)) __m256i dot_block(__m256i aux, const __m256i *w, const int8_t *code, size_t bits)
+/* A word of weights meets all tokens before the next is read. The compiler may add whole numbers in any order, and would make all products
+ * first and put them aside; the empty instruction, which might change the sum for all it knows, keeps it from that. */
+INLINE void dots(vi *sum, const vi *w, const unsigned char *code, size_t n_tok, size_t first, size_t n)
 {
-    if (bits == 8) aux = _mm256_setzero_si256(); /* signed already: nothing to take off */
-    if (bits != 4) return dot_half(dot_half(aux, w, code, bits), w + 4, code + 16, bits);
-    const __m256i a = _mm256_add_epi16(pairs(w[0], code, 0), pairs(w[1], code, 1));
-    const __m256i b = _mm256_add_epi16(pairs(w[2], code, 2), pairs(w[3], code, 3));
-    const __m256i c = _mm256_add_epi16(pairs(w[4], code, 4), pairs(w[5], code, 5));
-    const __m256i d = _mm256_add_epi16(pairs(w[6], code, 6), pairs(w[7], code, 7));
-    const __m256i all = _mm256_add_epi16(_mm256_add_epi16(a, b), _mm256_add_epi16(c, d)); /* 8 * 3810 fits */
-    return _mm256_add_epi32(aux, _mm256_madd_epi16(all, _mm256_set1_epi16(1)));
+    UNROLL for (size_t i = first; i < first + n; i++)
+    {
+        UNROLL for (size_t t = 0; t < n_tok; t++)
+        {
+            sum[t] = _mm256_add_epi32(sum[t], _mm256_madd_epi16(w[i], broadcast_4(code + 2 * K_Q_BLOCK * t + 4 * i)));
+            __asm__("" : "+x"(sum[t]));
+        }
+    }
 }
 
-/* Eight numbers in [-127, 127] as bytes. */
-static inline void store_bytes(int8_t *to, __m256i v)
-{
-    const __m128i half = _mm_packs_epi32(_mm256_castsi256_si128(v), _mm256_extracti128_si256(v, 1));
-    _mm_storel_epi64((__m128i *)(void *)to, _mm_packs_epi16(half, half));
-}
-
-/* Eight whole floats in [-K_Q_MOST, K_Q_MOST] as two planes of bytes; their sum. */
-static inline int32_t vi_store_codes(int8_t *high, int8_t *low, vf x)
+/* Eight whole floats in [-K_Q_MOST, K_Q_MOST] as the codes from `first` on, in the order of spread(); their sum. */
+INLINE int32_t vi_store_codes(unsigned char *code, size_t first, vf x)
 {
     const __m256i v = _mm256_cvtps_epi32(x);
-    const __m256i h = _mm256_srai_epi32(_mm256_add_epi32(v, _mm256_set1_epi32(K_Q_LOW / 2)), 7);
-    store_bytes(high, h);
-    store_bytes(low, _mm256_sub_epi32(v, _mm256_slli_epi32(h, 7)));
+    const __m128i half = _mm_packs_epi32(_mm256_castsi256_si128(v), _mm256_extracti128_si256(v, 1));
+    _mm_storeu_si128((__m128i *)(void *)(code + 2 * first), _mm_shufflehi_epi16(_mm_shufflelo_epi16(half, 0xd8), 0xd8));
     __m128i sum = _mm_add_epi32(_mm256_castsi256_si128(v), _mm256_extracti128_si256(v, 1));
     sum = _mm_add_epi32(sum, _mm_shuffle_epi32(sum, 0x4e));
     return _mm_cvtsi128_si32(_mm_add_epi32(sum, _mm_shuffle_epi32(sum, 0xb1)));

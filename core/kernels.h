@@ -47,16 +47,26 @@ typedef struct {
     bool has_min, has_halves; /* halves: the two 16s of a 32 have their own scales (Q6_K) */
 } k_format;
 
+/* block bits offset min   halves */
+#define K_FORMAT_Q4_0 32, 4, 8, false, false
+#define K_FORMAT_Q4_1 32, 4, 0, true, false
+#define K_FORMAT_Q5_0 32, 5, 16, false, false
+#define K_FORMAT_Q5_1 32, 5, 0, true, false
+#define K_FORMAT_Q8_0 32, 8, 128, false, false
+#define K_FORMAT_Q4_K 256, 4, 0, true, false
+#define K_FORMAT_Q5_K 256, 5, 0, true, false
+#define K_FORMAT_Q6_K 256, 6, 32, false, true
+
 /* NULL where the type has no integer kernels. */
 const k_format *k_format_get(sn_type type);
 
-/* A tile of T activation rows quantised for weights of a format: codes of 15 bits in [-K_Q_MOST, K_Q_MOST], kept as two planes of
- * 8, code = K_Q_LOW * high + low, so that 8-bit products serve. (With the high plane alone SmolLM2-135M's logits move by a KL of
- * up to 1e-2; with both by 1e-6.) For each block of 32 values:
+/* A tile of T activation rows quantised for weights of a format: codes of 15 bits in [-K_Q_MOST, K_Q_MOST]. (With 8 bits SmolLM2-135M's
+ * logits move by a KL of up to 1e-2; with 15 by 1e-6.) They are kept as two planes of bytes, code = K_Q_LOW * high + low, for 8-bit products;
+ * AVX2, whose 16-bit products take them whole, keeps them as int16. For each block of 32 values:
  *
  *   +- aux[T], twice where has_halves -------+- d[T] -----------+- [T] high[32], low[32] --------------+
  *   | int32 -offset * sum(code) (of a half); | f32: value =     | int8 in [-127, 127] and in [-64, 63] |
- *   | with has_min: f32 d * sum(code)        | d * code         |                                      |
+ *   | with has_min: f32 d * sum(code)        | d * code         | or int16[32], as its level has them  |
  *   +----------------------------------------+------------------+--------------------------------------+
  */
 static inline size_t k_tile_bytes(const k_format *f, size_t n_tok, size_t n_in)

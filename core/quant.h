@@ -161,6 +161,12 @@ extern const uint16_t sn_iq2_xxs_grid[256], sn_iq2_xs_grid[512], sn_iq2_s_grid[1
  *     byte  4- 7   m4 m4 m0 m0 m0 m0 m0 m0     (the same for the minima)
  *     byte  8-11   m4 m4 m4 m4 s4 s4 s4 s4     (their low nibbles) */
 void sn_k4_scales(const uint8_t packed[12], uint8_t scales[8], uint8_t minima[8]);
+/* The k-th of them. */
+static inline void sn_k4_scale(const uint8_t packed[12], size_t k, uint8_t *scale, uint8_t *minimum)
+{
+    *scale = (uint8_t)(k < 4 ? packed[k] & 63 : (packed[4 + k] & 15) | (packed[k - 4] >> 6) << 4);
+    *minimum = (uint8_t)(k < 4 ? packed[4 + k] & 63 : packed[4 + k] >> 4 | (packed[k] >> 6) << 4);
+}
 /* The sixteen scales of a Q3_K block, 32 already taken off. */
 void sn_k3_scales(const uint8_t packed[12], int8_t scales[16]);
 

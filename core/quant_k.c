@@ -6,12 +6,7 @@
 
 void sn_k4_scales(const uint8_t packed[12], uint8_t scales[8], uint8_t minima[8])
 {
-    for (size_t j = 0; j < 4; j++) {
-        scales[j] = packed[j] & 63;
-        minima[j] = packed[4 + j] & 63;
-        scales[4 + j] = (uint8_t)((packed[8 + j] & 15) | (packed[j] >> 6) << 4);
-        minima[4 + j] = (uint8_t)(packed[8 + j] >> 4 | (packed[4 + j] >> 6) << 4);
-    }
+    for (size_t k = 0; k < 8; k++) sn_k4_scale(packed, k, &scales[k], &minima[k]);
 }
 
 void sn_k3_scales(const uint8_t packed[12], int8_t scales[16])

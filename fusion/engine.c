@@ -55,7 +55,7 @@ const char *senses_sandbox(void)
 senses_status senses_image_load(senses_image **out, const char *path, const senses_image_params *p, senses_error *err)
 {
     vis_load_params limits = {0};
-    if (p) limits = (vis_load_params){.max_pixels = p->max_pixels, .no_sandbox = p->no_sandbox, .timeout_s = p->timeout_s};
+    if (p) limits = (vis_load_params){p->max_pixels, p->no_sandbox, p->timeout_s, p->accept_truncated};
     senses_image *img = calloc(1, sizeof *img);
     if (img == NULL) return sn_fail(err, SN_ENOMEM, "%s: out of memory", path);
     sn_status st = vis_image_load(&img->pixels, path, &limits, err);
@@ -63,8 +63,14 @@ senses_status senses_image_load(senses_image **out, const char *path, const sens
         free(img);
         return st;
     }
+    sn_partial_text(img->partial, &img->pixels.partial);
     *out = img;
     return SN_OK;
+}
+
+const char *senses_image_partial(const senses_image *img)
+{
+    return img->partial;
 }
 
 void senses_image_close(senses_image *img)
@@ -104,6 +110,7 @@ static bool receive_frame(void *user, vis_image *pixels, double time_s)
         return false;
     }
     img->pixels = *pixels;
+    sn_partial_text(img->partial, &pixels->partial);
     return r->fn(r->user, img, time_s);
 }
 
@@ -111,7 +118,7 @@ senses_status senses_video_frames(const char *path, const senses_video_params *p
                                   senses_error *err)
 {
     vis_video_params limits = {.max_frames = p && p->max_frames ? p->max_frames : 8};
-    if (p) limits = (vis_video_params){p->max_pixels, limits.max_frames, p->no_sandbox, p->timeout_s};
+    if (p) limits = (vis_video_params){p->max_pixels, limits.max_frames, p->no_sandbox, p->timeout_s, p->accept_truncated};
     frame_receiver r = {fn, user, false};
     bool heard = false;
     if (strcmp(path, "-") == 0) return sn_fail(err, SN_EUSAGE, "standard input: a video is read more than once; name a file");
@@ -125,12 +132,13 @@ senses_status senses_sound_load(senses_sound **out, const char *path, const sens
 {
     const double max_seconds = p && p->max_seconds > 0 ? p->max_seconds : DEFAULT_MAX_SECONDS;
     aud_open_params how = {0};
-    if (p) how = (aud_open_params){.no_sandbox = p->no_sandbox, .timeout_s = p->timeout_s};
+    if (p) how = (aud_open_params){p->no_sandbox, p->timeout_s, p->accept_truncated};
     senses_sound *s = calloc(1, sizeof *s);
     if (s == NULL) return sn_fail(err, SN_ENOMEM, "%s: out of memory", path);
     aud_source *src = NULL;
     sn_status st = aud_source_open(&src, path, &how, err);
     if (st == SN_OK) st = aud_source_read_all(src, (size_t)(max_seconds * AUD_RATE_HZ), &s->samples, &s->n, err);
+    if (st == SN_OK) sn_partial_text(s->partial, aud_source_partial(src));
     aud_source_close(src);
     if (st != SN_OK) {
         free(s);
@@ -154,6 +162,11 @@ senses_status senses_sound_length(const char *path, double *seconds, senses_erro
     if (st == SN_OK) *seconds = aud_source_seconds(src);
     aud_source_close(src);
     return st;
+}
+
+const char *senses_sound_partial(const senses_sound *s)
+{
+    return s->partial;
 }
 
 double senses_sound_seconds(const senses_sound *s)

@@ -15,11 +15,13 @@ struct senses_engine {
 
 struct senses_image {
     vis_image pixels;
+    char partial[SN_PARTIAL_TEXT];
 };
 
 struct senses_sound {
     float *samples; /* [n] mono, AUD_RATE_HZ */
     size_t n;
+    char partial[SN_PARTIAL_TEXT];
 };
 
 /* Of a file: two that are equal in all of it are the same file with the same content. */

@@ -1,6 +1,7 @@
 /* page_read.c: the reader of pages: pictures to descriptions, by the pair that was trained for it or by any other that sees pictures. Both
- * write greedily, held to the grammar. */
+ * are held to the grammar; the former searches (page_search.c), the latter writes greedily. */
 #include "page_read.h"
+#include "page_search.h"
 #include "pair.h"
 
 #include <math.h>
@@ -107,78 +108,78 @@ static size_t drop_empty_rows(float *rows, size_t n, size_t d)
     return n_kept;
 }
 
-/* The best of the tokens that may come. */
-static txt_id best_allowed(const float *logits, const bool allowed[FUS_PAGE_N_TOKEN])
-{
-    txt_id best = TXT_NO_ID;
-    for (txt_id t = 0; t < FUS_PAGE_N_TOKEN; t++)
-        if (allowed[t] && (best == TXT_NO_ID || logits[t] > logits[best])) best = t;
-    return best;
-}
-
-static sn_status progressed(const fus_page_progress *p, size_t n_tokens, sn_err *err)
+sn_status fus_page_progressed(const fus_page_progress *p, size_t n_tokens, sn_err *err)
 {
     return p->fn == NULL || p->fn(p->user, n_tokens) ? SN_OK : sn_fail(err, SN_ECANCELLED, "cancelled");
 }
 
-/* Writes behind what kv holds; its next token is <bos>. */
-static sn_status write_tokens(txt_session *kv, size_t most, const fus_page_progress *p, txt_ids *out, bool *cut, sn_err *err)
+typedef struct { /* one page being read */
+    senses_reader *reader;
+    vis_prepared input;
+    fus_page_view views[FUS_PAGE_VIEWS];
+    float *rows[FUS_PAGE_VIEWS]; /* of the views */
+    size_t n_view;
+} page_reading;
+
+static void reading_close(page_reading *g)
 {
-    float logits[FUS_PAGE_N_TOKEN];
-    bool allowed[FUS_PAGE_N_TOKEN], in_grammar[FUS_PAGE_N_TOKEN];
-    fus_page_state state = {0};
-    txt_id next = FUS_PAGE_BOS;
-    sn_status st = SN_OK;
-    txt_session_write(kv, true);
-    while (st == SN_OK && state.at != FUS_AT_END) {
-        st = txt_session_eval_ids(kv, &next, 1, logits, false, err);
-        if (st != SN_OK) break;
-        fus_page_allowed(state, most - out->n, allowed);
-        fus_page_allowed(state, SIZE_MAX, in_grammar);
-        next = best_allowed(logits, allowed); /* there is one: as long as there is room, some ending fits */
-        *cut = *cut || next != best_allowed(logits, in_grammar);
-        state = fus_page_accept(state, (unsigned)next);
-        st = txt_ids_push(out, next, err);
-        if (st == SN_OK) st = progressed(p, out->n, err);
-    }
-    txt_session_write(kv, false);
+    for (size_t i = 0; i < FUS_PAGE_VIEWS; i++) sn_free(g->rows[i]);
+    vis_prepared_free(&g->input);
+}
+
+/* One more view: the page as it lies in g->input. */
+static sn_status look(page_reading *g, sn_err *err)
+{
+    vis_model *m = g->reader->encoder->vision;
+    const size_t n_tok = g->input.n_tok, d = vis_model_n_embd(m);
+    size_t n_value;
+    float *rows = sn_mul_ok(n_tok, d, &n_value) ? sn_alloc(n_value, sizeof *rows) : NULL; /* [n_tok, d] */
+    if (rows == NULL) return sn_fail(err, SN_ENOMEM, "out of memory for a page of %zu rows", n_tok);
+    g->rows[g->n_view] = rows;
+    const sn_status st = vis_model_encode(m, &g->input, rows, err);
+    if (st == SN_OK) g->views[g->n_view++] = (fus_page_view){rows, drop_empty_rows(rows, n_tok, d)};
     return st;
 }
 
-/* rows [n, d]: the page as the decoder sees it. */
-static sn_status write_page(senses_reader *r, const float *rows, size_t n, size_t most, const fus_page_progress *p, txt_ids *out, bool *cut,
-                            sn_err *err)
+/* What the decoder makes of the views so far. */
+static sn_status write_page(const page_reading *g, size_t width, size_t most, const fus_page_progress *p, txt_ids *out, double *log_p,
+                            bool *cut, sn_err *err)
 {
-    const size_t n_ctx = senses_text_n_ctx_train(r->text), least = fus_page_cost((fus_page_state){0});
-    txt_session *kv = NULL;
-    if (n_ctx < n + 1 + least)
-        return sn_fail(err, SN_ELIMIT, "%s: a page of %zu rows does not fit its context of %zu", r->text->path, n, n_ctx);
+    const senses_text *t = g->reader->text;
+    const size_t n_ctx = senses_text_n_ctx_train(t), least = fus_page_cost((fus_page_state){0});
+    size_t n = 0;
+    for (size_t i = 0; i < g->n_view; i++) n = n > g->views[i].n ? n : g->views[i].n;
+    if (n_ctx < n + 1 + least) return sn_fail(err, SN_ELIMIT, "%s: a page of %zu rows does not fit its context of %zu", t->path, n, n_ctx);
     if (most > n_ctx - n - 1) most = n_ctx - n - 1;
     if (most < least) most = least;
-    sn_status st = txt_session_open(&kv, r->text->model, n + 1 + most, err);
-    if (st == SN_OK) st = txt_session_eval_embd(kv, rows, n, NULL, false, err);
-    if (st == SN_OK) st = write_tokens(kv, most, p, out, cut, err);
-    txt_session_close(kv);
-    return st;
+    return fus_page_search(t->model, g->views, g->n_view, width, most, p, out, log_p, cut, err);
 }
 
-sn_status fus_reader_tokens(senses_reader *r, const senses_image *img, size_t most, const fus_page_progress *p, txt_ids *out, bool *cut,
-                            sn_err *err)
+/* A letter is cut by the cells' borders in one place and whole in the other: what one view misreads the other may read. */
+static sn_status look_again(page_reading *g, sn_err *err)
 {
-    vis_model *m = r->encoder->vision;
-    const size_t d = vis_model_n_embd(m);
-    vis_prepared input = {0};
-    float *rows = NULL; /* [n_tok, d] */
-    size_t n_value;
+    vis_prepared_shift(&g->input, FUS_PAGE_SHIFT_PX);
+    return look(g, err);
+}
+
+sn_status fus_reader_tokens(senses_reader *r, const senses_image *img, size_t width, size_t most, const fus_page_progress *p, txt_ids *out,
+                            bool *cut, sn_err *err)
+{
+    page_reading g = {.reader = r};
+    double log_p;
     *cut = false;
-    sn_status st = vis_model_prepare(m, &img->pixels, VIS_FIT_DEFAULT, &input, err);
+    sn_status st = vis_model_prepare(r->encoder->vision, &img->pixels, VIS_FIT_DEFAULT, &g.input, err);
     if (st != SN_OK) return st;
-    rows = sn_mul_ok(input.n_tok, d, &n_value) ? sn_alloc(n_value, sizeof *rows) : NULL;
-    st = rows ? vis_model_encode(m, &input, rows, err) : sn_fail(err, SN_ENOMEM, "out of memory for a page of %zu rows", input.n_tok);
-    const size_t n = st == SN_OK ? drop_empty_rows(rows, input.n_tok, d) : 0;
-    if (n > 0) st = write_page(r, rows, n, most, p, out, cut, err);
-    sn_free(rows);
-    vis_prepared_free(&input);
+    st = look(&g, err);
+    if (st == SN_OK && g.views[0].n > 0) {
+        st = write_page(&g, width, most, p, out, &log_p, cut, err);
+        if (st == SN_OK && width > 1 && log_p < FUS_PAGE_SURE * (double)out->n) {
+            st = look_again(&g, err);
+            out->n = 0;
+            if (st == SN_OK) st = write_page(&g, width, most, p, out, &log_p, cut, err);
+        }
+    }
+    reading_close(&g);
     return st;
 }
 
@@ -188,7 +189,7 @@ static sn_status read_trained(senses_reader *r, const senses_image *img, size_t 
     txt_ids ids = {0};
     fus_page_build page = {0};
     bool cut;
-    sn_status st = fus_reader_tokens(r, img, most, p, &ids, &cut, err);
+    sn_status st = fus_reader_tokens(r, img, FUS_PAGE_WIDTH, most, p, &ids, &cut, err);
     for (size_t i = 0; i < ids.n && st == SN_OK; i++) st = fus_page_put(&page, (unsigned)ids.ids[i], err);
     if (st == SN_OK) st = fus_page_finish(&page, out, err);
     if (st == SN_OK) out->cut = cut;
@@ -261,7 +262,7 @@ static sn_status read_asked(senses_reader *r, const senses_image *img, size_t mo
         int32_t id;
         st = senses_session_next(s, &id, &end, err);
         if (st == SN_OK) st = w.st;
-        if (st == SN_OK && !end) st = progressed(p, n + 1, err);
+        if (st == SN_OK && !end) st = fus_page_progressed(p, n + 1, err);
     }
     if (st == SN_OK) st = fus_page_close(&w);
     if (st == SN_OK) st = fus_page_finish(&w.page, out, err);

@@ -68,8 +68,13 @@ senses_status senses_transcribe(senses_whisper *w, const char *path, const sense
     const aud_transcribe_callbacks forward = {.segment = forward_segment, .progress = forward_progress, .user = &given};
 
     aud_source *src = NULL;
-    sn_status st = aud_source_open(&src, path, &(aud_open_params){.no_sandbox = p->no_sandbox, .timeout_s = p->timeout_s}, err);
+    char partial[SN_PARTIAL_TEXT];
+    sn_status st = aud_source_open(&src, path, &(aud_open_params){p->no_sandbox, p->timeout_s, p->accept_truncated}, err);
     if (st == SN_OK) st = aud_transcribe(w->model, src, &params, &forward, language, seconds, err);
+    if (st == SN_OK) {
+        sn_partial_text(partial, aud_source_partial(src));
+        if (partial[0] != '\0' && given.partial) given.partial(given.user, partial);
+    }
     aud_source_close(src);
     return st;
 }

@@ -69,6 +69,9 @@ senses_status senses_media_kind(const char *path, senses_media_kind_t *out, sens
 /* Media are decoded in a process of their own, forked for each file, that can open nothing, send nothing and start nothing: a file that
  * takes over its decoder is an error, "FILE: the decoder crashed (signal 11)". The program must not ignore SIGCHLD. The parameters
  * below can switch this off (no_sandbox), and say how long to wait for the decoder to give something (timeout_s; 0: two minutes). */
+/* A truncated file is refused, and the message says how much of it is there. With accept_truncated what is there is taken: of a picture the rows
+ * or the coarse picture, of a sound or a video the beginning. What was taken then says so: "412 of 600 rows", "2.50 of 10.00 s"; "" when
+ * nothing was missing. A file of which nothing can be shown, or that is damaged otherwise, is refused in any case. */
 /* The layers that this kernel has: "seccomp, Landlock (files, TCP, signals), limits". */
 const char *senses_sandbox(void);
 
@@ -77,9 +80,11 @@ typedef struct {
     size_t max_pixels; /* 0: 100 million */
     bool no_sandbox;
     double timeout_s;
+    bool accept_truncated;
 } senses_image_params;
 senses_status senses_image_load(senses_image **out, const char *path, const senses_image_params *p, senses_error *err);
 void senses_image_close(senses_image *img);
+const char *senses_image_partial(const senses_image *img); /* of a key frame: how much of the video was there */
 void senses_image_size(const senses_image *img, size_t *width_px, size_t *height_px);
 
 /* Text that hardly differs from what it stands on, which a person does not see and a model may read: lines of it are looked for in the
@@ -97,11 +102,12 @@ typedef struct {
     size_t max_pixels; /* 0: 100 million */
     bool no_sandbox;
     double timeout_s;
+    bool accept_truncated;
 } senses_video_params;
 /* A key frame, upright, and its time from the start, in order of time. The image is the callee's: senses_image_close. False stops with
  * SN_ECANCELLED. */
 typedef bool (*senses_frame_fn)(void *user, senses_image *img, double time_s);
-/* Reads a regular file ("-" is none). *sound (may be NULL): whether it has a sound track. A video that is truncated, or damaged in what
+/* Reads a regular file ("-" is none). *sound (may be NULL): whether it has a sound track. A video that is truncated (and this is not accepted), or damaged in what
  * is looked at, is refused before the first frame comes; a sound with a cover picture is no video. */
 senses_status senses_video_frames(const char *path, const senses_video_params *p /* NULL: defaults */, senses_frame_fn fn, void *user,
                                   bool *sound, senses_error *err);
@@ -111,10 +117,12 @@ typedef struct {
     double max_seconds; /* 0: 3600. Longer sounds are SN_ELIMIT (transcription streams, and has no limit) */
     bool no_sandbox;
     double timeout_s;
+    bool accept_truncated;
 } senses_sound_params;
 senses_status senses_sound_load(senses_sound **out, const char *path, const senses_sound_params *p /* NULL: defaults */, senses_error *err);
 void senses_sound_close(senses_sound *s);
 double senses_sound_seconds(const senses_sound *s);
+const char *senses_sound_partial(const senses_sound *s);
 /* How long the sound of a file says it is, without decoding it; negative where it does not say. */
 senses_status senses_sound_length(const char *path, double *seconds, senses_error *err);
 
@@ -318,6 +326,7 @@ typedef struct {
     uint64_t seed;
     bool no_sandbox;  /* as of other media */
     double timeout_s; /* for the next stretch of sound */
+    bool accept_truncated;
 } senses_transcribe_params;
 typedef struct {
     double start_s, end_s;
@@ -328,6 +337,7 @@ typedef struct {
     void (*segment)(void *user, const senses_segment *s);
     bool (*progress)(void *user, double done_s, double total_s); /* false stops; total_s < 0: unknown */
     void *user;
+    void (*partial)(void *user, const char *how_much); /* at the end, of a truncated file that was accepted; may be NULL */
 } senses_transcribe_callbacks;
 /* Reads the file in windows of 30 s: memory does not grow with its length. */
 senses_status senses_transcribe(senses_whisper *w, const char *path, const senses_transcribe_params *p,

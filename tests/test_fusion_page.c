@@ -398,7 +398,7 @@ static void greedy_tokens_equal_pytorch(void **state)
         bool cut;
         if (!rig_open(&r, DIR "sketch.gguf", DIR "sketch-mmproj.gguf", ISAS[i])) continue;
         senses_reader *page = reader(&r);
-        if (fus_reader_tokens(page, r.image, shape[0] + 40, &none, &ids, &cut, &err) != SN_OK) fail_msg("%s", err.msg);
+        if (fus_reader_tokens(page, r.image, 1, shape[0] + 40, &none, &ids, &cut, &err) != SN_OK) fail_msg("%s", err.msg);
         assert_true(ids.n >= shape[0]);
         for (size_t k = 0; k < shape[0]; k++)
             if (ids.ids[k] != (txt_id)want[k]) fail_msg("%s: token %zu is %d, want %g", ISAS[i], k, ids.ids[k], want[k]);
@@ -428,7 +428,7 @@ static void a_page_is_well_formed_at_every_limit(void **state)
         txt_ids ids = {0};
         fus_page_state s = {0};
         bool cut = false;
-        assert_int_equal(fus_reader_tokens(page, r.image, most, &(fus_page_progress){0}, &ids, &cut, &err), SN_OK);
+        assert_int_equal(fus_reader_tokens(page, r.image, FUS_PAGE_WIDTH, most, &(fus_page_progress){0}, &ids, &cut, &err), SN_OK);
         assert_true(cut);
         assert_true(ids.n <= (most < 2 ? 2 : most));
         for (size_t i = 0; i < ids.n; i++) {

@@ -136,7 +136,7 @@ static comparison reads_as(eyes *e, char *line)
     char *edge = strchr(name, '~');
     if (edge) *edge = '\0';
     senses_image *img = sketch(name);
-    if (fus_reader_tokens(e->reader, img, FUS_PAGE_MOST, &(fus_page_progress){0}, &ids, &cut, &err) != SN_OK) fail_msg("%s", err.msg);
+    if (fus_reader_tokens(e->reader, img, 1, FUS_PAGE_MOST, &(fus_page_progress){0}, &ids, &cut, &err) != SN_OK) fail_msg("%s", err.msg);
     if (cut) fail_msg("%s: is cut", name);
     comparison c = compare(&ids, &rest);
     if (c == OTHER && edge) c = TIED;

@@ -148,6 +148,13 @@ static void pixtral_equals_transformers(void **state)
     check_case("pixtral", "landscape", VIS_FIT_DEFAULT);
 }
 
+static void mistral3_equals_transformers(void **state)
+{
+    (void)state;
+    check_case("mistral3", "landscape", VIS_FIT_DEFAULT);
+    check_case("mistral3", "small", VIS_FIT_DEFAULT);
+}
+
 static void internvl_equals_transformers(void **state)
 {
     (void)state;
@@ -268,8 +275,8 @@ static void markers_stand_where_the_processor_puts_them(void **state)
 
 static void every_instruction_set_and_thread_count_agrees(void **state)
 {
-    static const char *const models[] = {DIR "llava15.gguf", DIR "internvl.gguf", DIR "pixtral.gguf", DIR "gemma3.gguf",
-                                         DIR "qwen25vl.gguf"};
+    static const char *const models[] = {DIR "llava15.gguf",  DIR "internvl.gguf", DIR "pixtral.gguf",
+                                         DIR "mistral3.gguf", DIR "gemma3.gguf",   DIR "qwen25vl.gguf"};
 
     (void)state;
     for (size_t m = 0; m < sizeof models / sizeof *models; m++) {
@@ -356,6 +363,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(llavanext_equals_transformers),
     cmocka_unit_test(smolvlm_equals_transformers),
     cmocka_unit_test(pixtral_equals_transformers),
+    cmocka_unit_test(mistral3_equals_transformers),
     cmocka_unit_test(internvl_equals_transformers),
     cmocka_unit_test(internvl_grids_equal_transformers),
     cmocka_unit_test(gemma3_equals_transformers),

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include <zlib.h>
 
 #define FILES "tests/golden/vision/files/"
 
@@ -261,6 +262,163 @@ static void a_file_cut_anywhere_is_refused(void **state)
     each_file(check_truncated);
 }
 
+/* ---- what is there of a truncated one ---- */
+
+enum { KINDS = 9 };
+static const char *const kinds[KINDS] = {".jpg", ".png", ".gif", ".bmp", ".tga", ".hdr", ".pnm", ".webp", ".tif"};
+static size_t n_parts[KINDS]; /* of which a part was had */
+static size_t n_coarse;       /* interlaced and progressive ones, whole in size */
+
+static vis_image load_part(const unsigned char *p, size_t n, const char *name, sn_status *st, sn_err *err)
+{
+    static const vis_load_params accept = {.accept_truncated = true};
+    unsigned char *exact = malloc(n ? n : 1);
+    vis_image img = {0};
+
+    memcpy(exact, p, n);
+    *st = vis_image_decode(&img, exact, n, name, &accept, err);
+    free(exact);
+    return img;
+}
+
+/* The part's rows are the whole one's, from the top or, where it is stored so, from the bottom; but for the last two, where colours that
+ * are stored at half the size would be smoothed with the next. */
+static bool is_part_of(const vis_image *part, const vis_image *whole, bool from_bottom)
+{
+    const size_t row = whole->w * 3, skip = part->h < whole->h ? 2 : 0;
+    const unsigned char *from = whole->rgb + (from_bottom ? whole->h - part->h : 0) * row;
+
+    if (part->w != whole->w || part->h > whole->h) return false;
+    return part->h <= skip ||
+           !memcmp(part->rgb + (from_bottom ? skip * row : 0), from + (from_bottom ? skip * row : 0), (part->h - skip) * row);
+}
+
+static void check_part(const char *name, size_t w, size_t h, int tolerance)
+{
+    char path[128];
+    vis_image whole;
+    size_t n;
+    unsigned char *p;
+    const bool turned = strstr(name, "exif") || strstr(name, "orientation");
+    const bool from_bottom = !turned && (strstr(name, ".bmp") || strstr(name, ".tga")) && !strstr(name, "top_down");
+
+    (void)w, (void)h, (void)tolerance;
+    snprintf(path, sizeof path, FILES "%s", name);
+    p = read_file(path, &n);
+    assert_int_equal(vis_image_decode(&whole, p, n, name, NULL, NULL), SN_OK);
+    assert_int_equal(whole.partial.unit, SN_WHOLE);
+    for (size_t cut = 1; cut < n; cut += 1 + n / 150) {
+        sn_status st;
+        sn_err err = {0}, refused = {0};
+        vis_image no = {0}, img = load_part(p, cut, name, &st, &err);
+        const sn_status st_no = vis_image_decode(&no, p, cut, name, NULL, &refused);
+
+        if (st != SN_OK) {
+            if (st_no == SN_OK || strcmp(err.msg, refused.msg))
+                fail_msg("%s cut to %zu: \"%s\", refused as \"%s\"", name, cut, err.msg, refused.msg);
+        } else if (st_no != SN_OK) {
+            char how_much[SN_PARTIAL_TEXT], says[200];
+            sn_partial_text(how_much, &img.partial);
+            snprintf(says, sizeof says, "%s: truncated: %s can be read", name, how_much);
+            assert_string_equal(refused.msg, says);
+            for (int k = 0; k < KINDS; k++) n_parts[k] += strstr(name, kinds[k]) != NULL;
+            if (img.partial.unit == SN_ROWS && !turned) {
+                assert_true((double)img.h == img.partial.have || strstr(name, ".gif"));
+                if (!strstr(name, "progressive") && !is_part_of(&img, &whole, from_bottom))
+                    fail_msg("%s cut to %zu: other pixels than the whole one's", name, cut);
+            } else if (!turned) {
+                assert_true(img.w == whole.w && img.h == whole.h);
+                n_coarse += img.partial.unit == SN_PASSES || img.partial.unit == SN_SCANS;
+            }
+        }
+        vis_image_free(&no);
+        vis_image_free(&img);
+    }
+    vis_image_free(&whole);
+    free(p);
+}
+
+static void put(unsigned char *p, size_t v, size_t n, bool big)
+{
+    for (size_t i = 0; i < n; i++) p[big ? n - 1 - i : i] = (unsigned char)(v >> 8 * i);
+}
+
+/* A TIFF whose description comes first: 23x17 RGB in strips of 4 rows, as they are or deflated. Returns its length. */
+static size_t make_tiff(unsigned char *p, bool packed, bool big)
+{
+    enum { W = 23, H = 17, STRIPS = 5, ROW = W * 3 };
+    const unsigned tags[][3] = {{256, 3, W}, {257, 3, H}, {258, 3, 0}, {259, 3, packed ? 8 : 1}, {262, 3, 2}, {273, 4, 0}, {277, 3, 3},
+                                {278, 3, 4}, {279, 4, 0}, {284, 3, 1}};
+    const size_t n_tags = sizeof tags / sizeof *tags, lists = 8 + 2 + n_tags * 12 + 4;
+    size_t at = lists + 6 + STRIPS * 8;
+    unsigned char rows[H * ROW];
+
+    memset(p, 0, at);
+    memcpy(p, big ? "MM\0*" : "II*\0", 4);
+    put(p + 4, 8, 4, big);
+    put(p + 8, n_tags, 2, big);
+    for (size_t i = 0; i < n_tags; i++) {
+        unsigned char *e = p + 10 + 12 * i;
+        const bool list = tags[i][0] == 273 || tags[i][0] == 279, depths = tags[i][0] == 258;
+        put(e, tags[i][0], 2, big);
+        put(e + 2, tags[i][1], 2, big);
+        put(e + 4, list ? STRIPS : depths ? 3 : 1, 4, big);
+        if (list || depths)
+            put(e + 8, lists + (depths ? 0 : tags[i][0] == 273 ? 6 : 6 + STRIPS * 4), 4, big);
+        else
+            put(e + 8, tags[i][2], 2, big);
+    }
+    for (int i = 0; i < 3; i++) put(p + lists + 2 * i, 8, 2, big);
+    for (size_t i = 0; i < sizeof rows; i++) rows[i] = (unsigned char)(i * 7 + i / ROW * 31);
+    for (size_t s = 0; s < STRIPS; s++) {
+        const size_t n = (s + 1 < STRIPS ? 4 : H - 4 * (STRIPS - 1)) * ROW;
+        uLongf size = n + 100;
+        if (packed)
+            assert_int_equal(compress(p + at, &size, rows + s * 4 * ROW, n), Z_OK);
+        else
+            memcpy(p + at, rows + s * 4 * ROW, size = n);
+        put(p + lists + 6 + 4 * s, at, 4, big);
+        put(p + lists + 6 + STRIPS * 4 + 4 * s, size, 4, big);
+        at += size;
+    }
+    return at;
+}
+
+static void strips_of_a_truncated_tiff_are_kept(void **state)
+{
+    unsigned char p[4096];
+
+    (void)state;
+    for (int kind = 0; kind < 4; kind++) {
+        const size_t n = make_tiff(p, kind & 1, kind & 2);
+        vis_image whole, img;
+        sn_err err = {0};
+        sn_status st;
+        size_t seen[18] = {0};
+
+        if (vis_image_decode(&whole, p, n, "whole", NULL, &err) != SN_OK) fail_msg("%s", err.msg);
+        assert_int_equal(whole.h, 17);
+        for (size_t cut = 8; cut < n; cut++) {
+            img = load_part(p, cut, "cut", &st, &err);
+            assert_true(st != SN_OK || (img.partial.unit == SN_ROWS && img.h < 17 && is_part_of(&img, &whole, false)));
+            if (st == SN_OK) seen[img.h]++;
+            vis_image_free(&img);
+        }
+        for (size_t h = 1; h < 17; h++) assert_true(!(kind & 1) == (seen[h] > 0) || h % 4 == 0); /* single rows where they are not packed */
+        assert_true(seen[4] && seen[8] && seen[12] && seen[16]);
+        vis_image_free(&whole);
+    }
+}
+
+static void a_part_of_a_truncated_picture_is_that_part_of_the_whole(void **state)
+{
+    (void)state;
+    each_file(check_part);
+    for (int k = 0; k < KINDS; k++)
+        if (n_parts[k] < 15) fail_msg("of %s only %zu cuts gave a part", kinds[k], n_parts[k]);
+    assert_true(n_coarse > 20);
+}
+
 static uint32_t rng(uint32_t *s)
 {
     *s ^= *s << 13;
@@ -279,16 +437,18 @@ static void check_flipped(const char *name, size_t w, size_t h, int tolerance)
     (void)w, (void)h, (void)tolerance;
     snprintf(path, sizeof path, FILES "%s", name);
     p = read_file(path, &n);
-    for (int round = 0; round < 60; round++) {
+    for (int round = 0; round < 90; round++) {
         unsigned char *bad = malloc(n);
         vis_image img = {0};
         sn_err err = {0};
         const uint32_t n_flips = 1 + rng(&seed) % 8;
         const size_t reach = round % 2 ? n : n < 128 ? n : 128; /* half of them in the header */
+        const vis_load_params how = {.accept_truncated = round % 3 == 0};
+        const size_t left = how.accept_truncated ? n - n / (2 + rng(&seed) % 8) : n; /* and some truncated as well */
 
         memcpy(bad, p, n);
         for (uint32_t k = 0; k < n_flips; k++) bad[rng(&seed) % reach] = (unsigned char)rng(&seed);
-        if (vis_image_decode(&img, bad, n, name, NULL, &err) != SN_OK) {
+        if (vis_image_decode(&img, bad, left, name, &how, &err) != SN_OK) {
             if (strncmp(err.msg, name, strlen(name)) || strchr(err.msg, '\n')) fail_msg("%s: no good message: %s", name, err.msg);
         } else {
             assert_true(img.w > 0 && img.h > 0 && img.w <= VIS_MAX_SIDE && img.h <= VIS_MAX_SIDE);
@@ -343,6 +503,8 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(tables_that_overrun_are_refused),
     cmocka_unit_test(orientations_out_of_range_are_upright),
     cmocka_unit_test(a_file_cut_anywhere_is_refused),
+    cmocka_unit_test(strips_of_a_truncated_tiff_are_kept),
+    cmocka_unit_test(a_part_of_a_truncated_picture_is_that_part_of_the_whole),
     cmocka_unit_test(a_damaged_file_never_does_harm),
 };
 TESTING_MAIN("vision_image", tests)

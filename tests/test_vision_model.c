@@ -151,14 +151,11 @@ static void families_are_told_by_their_projector(void **state)
     static const struct {
         const char *file, *family;
         size_t n_embd;
-    } want[] = {{DIR "llava15.gguf", "llava", 64},
-                {DIR "llavanext.gguf", "llava-next", 64},
-                {DIR "smolvlm.gguf", "idefics3", 64},
-                {DIR "internvl.gguf", "internvl", 40},
-                {DIR "pixtral.gguf", "pixtral", 64}};
+    } want[] = {{DIR "llava15.gguf", "llava", 64},     {DIR "llavanext.gguf", "llava-next", 64}, {DIR "smolvlm.gguf", "idefics3", 64},
+                {DIR "internvl.gguf", "internvl", 40}, {DIR "pixtral.gguf", "pixtral", 64},      {DIR "mistral3.gguf", "pixtral", 40}};
 
     (void)state;
-    for (size_t i = 0; i < 5; i++) {
+    for (size_t i = 0; i < sizeof want / sizeof *want; i++) {
         vis_model *m;
         assert_int_equal(vis_model_open(&m, want[i].file, compute(), NULL), SN_OK);
         assert_string_equal(vis_model_family(m), want[i].family);
@@ -311,8 +308,9 @@ static void expect_refused(const char *path, const edit *e)
 
 static void absurd_numbers_are_refused(void **state)
 {
-    static const char *const files[] = {DIR "llava15.gguf", DIR "llavanext.gguf", DIR "smolvlm.gguf", DIR "internvl.gguf",
-                                        DIR "pixtral.gguf", DIR "gemma3.gguf",    DIR "qwen2vl.gguf", DIR "qwen25vl.gguf"};
+    static const char *const files[] = {DIR "llava15.gguf",  DIR "llavanext.gguf", DIR "smolvlm.gguf",
+                                        DIR "internvl.gguf", DIR "pixtral.gguf",   DIR "mistral3.gguf",
+                                        DIR "gemma3.gguf",   DIR "qwen2vl.gguf",   DIR "qwen25vl.gguf"};
     static const char *const keys[] = {"clip.vision.image_size",          "clip.vision.patch_size",  "clip.vision.embedding_length",
                                        "clip.vision.feed_forward_length", "clip.vision.block_count", "clip.vision.attention.head_count"};
     static const double values[] = {0, 4294967295.0, 2147483648.0, 65537, NAN};
@@ -357,6 +355,7 @@ static void a_missing_tensor_is_named(void **state)
                  {DIR "smolvlm.gguf", "mm.model.fc.weight"},        {DIR "smolvlm.gguf", "v.post_ln.weight"},
                  {DIR "internvl.gguf", "mm.model.mlp.0.bias"},      {DIR "internvl.gguf", "v.patch_embd.weight"},
                  {DIR "pixtral.gguf", "v.blk.0.ffn_gate.weight"},   {DIR "pixtral.gguf", "v.token_embd.img_break"},
+                 {DIR "mistral3.gguf", "mm.patch_merger.weight"},   {DIR "mistral3.gguf", "mm.input_norm.weight"},
                  {DIR "gemma3.gguf", "mm.input_projection.weight"}, {DIR "gemma3.gguf", "mm.soft_emb_norm.weight"},
                  {DIR "qwen2vl.gguf", "v.patch_embd.weight.1"},     {DIR "qwen2vl.gguf", "mm.0.weight"},
                  {DIR "qwen25vl.gguf", "v.blk.2.ffn_gate.weight"}};

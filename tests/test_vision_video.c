@@ -200,6 +200,61 @@ static void truncated_films_are_refused(void **state)
     }
 }
 
+/* cards.mp4 with its index in front, as films for the web have it. Returns its length. */
+static size_t index_first(unsigned char *out, const unsigned char *p, size_t n)
+{
+    size_t at = 0, moov = 0, mdat = 0, ftyp = 0, k;
+    while (at + 8 <= n) {
+        const size_t size = (size_t)p[at] << 24 | (size_t)p[at + 1] << 16 | (size_t)p[at + 2] << 8 | p[at + 3];
+        if (!memcmp(p + at + 4, "ftyp", 4)) ftyp = size;
+        if (!memcmp(p + at + 4, "mdat", 4)) mdat = at;
+        if (!memcmp(p + at + 4, "moov", 4)) moov = at;
+        at += size;
+    }
+    assert_true(ftyp && mdat && moov > mdat);
+    memcpy(out, p, ftyp);
+    memcpy(out + ftyp, p + moov, n - moov);
+    memcpy(out + ftyp + n - moov, p + ftyp, moov - ftyp);
+    for (k = ftyp; memcmp(out + k, "stco", 4); k++) assert_true(k < ftyp + n - moov);
+    for (size_t i = 0; i < out[k + 11]; i++) { /* offsets of chunks */
+        unsigned char *o = out + k + 12 + 4 * i;
+        const size_t v = ((size_t)o[2] << 8 | o[3]) + n - moov;
+        o[2] = (unsigned char)(v >> 8);
+        o[3] = (unsigned char)v;
+    }
+    return n;
+}
+
+static void the_beginning_of_a_truncated_film_is_seen(void **state)
+{
+    unsigned char bytes[32768], film[32768];
+    size_t n_parts = 0, n_most = 0;
+    FILE *file = fopen(DIR "cards.mp4", "rb");
+    (void)state;
+    assert_non_null(file);
+    const size_t n = index_first(film, bytes, fread(bytes, 1, sizeof bytes, file));
+    fclose(file);
+    for (size_t cut = n / 20; cut <= n; cut += n / 20) {
+        const char *path = testing_temp(film, cut);
+        film_frames f = {.n = 0};
+        sn_err err = {0};
+        bool sound;
+        const sn_status st = vis_video_load(path, &(vis_video_params){.max_frames = 8, .accept_truncated = true}, keep, &f, &sound, &err);
+        if (st != SN_OK) {
+            assert_true(f.n == 0 && strstr(err.msg, "truncated: "));
+        } else if (cut < n) {
+            for (size_t i = 0; i < f.n; i++) {
+                assert_int_equal(f.img[i].partial.unit, SN_SECONDS);
+                assert_true(f.img[i].partial.have >= f.t[i] && f.img[i].partial.want > f.img[i].partial.have);
+            }
+            n_parts++;
+            n_most = f.n > n_most ? f.n : n_most;
+        }
+        drop(&f);
+    }
+    assert_true(n_parts >= 8 && n_most >= 2);
+}
+
 static void a_receiver_can_stop(void **state)
 {
     film_frames f = {.stop_at = 2};
@@ -221,6 +276,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(samples_become_square),
         cmocka_unit_test(what_is_no_video_is_refused),
         cmocka_unit_test(truncated_films_are_refused),
+        cmocka_unit_test(the_beginning_of_a_truncated_film_is_seen),
         cmocka_unit_test(a_receiver_can_stop),
     };
     return testing_main("vision/video", tests, sizeof tests / sizeof *tests, argc, argv);

@@ -7,6 +7,7 @@
 /* Positions computed at once: enough that a weight read from memory is used many times, few enough that the activations of a
  * block stay in the second-level cache. */
 #define MAX_BLOCK ((size_t)256)
+#define MAX_TOGETHER ((size_t)16) /* sessions whose tokens go through the layers in one block */
 
 struct txt_session {
     txt_model *model;
@@ -255,12 +256,18 @@ void txt_session_write(txt_session *s, bool on)
         txt_chorus_leave(s->model->chorus);
 }
 
-sn_status txt_session_eval_ids(txt_session *s, const txt_id *ids, size_t n, float *logits, bool all, sn_err *err)
+static sn_status check_ids(const txt_model *m, const txt_id *ids, size_t n, sn_err *err)
 {
     for (size_t i = 0; i < n; i++)
-        if (ids[i] < 0 || (size_t)ids[i] >= s->model->hp.n_vocab)
-            return sn_fail(err, SN_EUSAGE, "token %d is not one of the %zu of %s", ids[i], s->model->hp.n_vocab,
-                           sn_gguf_path(s->model->gguf));
+        if (ids[i] < 0 || (size_t)ids[i] >= m->hp.n_vocab)
+            return sn_fail(err, SN_EUSAGE, "token %d is not one of the %zu of %s", ids[i], m->hp.n_vocab, sn_gguf_path(m->gguf));
+    return SN_OK;
+}
+
+sn_status txt_session_eval_ids(txt_session *s, const txt_id *ids, size_t n, float *logits, bool all, sn_err *err)
+{
+    const sn_status st = check_ids(s->model, ids, n, err);
+    if (st != SN_OK) return st;
     if (n == 1 && s->writing && logits != NULL && s->n_past < s->kv.n_ctx) return next(s, ids[0], logits, err);
     return eval(s, (input){.ids = ids, .run = &(txt_run){.n = n}, .n = n}, logits, all, err);
 }
@@ -283,4 +290,40 @@ sn_status txt_session_eval_runs(txt_session *s, const float *rows, const txt_run
     sn_status st = SN_OK;
     if (most > s->n_block && n <= s->kv.n_ctx - s->n_past) st = take_block(s, most, err);
     return st == SN_OK ? eval(s, (input){.rows = rows, .run = runs, .n = n}, logits, all, err) : st;
+}
+
+/* One block; the scratch is the first session's. */
+static void eval_block(txt_session *const *sessions, size_t n, const txt_id *ids, float *logits)
+{
+    txt_session *first = sessions[0];
+    const txt_model *m = first->model;
+    txt_stretch stretches[MAX_TOGETHER];
+    for (size_t i = 0; i < n; i++) {
+        txt_session *s = sessions[i];
+        stretches[i] = (txt_stretch){.kv = &s->kv, .n_past = s->n_past, .n_tok = 1};
+        place_row(s, &(txt_run){.n = 1}, 0, s->n_past++, first->pos + i, n);
+    }
+    const txt_block b = {.stretches = stretches, .n_stretch = n, .n_tok = n, .pos = first->pos};
+    txt_model_embed(m, ids, n, first->x);
+    for (size_t i = 0; m->a.embd_scale != 1 && i < n * m->hp.n_embd; i++) first->x[i] *= m->a.embd_scale;
+    sn_turn_take(m->compute);
+    txt_llama_forward(m, &b, first->x, n, &first->tmp);
+    txt_llama_logits(m, logits, first->x, n, &first->tmp);
+    sn_turn_end(m->compute);
+}
+
+sn_status txt_sessions_eval(txt_session *const *sessions, size_t n, const txt_id *ids, float *logits, sn_err *err)
+{
+    if (n == 0) return SN_OK;
+    const sn_status st = check_ids(sessions[0]->model, ids, n, err);
+    if (st != SN_OK) return st;
+    for (size_t i = 0; i < n; i++)
+        if (sessions[i]->n_past == sessions[i]->kv.n_ctx)
+            return sn_fail(err, SN_ELIMIT, "the context of %zu positions is full", sessions[i]->kv.n_ctx);
+    for (size_t at = 0, n_now; at < n; at += n_now) {
+        n_now = sessions[at]->n_block < MAX_TOGETHER ? sessions[at]->n_block : MAX_TOGETHER;
+        if (n_now > n - at) n_now = n - at;
+        eval_block(sessions + at, n_now, ids + at, logits + at * sessions[0]->model->hp.n_vocab);
+    }
+    return SN_OK;
 }

@@ -148,6 +148,9 @@ void txt_session_truncate(txt_session *s, size_t n_past); /* forget what lies be
 #define TXT_MAX_EXACT 9 /* SN_FEW_QUERIES */
 sn_status txt_session_eval_ids(txt_session *s, const txt_id *ids, size_t n, float *logits, bool all, sn_err *err);
 sn_status txt_session_eval_embd(txt_session *s, const float *rows, size_t n, float *logits, bool all, sn_err *err);
+/* One more token for each of n sessions of one model, none of them twice: ids [n], logits [n, n_vocab]. The same as n times
+ * txt_session_eval_ids, but the weights are read once for all of them. On an error nothing is evaluated. */
+sn_status txt_sessions_eval(txt_session *const *sessions, size_t n, const txt_id *ids, float *logits, sn_err *err);
 /* A stretch of rows of one kind. What a decoder makes of it is its family's affair: most take all rows for a line of text; some
  * let the rows of a medium see one another in both directions, some place a picture's rows by where they lie in it. */
 typedef struct {

@@ -121,6 +121,7 @@ bool batch_settings(const cli_runtime *rt, senses_media_kind_t kind, char settin
     buffer_add(&b, task, strlen(task));
     buffer_add(&b, "\n", 1);
     if (rt->o->audit && looks(task, kind)) buffer_add(&b, "audit\n", 6);
+    if (rt->o->accept_truncated) buffer_add(&b, "truncated\n", 10); /* a part is not done for who wants the whole */
     bool timeline = strcmp(task, "timeline") == 0;
     if (timeline) {
         char *frames = text_format("frames %zu\n", rt->o->max_frames);
@@ -186,8 +187,15 @@ static bool ask(batch_result *r, cli_runtime *rt, senses_media_kind_t kind, cons
 
 typedef struct {
     cli_runtime *rt;
+    const char *path;
     transcript json, srt;
 } hearing;
+
+static void on_partial(void *user, const char *how_much)
+{
+    hearing *h = user;
+    runtime_note_partial(h->rt, h->path, how_much);
+}
 
 static void on_segment(void *user, const senses_segment *s)
 {
@@ -206,14 +214,15 @@ static bool transcribe(batch_result *r, cli_runtime *rt, const char *path)
 {
     const cli_options *o = rt->o;
     senses_error err = {0};
-    hearing h = {.rt = rt};
+    hearing h = {.rt = rt, .path = path};
     const senses_transcribe_params p = {.language = o->language,
                                         .translate = o->translate,
                                         .temperature = o->first_temperature,
                                         .seed = o->session.seed,
                                         .no_sandbox = o->no_sandbox,
-                                        .timeout_s = (double)o->timeout};
-    const senses_transcribe_callbacks cb = {.segment = on_segment, .progress = on_progress, .user = &h};
+                                        .timeout_s = (double)o->timeout,
+                                        .accept_truncated = o->accept_truncated};
+    const senses_transcribe_callbacks cb = {.segment = on_segment, .progress = on_progress, .user = &h, .partial = on_partial};
     transcript_begin(&h.json, transcript_find("json"));
     transcript_begin(&h.srt, transcript_find("srt"));
     r->model = rt->whisper_path;

@@ -54,6 +54,7 @@ static int describe_video(cli_runtime *rt, const char *path)
         else
             json_add_string(j, "error", rt->last.msg);
         cJSON_AddItemToObject(j, "timeline", video_timeline_json(&v));
+        if (rt->partial) must(cJSON_AddTrueToObject(j, "partial"));
         audit_add(j, rt);
         json_add_decimal(j, "seconds", clock_s() - start_s, 3);
         out_json(j);

@@ -10,8 +10,11 @@
 static bool load_sound(cli_runtime *rt, const char *path, senses_sound **sound)
 {
     senses_error err = {0};
-    const senses_sound_params p = {.no_sandbox = rt->o->no_sandbox};
-    if (senses_sound_load(sound, path, &p, &err) == SN_OK) return true;
+    const senses_sound_params p = {.no_sandbox = rt->o->no_sandbox, .accept_truncated = rt->o->accept_truncated};
+    if (senses_sound_load(sound, path, &p, &err) == SN_OK) {
+        runtime_note_partial(rt, path, senses_sound_partial(*sound));
+        return true;
+    }
     runtime_say(rt, &err);
     return false;
 }

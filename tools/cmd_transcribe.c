@@ -13,6 +13,8 @@
 /* One recording on its way to one output. */
 typedef struct {
     const cli_options *o;
+    cli_runtime *rt;
+    const char *path;
     transcript t;
     cli_progress progress;
     cli_outfile file; /* file.f NULL: standard output */
@@ -99,6 +101,13 @@ static void on_segment(void *user, const senses_segment *s)
     drain(l);
 }
 
+static void on_partial(void *user, const char *how_much)
+{
+    listening *l = user;
+    progress_clear(&l->progress);
+    runtime_note_partial(l->rt, l->path, how_much);
+}
+
 static bool on_progress(void *user, double done_s, double total_s)
 {
     listening *l = user;
@@ -115,6 +124,7 @@ static cJSON *result(listening *l, const cli_runtime *rt, const char *path, cons
     json_add_decimal(j, "duration", length_s, 3);
     json_add_text(j, "text", l->t.text.data, l->t.text.n);
     cJSON_AddItemToObject(j, "segments", cJSON_DetachItemFromObjectCaseSensitive(l->t.json, "segments"));
+    if (rt->partial) must(cJSON_AddTrueToObject(j, "partial"));
     return j;
 }
 
@@ -138,8 +148,10 @@ static int listen(listening *l, cli_runtime *rt, const char *path)
                                         .translate = o->translate,
                                         .temperature = o->first_temperature,
                                         .seed = o->session.seed,
-                                        .no_sandbox = o->no_sandbox};
-    const senses_transcribe_callbacks cb = {.segment = on_segment, .progress = on_progress, .user = l};
+                                        .no_sandbox = o->no_sandbox,
+                                        .accept_truncated = o->accept_truncated};
+    const senses_transcribe_callbacks cb = {.segment = on_segment, .progress = on_progress, .user = l, .partial = on_partial};
+    rt->partial = false;
     progress_start(&l->progress, o, input_name(path));
     drain(l);
     senses_status status = senses_transcribe(rt->whisper, path, &p, &cb, &language, &length_s, &err);
@@ -165,7 +177,7 @@ static int listen(listening *l, cli_runtime *rt, const char *path)
 static int transcribe(cli_runtime *rt, const char *path, const transcript_format *format)
 {
     const cli_options *o = rt->o;
-    listening l = {.o = o};
+    listening l = {.o = o, .rt = rt, .path = path};
     char *to = to_stdout(o) ? NULL : output_path(o, path, format->name);
     int status = EXIT_FAILED;
     if (to == NULL && o->n_operands > 1 && strcmp(format->name, "json") != 0) out_line("==> %s <==", input_name(path));

@@ -128,12 +128,15 @@ static bool add_sound(cli_media *m, cli_runtime *rt, const char *path)
 {
     senses_error err = {0};
     senses_sound *sound = NULL;
-    const senses_sound_params p = {
-        .max_seconds = (double)rt->o->max_duration, .no_sandbox = rt->o->no_sandbox, .timeout_s = (double)rt->o->timeout};
+    const senses_sound_params p = {.max_seconds = (double)rt->o->max_duration,
+                                   .no_sandbox = rt->o->no_sandbox,
+                                   .timeout_s = (double)rt->o->timeout,
+                                   .accept_truncated = rt->o->accept_truncated};
     if (senses_sound_load(&sound, path, &p, &err) != SN_OK) {
         runtime_say(rt, &err);
         return false;
     }
+    runtime_note_partial(rt, path, senses_sound_partial(sound));
     diag_note(rt->o, "%s: heard through the audio encoder %s", input_name(path),
               path_base(senses_encoder_path(runtime_encoder(rt, SENSES_AUDIO))));
     put(m, (senses_medium){.sound = sound});
@@ -142,9 +145,17 @@ static bool add_sound(cli_media *m, cli_runtime *rt, const char *path)
 
 typedef struct {
     cli_runtime *rt;
+    const char *path;
     transcript t;
     cli_progress progress;
 } listening;
+
+static void on_partial(void *user, const char *how_much)
+{
+    listening *l = user;
+    progress_clear(&l->progress);
+    runtime_note_partial(l->rt, l->path, how_much);
+}
 
 static void on_segment(void *user, const senses_segment *s)
 {
@@ -163,14 +174,15 @@ static bool add_transcript(cli_media *m, cli_runtime *rt, const char *path)
 {
     if (!runtime_whisper(rt)) return false;
     senses_error err = {0};
-    listening l = {.rt = rt};
+    listening l = {.rt = rt, .path = path};
     const char *language = NULL;
     double seconds = 0;
     senses_transcribe_params p = {.language = rt->o->language != NULL ? rt->o->language : "auto",
                                   .translate = rt->o->translate,
                                   .no_sandbox = rt->o->no_sandbox,
-                                  .timeout_s = (double)rt->o->timeout};
-    senses_transcribe_callbacks cb = {.segment = on_segment, .progress = on_progress, .user = &l};
+                                  .timeout_s = (double)rt->o->timeout,
+                                  .accept_truncated = rt->o->accept_truncated};
+    senses_transcribe_callbacks cb = {.segment = on_segment, .progress = on_progress, .user = &l, .partial = on_partial};
     transcript_begin(&l.t, transcript_find("json"));
     progress_start(&l.progress, rt->o, input_name(path));
     senses_status status = senses_transcribe(rt->whisper, path, &p, &cb, &language, &seconds, &err);
@@ -223,7 +235,7 @@ static bool on_frame(void *user, senses_image *img, double time_s)
     showing *s = user;
     char time[32];
     video_time(time, sizeof time, time_s);
-    s->n++;
+    if (s->n++ == 0) runtime_note_partial(s->rt, s->path, senses_image_partial(img));
     if (!audit_frame(s->rt, s->path, time, img)) {
         senses_image_close(img);
         s->failed = true;
@@ -251,7 +263,8 @@ static bool add_video(cli_media *m, cli_runtime *rt, const char *path)
     senses_video_params p = {.max_frames = rt->o->max_frames,
                              .max_pixels = rt->o->max_pixels,
                              .no_sandbox = rt->o->no_sandbox,
-                             .timeout_s = (double)rt->o->timeout};
+                             .timeout_s = (double)rt->o->timeout,
+                             .accept_truncated = rt->o->accept_truncated};
     showing s = {.m = m, .rt = rt, .path = path};
     bool sound = false;
     if (senses_video_frames(path, &p, on_frame, &s, &sound, &err) != SN_OK) {

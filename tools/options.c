@@ -97,6 +97,7 @@ static const option table[] = {
     {SET_BATCH, SECTION_RUN, 0, "max-duration", OPTION_COUNT, "SECONDS", "refuse longer sounds", FIELD(max_duration), .min = 1, .max = COUNT_MAX},
     {SET_BATCH, SECTION_RUN, 0, "timeout", OPTION_COUNT, "SECONDS", "give a file up after so long", FIELD(timeout), .min = 1, .max = COUNT_MAX},
     {SET_IMAGE | SET_MEDIA | SET_SKETCH | SET_TRANSCRIBE | SET_BATCH, SECTION_RUN, 0, "no-sandbox", OPTION_FLAG, NULL, "decode media in this process: only for files that are trusted, for a bad one may take it over", FIELD(no_sandbox)},
+    {SET_IMAGE | SET_MEDIA | SET_SKETCH | SET_TRANSCRIBE | SET_BATCH, SECTION_RUN, 0, "accept-truncated", OPTION_FLAG, NULL, "take what is there of a truncated picture, sound or video, and warn of it; results are marked \"partial\" (otherwise it is refused)", FIELD(accept_truncated)},
     {SET_AUDIT, SECTION_RUN, 0, "audit", OPTION_FLAG, NULL, "look for faint text in pictures, which a person does not see and a model may read, and warn of it", FIELD(audit)},
     {SET_MEDIA | SET_DESCRIBE | SET_BATCH, SECTION_RUN, 0, "max-frames", OPTION_COUNT, "N", "key frames of a video at most: the first of each scene, and more of long ones", FIELD(max_frames), .min = 1, .max = 1024, .show_default = true},
     {SET_CACHE, SECTION_RUN, 0, "no-cache", OPTION_FLAG, NULL, "encode every picture and sound anew, and keep nothing of it", FIELD(no_cache)},

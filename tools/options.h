@@ -76,7 +76,7 @@ typedef struct {
     const char *image_fit;
     size_t max_pixels;
     size_t max_frames; /* of a video */
-    bool no_sandbox;
+    bool no_sandbox, accept_truncated;
     bool audit;
     bool no_cache; /* also for commands without SET_CACHE */
     size_t cache_mib;

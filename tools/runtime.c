@@ -291,11 +291,21 @@ void runtime_say_stopped(cli_runtime *rt, const char *path)
     runtime_say(rt, &err);
 }
 
+void runtime_note_partial(cli_runtime *rt, const char *path, const char *how_much)
+{
+    if (how_much[0] == '\0') return;
+    rt->partial = true;
+    diag_error("%s: warning: truncated: only %s can be read", input_name(path), how_much);
+}
+
 senses_image *runtime_image(cli_runtime *rt, const char *path)
 {
     senses_error err = {0};
     senses_image *img = NULL;
-    senses_image_params p = {.max_pixels = rt->o->max_pixels, .no_sandbox = rt->o->no_sandbox, .timeout_s = (double)rt->o->timeout};
+    senses_image_params p = {.max_pixels = rt->o->max_pixels,
+                             .no_sandbox = rt->o->no_sandbox,
+                             .timeout_s = (double)rt->o->timeout,
+                             .accept_truncated = rt->o->accept_truncated};
     if (senses_image_load(&img, path, &p, &err) != SN_OK) {
         runtime_say(rt, &err);
     } else if (!runtime_go_on(rt)) {
@@ -305,6 +315,8 @@ senses_image *runtime_image(cli_runtime *rt, const char *path)
     } else if (!audit_image(rt, input_name(path), img)) {
         senses_image_close(img);
         img = NULL;
+    } else {
+        runtime_note_partial(rt, path, senses_image_partial(img));
     }
     return img;
 }

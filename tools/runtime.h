@@ -22,10 +22,11 @@ typedef struct {
     bool timed_out;           /* it passed */
     void (*tick)(void *user); /* may be NULL: called now and then while a file is worked on */
     void *tick_user;
-    bool too_long;     /* its sound is longer than --max-duration */
-    char *grammar;     /* GBNF of --grammar, --json-schema or --fields; NULL until a session needs it */
-    bool partial;      /* of a page only the beginning was read: said, and put into results; who asks for another result clears it */
-    cJSON *faint;      /* what --audit found for the present result: an array (audit.h) */
+    bool too_long; /* its sound is longer than --max-duration */
+    char *grammar; /* GBNF of --grammar, --json-schema or --fields; NULL until a session needs it */
+    bool partial;  /* of a page only the beginning was read, or of a truncated file what was there: said, and put into results; who asks for
+                        * another result clears it */
+    cJSON *faint;  /* what --audit found for the present result: an array (audit.h) */
     bool reader_noted; /* it was said what the default pair can see */
     senses_error last; /* what runtime_say said last: the error of a JSON result */
 } cli_runtime;
@@ -59,6 +60,8 @@ bool runtime_grammar_once(const cli_options *o, const char *command);
 bool runtime_grammar(cli_runtime *rt);
 /* NULL: said. Also where Ctrl-C was pressed meanwhile and is not to end the program (interrupt_soft). */
 senses_image *runtime_image(cli_runtime *rt, const char *path);
+/* Warns of a truncated file that was accepted, and marks the result; how_much "": it is whole. */
+void runtime_note_partial(cli_runtime *rt, const char *path, const char *how_much);
 /* Whether to go on with the present file: neither was Ctrl-C pressed nor has its time run out. */
 bool runtime_go_on(cli_runtime *rt);
 /* The same while a sound is heard: done of total seconds, total < 0: unknown. */

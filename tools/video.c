@@ -13,7 +13,7 @@ typedef struct {
     cli_runtime *rt;
     const char *path;
     video_timeline *out;
-    bool failed;
+    bool failed, shown; /* shown: a frame has come */
 } watching;
 
 void video_time(char *dst, size_t n, double time_s)
@@ -89,6 +89,8 @@ static bool on_frame(void *user, senses_image *img, double time_s)
     watching *w = user;
     char *text = NULL, time[32];
     video_time(time, sizeof time, time_s);
+    if (!w->shown) runtime_note_partial(w->rt, w->path, senses_image_partial(img));
+    w->shown = true;
     if (!audit_frame(w->rt, w->path, time, img)) {
         senses_image_close(img);
         w->failed = true;
@@ -122,6 +124,12 @@ static bool on_progress(void *user, double done_s, double total_s)
     return runtime_go_on_hearing(w->rt, done_s, total_s);
 }
 
+static void on_partial(void *user, const char *how_much)
+{
+    watching *w = user;
+    runtime_note_partial(w->rt, w->path, how_much);
+}
+
 static bool listen(watching *w)
 {
     senses_error err = {0};
@@ -131,8 +139,9 @@ static bool listen(watching *w)
                                   .temperature = o->first_temperature,
                                   .seed = o->session.seed,
                                   .no_sandbox = o->no_sandbox,
-                                  .timeout_s = (double)o->timeout};
-    senses_transcribe_callbacks cb = {.segment = on_segment, .progress = on_progress, .user = w};
+                                  .timeout_s = (double)o->timeout,
+                                  .accept_truncated = o->accept_truncated};
+    senses_transcribe_callbacks cb = {.segment = on_segment, .progress = on_progress, .user = w, .partial = on_partial};
     if (!runtime_whisper(w->rt)) return false;
     senses_status status = senses_transcribe(w->rt->whisper, w->path, &p, &cb, &w->out->language, &w->out->duration_s, &err);
     if (status == SN_ECANCELLED)
@@ -150,7 +159,8 @@ bool video_timeline_make(cli_runtime *rt, const char *path, video_timeline *out)
     senses_video_params p = {.max_frames = rt->o->max_frames,
                              .max_pixels = rt->o->max_pixels,
                              .no_sandbox = rt->o->no_sandbox,
-                             .timeout_s = (double)rt->o->timeout};
+                             .timeout_s = (double)rt->o->timeout,
+                             .accept_truncated = rt->o->accept_truncated};
     watching w = {.rt = rt, .path = path, .out = out};
     bool sound = false;
     if (!runtime_encoders(rt) || (runtime_encoder(rt, SENSES_IMAGE) != NULL && !runtime_pair(rt))) return false;

@@ -1,6 +1,11 @@
 /* check.c: walks over picture files before a decoder sees them. The decoders take a damaged file for a shorter picture; here
- * it is refused. Each walk reads sizes and chunk lengths only, allocates nothing, and stops at the first thing wrong. */
+ * it is refused. Each walk reads sizes and chunk lengths only, allocates nothing, and stops at the first thing wrong. Behind each: what can be
+ * had of a file that is cut short (salvage.h). PNG, JPEG and GIF have files of their own. */
+#include "../core/mem.h"
 #include "decode.h"
+#include "salvage.h"
+
+#include <stdio.h>
 
 #define CUT "the file is cut short"
 
@@ -13,168 +18,40 @@ sn_status vis_check_size(size_t w, size_t h, size_t max_pixels, sn_err *err)
     return SN_OK;
 }
 
-/* ---- PNG (ISO/IEC 15948) ---- */
-
-static void crc_table(uint32_t t[256])
-{
-    for (uint32_t i = 0; i < 256; i++) {
-        uint32_t c = i;
-        for (int k = 0; k < 8; k++) c = c & 1 ? 0xEDB88320u ^ c >> 1 : c >> 1;
-        t[i] = c;
-    }
-}
-
-static uint32_t crc(const uint32_t t[256], const unsigned char *p, size_t n)
-{
-    uint32_t c = 0xFFFFFFFFu;
-
-    for (size_t i = 0; i < n; i++) c = t[(c ^ p[i]) & 255] ^ c >> 8;
-    return ~c;
-}
-
-typedef struct {
-    vis_head *head;
-    unsigned char depth, colour;
-    size_t n_palette;
-    bool ihdr, plte, trns, idat, idat_over, iend;
-} png_state;
-
-static bool png_ihdr(png_state *s, const unsigned char *d, size_t n)
-{
-    static const unsigned char depths[7] = {1 | 2 | 4 | 8 | 16, 0, 8 | 16, 1 | 2 | 4 | 8, 8 | 16, 0, 8 | 16}; /* by colour type */
-
-    if (s->ihdr || n != 13) return false;
-    s->ihdr = true;
-    s->head->w = vis_be32(d);
-    s->head->h = vis_be32(d + 4);
-    s->depth = d[8];
-    s->colour = d[9];
-    return s->colour < 7 && s->depth && !(s->depth & (s->depth - 1)) && (depths[s->colour] & s->depth) && d[10] == 0 && d[11] == 0 &&
-           d[12] <= 1;
-}
-
-/* One chunk in the order the standard asks for; false when it is out of place or of a wrong length. */
-static bool png_chunk(png_state *s, const unsigned char *type, const unsigned char *d, size_t n)
-{
-    if (!memcmp(type, "IHDR", 4)) return png_ihdr(s, d, n);
-    if (!s->ihdr) return false;
-    if (s->idat && memcmp(type, "IDAT", 4)) s->idat_over = true;
-    if (!memcmp(type, "PLTE", 4)) {
-        if (s->plte || s->idat || n == 0 || n % 3 || n > 768 || !(s->colour & 2)) return false;
-        s->plte = true;
-        s->n_palette = n / 3;
-    } else if (!memcmp(type, "tRNS", 4)) {
-        if (s->trns || s->idat || s->colour & 4) return false;
-        if (s->colour == 3 ? !s->plte || n > s->n_palette : n != (s->colour == 0 ? 2u : 6u)) return false;
-        s->trns = true;
-    } else if (!memcmp(type, "IDAT", 4)) {
-        if (s->idat_over || (s->colour == 3 && !s->plte)) return false;
-        s->idat = true;
-    } else if (!memcmp(type, "IEND", 4)) {
-        if (n || !s->idat) return false;
-        s->iend = true;
-    } else if (!memcmp(type, "eXIf", 4)) {
-        s->head->orientation = vis_exif_orientation(d, n);
-    } else if (!(type[0] & 32)) {
-        return false; /* an unknown chunk that says it is critical */
-    }
-    return true;
-}
-
-sn_status vis_check_png(vis_bytes f, vis_head *head, sn_err *err)
-{
-    uint32_t table[256];
-    png_state s = {.head = head};
-    size_t at = 8;
-
-    crc_table(table);
-    *head = (vis_head){0, 0, 1};
-    while (!s.iend) {
-        size_t n;
-
-        if (f.n - at < 12) return sn_fail(err, SN_EFORMAT, "PNG: " CUT " (no IEND)");
-        n = vis_be32(f.p + at);
-        if (n > f.n - at - 12) return sn_fail(err, SN_EFORMAT, "PNG: " CUT " (in a chunk of %zu bytes)", n);
-        if (crc(table, f.p + at + 4, n + 4) != vis_be32(f.p + at + 8 + n))
-            return sn_fail(err, SN_EFORMAT, "PNG: wrong checksum of the chunk at byte %zu", at);
-        if (!png_chunk(&s, f.p + at + 4, f.p + at + 8, n))
-            return sn_fail(err, SN_EFORMAT, "PNG: the chunk at byte %zu is malformed or out of place", at);
-        at += n + 12;
-    }
-    return SN_OK;
-}
-
-/* ---- GIF (GIF89a, W3C copy) ---- */
-
-/* Past the sub-blocks at *at; false when the file ends first. *n_bytes: their content. */
-static bool gif_blocks(vis_bytes f, size_t *at, size_t *n_bytes)
-{
-    *n_bytes = 0;
-    while (*at < f.n) {
-        const size_t n = f.p[*at];
-        if (n > f.n - *at - 1) return false;
-        *at += n + 1;
-        if (n == 0) return true;
-        *n_bytes += n;
-    }
-    return false;
-}
-
-sn_status vis_check_gif(vis_bytes f, vis_head *head, sn_err *err)
-{
-    size_t at = 13, n_images = 0, n;
-
-    if (f.n < 13) return sn_fail(err, SN_EFORMAT, "GIF: " CUT);
-    *head = (vis_head){vis_le16(f.p + 6), vis_le16(f.p + 8), 1};
-    if (f.p[10] & 128) at += (size_t)3 << ((f.p[10] & 7) + 1);
-    for (;;) {
-        if (at >= f.n) return sn_fail(err, SN_EFORMAT, "GIF: " CUT " (no trailer)");
-        switch (f.p[at++]) {
-        case 0x21: /* extension: a label, then blocks */
-            at++;
-            if (!gif_blocks(f, &at, &n)) return sn_fail(err, SN_EFORMAT, "GIF: " CUT);
-            break;
-        case 0x2C: /* image: position, size, flags, its own colours, code size, blocks */
-            if (f.n - at < 10) return sn_fail(err, SN_EFORMAT, "GIF: " CUT);
-            at += 9 + (f.p[at + 8] & 128 ? (size_t)3 << ((f.p[at + 8] & 7) + 1) : 0) + 1;
-            if (at > f.n || !gif_blocks(f, &at, &n)) return sn_fail(err, SN_EFORMAT, "GIF: " CUT);
-            if (n == 0) return sn_fail(err, SN_EFORMAT, "GIF: a frame without pixels");
-            n_images++;
-            break;
-        case 0x3B:
-            if (n_images == 0) return sn_fail(err, SN_EFORMAT, "GIF: no frame");
-            return SN_OK;
-        default: return sn_fail(err, SN_EFORMAT, "GIF: an unknown block at byte %zu", at - 1);
-        }
-    }
-}
-
 /* ---- BMP ---- */
 
-/* Run lengths (BI_RLE8, BI_RLE4) from `at`; false when the file ends before the picture does. */
-static bool bmp_runs(vis_bytes f, size_t at, bool nibbles, size_t h)
+/* Run lengths (BI_RLE8, BI_RLE4) from `at`: false when the file ends before the picture does. *rows: those that are whole, *end: behind the
+ * last of them. */
+static bool bmp_runs(vis_bytes f, size_t at, bool nibbles, size_t h, size_t *rows, size_t *end)
 {
-    for (size_t y = 0;;) {
+    for (*rows = 0, *end = at;;) {
         size_t n;
 
-        if (at > f.n || f.n - at < 2) return y >= h; /* some leave the end mark away */
+        if (at > f.n || f.n - at < 2) return *rows >= h; /* some leave the end mark away */
         n = f.p[at + 1];
         at += 2;
         if (f.p[at - 2]) continue; /* a run */
         if (n == 1) return true;
-        if (n == 0) y++;
+        if (n == 0) {
+            ++*rows;
+            *end = at;
+        }
         if (n == 2) at += 2; /* a jump */
         if (n > 2) at += ((nibbles ? (n + 1) / 2 : n) + 1) / 2 * 2;
     }
 }
 
-sn_status vis_check_bmp(vis_bytes f, vis_head *head, sn_err *err)
+typedef struct {
+    size_t offset, row; /* of the pixels; bytes of a row, 0: run lengths */
+    bool nibbles;
+} bmp;
+
+static sn_status bmp_header(bmp *b, vis_bytes f, vis_head *head, sn_err *err)
 {
-    uint32_t offset, size, compression = 0, bits;
-    size_t row;
+    uint32_t size, compression = 0, bits;
 
     if (f.n < 26) return sn_fail(err, SN_EFORMAT, "BMP: " CUT);
-    offset = vis_le32(f.p + 10);
+    b->offset = vis_le32(f.p + 10);
     size = vis_le32(f.p + 14);
     if (size == 12) { /* OS/2 */
         *head = (vis_head){vis_le16(f.p + 18), vis_le16(f.p + 20), 1};
@@ -187,42 +64,106 @@ sn_status vis_check_bmp(vis_bytes f, vis_head *head, sn_err *err)
     } else {
         return sn_fail(err, SN_EFORMAT, "BMP: the header is damaged");
     }
+    b->nibbles = compression == 2;
+    b->row = compression == 1 || compression == 2 ? 0 : (head->w * bits + 31) / 32 * 4;
     if (head->w == 0 || head->h == 0 || head->w > VIS_MAX_SIDE || head->h > VIS_MAX_SIDE) return SN_OK; /* refused by size */
-    if (offset < 14 + size || offset > f.n) return sn_fail(err, SN_EFORMAT, "BMP: the pixels begin outside the file");
-    if (compression == 1 || compression == 2)
-        return bmp_runs(f, offset, compression == 2, head->h) ? SN_OK : sn_fail(err, SN_EFORMAT, "BMP: " CUT);
-    row = (head->w * bits + 31) / 32 * 4;
-    if (row * head->h > f.n - offset + 3) /* some writers leave the last row's padding away */
-        return sn_fail(err, SN_EFORMAT, "BMP: " CUT ": %zu bytes of pixels, %zu needed", f.n - offset, row * head->h);
+    if (b->offset < 14 + size || b->offset > f.n) return sn_fail(err, SN_EFORMAT, "BMP: the pixels begin outside the file");
     return SN_OK;
+}
+
+sn_status vis_check_bmp(vis_bytes f, vis_head *head, sn_err *err)
+{
+    size_t rows, end;
+    bmp b;
+    sn_status st = bmp_header(&b, f, head, err);
+
+    if (st != SN_OK || head->w == 0 || head->h == 0 || head->w > VIS_MAX_SIDE || head->h > VIS_MAX_SIDE) return st;
+    if (vis_le32(f.p + 14) >= 40 && (vis_le32(f.p + 30) == 1 || vis_le32(f.p + 30) == 2))
+        return bmp_runs(f, b.offset, b.nibbles, head->h, &rows, &end) ? SN_OK : sn_fail(err, SN_EFORMAT, "BMP: " CUT);
+    if (b.row * head->h > f.n - b.offset + 3) /* some writers leave the last row's padding away */
+        return sn_fail(err, SN_EFORMAT, "BMP: " CUT ": %zu bytes of pixels, %zu needed", f.n - b.offset, b.row * head->h);
+    return SN_OK;
+}
+
+static void put_le(unsigned char *p, size_t v, size_t n)
+{
+    for (size_t i = 0; i < n; i++) p[i] = (unsigned char)(v >> 8 * i);
+}
+
+/* Stored from the bottom, as most are, it is the lower part that is there. */
+bool vis_salvage_bmp(vis_salvage *out, vis_bytes f, size_t max_pixels)
+{
+    vis_head head;
+    size_t rows, end;
+    bmp b;
+    bool small, down;
+
+    if (vis_check_bmp(f, &head, NULL) == SN_OK || bmp_header(&b, f, &head, NULL) != SN_OK) return false;
+    if (vis_check_size(head.w, head.h, max_pixels, NULL) != SN_OK) return false;
+    small = vis_le32(f.p + 14) == 12;
+    down = !small && f.p[25] & 0x80;
+    if (b.row) {
+        rows = (f.n - b.offset) / b.row;
+        end = b.offset + rows * b.row;
+    } else if (small || bmp_runs(f, b.offset, b.nibbles, head.h, &rows, &end)) {
+        return false;
+    }
+    if (!vis_salvage_rows(out, rows, head.h) || !vis_salvage_copy(out, f, end, 2)) return false;
+    if (!b.row) memcpy(out->file + end, "\0\1", 2); /* the end mark */
+    out->n += b.row ? 0 : 2;
+    put_le(out->file + (small ? 20 : 22), down ? 0 - rows : rows, small ? 2 : 4);
+    return vis_check_bmp((vis_bytes){out->file, out->n}, &out->head, NULL) == SN_OK;
 }
 
 /* ---- TGA ---- */
 
-sn_status vis_check_tga(vis_bytes f, vis_head *head, sn_err *err)
+/* *rows: those that are whole, *end: behind the last of them. */
+static bool tga_is_whole(vis_bytes f, vis_head *head, size_t *rows, size_t *end)
 {
     const unsigned char *p = f.p;
-    const size_t type = p[2] & 7, bytes = ((size_t)p[16] + 7) / 8;
+    const size_t bytes = ((size_t)p[16] + 7) / 8;
     size_t at = 18 + (size_t)p[0] + (p[1] ? vis_le16(p + 5) * (((size_t)p[7] + 7) / 8) : 0), left;
 
-    (void)type;
     *head = (vis_head){vis_le16(p + 12), vis_le16(p + 14), 1};
-    left = head->w * head->h;
+    *rows = 0;
+    *end = at;
+    if (at > f.n) return false;
     if (!(p[2] & 8)) {
-        if (at > f.n || left * bytes > f.n - at) return sn_fail(err, SN_EFORMAT, "TGA: " CUT);
-        return SN_OK;
+        *rows = (f.n - at) / (head->w * bytes);
+        *end = at + (*rows < head->h ? *rows : head->h) * head->w * bytes;
+        return *rows >= head->h;
     }
-    while (left) { /* packets: a count less one, bit 7 for a run of one value */
+    for (left = head->w * head->h; left;) { /* packets: a count less one, bit 7 for a run of one value */
         size_t n, need;
 
-        if (at >= f.n) return sn_fail(err, SN_EFORMAT, "TGA: " CUT);
+        if (at >= f.n) return false;
         n = (f.p[at] & 127) + (size_t)1;
         need = 1 + (f.p[at] & 128 ? 1 : n) * bytes;
-        if (need > f.n - at) return sn_fail(err, SN_EFORMAT, "TGA: " CUT);
+        if (need > f.n - at) return false;
         at += need;
         left -= n < left ? n : left; /* a last run may reach over the end */
+        *rows = head->h - (left + head->w - 1) / head->w;
+        *end = at;
     }
-    return SN_OK;
+    return true;
+}
+
+sn_status vis_check_tga(vis_bytes f, vis_head *head, sn_err *err)
+{
+    size_t rows, end;
+
+    return tga_is_whole(f, head, &rows, &end) ? SN_OK : sn_fail(err, SN_EFORMAT, "TGA: " CUT);
+}
+
+bool vis_salvage_tga(vis_salvage *out, vis_bytes f, size_t max_pixels)
+{
+    vis_head head;
+    size_t rows, end;
+
+    if (tga_is_whole(f, &head, &rows, &end) || vis_check_size(head.w, head.h, max_pixels, NULL) != SN_OK) return false;
+    if (!vis_salvage_rows(out, rows, head.h) || !vis_salvage_copy(out, f, end, 0)) return false;
+    put_le(out->file + 14, rows, 2);
+    return vis_check_tga((vis_bytes){out->file, out->n}, &out->head, NULL) == SN_OK;
 }
 
 /* ---- Radiance HDR ---- */
@@ -257,13 +198,19 @@ static bool hdr_scanline(vis_bytes f, size_t *at, size_t w)
     return true;
 }
 
-sn_status vis_check_hdr(vis_bytes f, vis_head *head, sn_err *err)
+typedef struct {
+    size_t size_at, data; /* "-Y"; where the pixels begin */
+    bool flat;            /* four bytes a pixel; else run lengths */
+} hdr;
+
+static sn_status hdr_header(hdr *m, vis_bytes f, vis_head *head, sn_err *err)
 {
     size_t at = 0;
 
     while (at + 1 < f.n && (f.p[at] != '\n' || f.p[at + 1] != '\n')) at++;
     at += 2;
     if (at > f.n || f.n - at < 3 || memcmp(f.p + at, "-Y ", 3)) return sn_fail(err, SN_EFORMAT, "HDR: the header is damaged");
+    m->size_at = at;
     at += 3;
     *head = (vis_head){.orientation = 1};
     head->h = decimal(f, &at);
@@ -271,14 +218,52 @@ sn_status vis_check_hdr(vis_bytes f, vis_head *head, sn_err *err)
     at += 4;
     head->w = decimal(f, &at);
     if (at >= f.n || f.p[at++] != '\n') return sn_fail(err, SN_EFORMAT, "HDR: the header is damaged");
-    if (head->w < 8 || head->w >= 32768 || f.n - at < 4 || f.p[at] != 2 || f.p[at + 1] != 2 || f.p[at + 2] & 128) {
-        if (head->w > VIS_MAX_SIDE || head->h > VIS_MAX_SIDE) return SN_OK;                 /* refused by size */
-        if (f.n - at < head->w * head->h * 4) return sn_fail(err, SN_EFORMAT, "HDR: " CUT); /* flat pixels */
-        return SN_OK;
+    m->data = at;
+    m->flat = head->w < 8 || head->w >= 32768 || f.n - at < 4 || f.p[at] != 2 || f.p[at + 1] != 2 || f.p[at + 2] & 128;
+    return SN_OK;
+}
+
+sn_status vis_check_hdr(vis_bytes f, vis_head *head, sn_err *err)
+{
+    hdr m;
+    size_t at;
+    sn_status st = hdr_header(&m, f, head, err);
+
+    if (st != SN_OK) return st;
+    at = m.data;
+    if (m.flat) {
+        if (head->w > VIS_MAX_SIDE || head->h > VIS_MAX_SIDE) return SN_OK; /* refused by size */
+        return f.n - at < head->w * head->h * 4 ? sn_fail(err, SN_EFORMAT, "HDR: " CUT) : SN_OK;
     }
     for (size_t y = 0; y < head->h; y++)
         if (!hdr_scanline(f, &at, head->w)) return sn_fail(err, SN_EFORMAT, "HDR: " CUT " or damaged in row %zu", y);
     return SN_OK;
+}
+
+bool vis_salvage_hdr(vis_salvage *out, vis_bytes f, size_t max_pixels)
+{
+    char size[32];
+    vis_head head;
+    hdr m;
+    size_t rows = 0, end, n;
+
+    if (vis_check_hdr(f, &head, NULL) == SN_OK || hdr_header(&m, f, &head, NULL) != SN_OK) return false;
+    if (vis_check_size(head.w, head.h, max_pixels, NULL) != SN_OK) return false;
+    end = m.data;
+    if (m.flat) {
+        rows = (f.n - end) / (head.w * 4);
+        end += rows * head.w * 4;
+    } else {
+        for (size_t at = end; rows < head.h && hdr_scanline(f, &at, head.w); rows++) end = at;
+        if (f.n - end > head.w * 4 * 2 + 4) return false; /* a row takes no more: this one is damaged */
+    }
+    n = (size_t)snprintf(size, sizeof size, "-Y %zu +X %zu\n", rows, head.w);
+    if (!vis_salvage_rows(out, rows, head.h) || !(out->file = sn_alloc(m.size_at + n + end - m.data, 1))) return false;
+    memcpy(out->file, f.p, m.size_at);
+    memcpy(out->file + m.size_at, size, n);
+    memcpy(out->file + m.size_at + n, f.p + m.data, end - m.data);
+    out->n = m.size_at + n + end - m.data;
+    return vis_check_hdr((vis_bytes){out->file, out->n}, &out->head, NULL) == SN_OK;
 }
 
 /* ---- PSD: the flattened picture at its end ---- */
@@ -410,6 +395,70 @@ sn_status vis_check_tiff(vis_bytes f, vis_head *head, sn_err *err)
     return SN_OK;
 }
 
+/* The entry of a tag, without `tag` where there is none. */
+static tiff_entry tiff_find(tiff_entry e, size_t ifd, size_t n, uint32_t tag)
+{
+    for (size_t i = 0; i < n; i++) {
+        e.tag = e.f.p + ifd + 2 + 12 * i;
+        if (e.u16(e.tag) == tag) return e;
+    }
+    e.tag = NULL;
+    return e;
+}
+
+static size_t tiff_number(tiff_entry e, size_t otherwise)
+{
+    size_t v;
+
+    return e.tag && tiff_value(&e, 0, &v) ? v : otherwise;
+}
+
+/* Writes value i of an entry into the copy of its file. */
+static bool tiff_set(vis_salvage *out, const tiff_entry *e, size_t i, size_t v)
+{
+    const size_t count = e->u32(e->tag + 4), size = e->u16(e->tag + 2) == 3 ? 2 : 4;
+    const size_t at = (size * count > 4 ? e->u32(e->tag + 8) : (size_t)(e->tag + 8 - e->f.p)) + i * size;
+
+    if (i >= count || at > out->n || size > out->n - at) return false;
+    for (size_t b = 0; b < size; b++) out->file[at + (e->u16 == vis_le16 ? b : size - 1 - b)] = (unsigned char)(v >> 8 * b);
+    return true;
+}
+
+/* The pieces in front of the first that is not all there, row by row, and what is there of that one where a row's bytes are known. Those behind
+ * it are made to be the first one again: nothing asks for them, as the picture's height is made that of the rows that are whole. */
+bool vis_salvage_tiff(vis_salvage *out, vis_bytes f, size_t max_pixels)
+{
+    const bool little = f.p[0] == 'I';
+    const tiff_entry e = {f, little ? vis_le16 : vis_be16, little ? vis_le32 : vis_be32, NULL};
+    const size_t ifd = e.u32(f.p + 4);
+    size_t n, whole = 0, rows, more = 0, at, size;
+    vis_head head;
+
+    if (ifd < 8 || ifd > f.n - 2 || (n = e.u16(f.p + ifd)) > (f.n - ifd - 2) / 12 || vis_check_tiff(f, &head, NULL) == SN_OK) return false;
+    const tiff_entry height = tiff_find(e, ifd, n, 257), tile_w = tiff_find(e, ifd, n, 322);
+    const tiff_entry offsets = tiff_find(e, ifd, n, tile_w.tag ? 324 : 273), counts = tiff_find(e, ifd, n, tile_w.tag ? 325 : 279);
+    const size_t piece_h = tiff_number(tiff_find(e, ifd, n, tile_w.tag ? 323 : 278), head.h), piece_w = tiff_number(tile_w, head.w);
+    const bool packed = tiff_number(tiff_find(e, ifd, n, 259), 1) != 1;
+
+    if (!height.tag || !offsets.tag || !counts.tag || tiff_number(tiff_find(e, ifd, n, 284), 1) != 1) return false;
+    if (vis_check_size(head.w, head.h, max_pixels, NULL) != SN_OK || piece_h == 0 || piece_w == 0) return false;
+    const size_t n_pieces = e.u32(offsets.tag + 4);
+    while (whole < n_pieces && tiff_value(&offsets, whole, &at) && tiff_value(&counts, whole, &size) && at <= f.n && size <= f.n - at)
+        whole++;
+    rows = whole / ((head.w + piece_w - 1) / piece_w);
+    rows = rows > head.h / piece_h ? head.h : rows * piece_h;
+    if (!packed && !tile_w.tag && rows < head.h && tiff_value(&offsets, whole, &at) && tiff_value(&counts, whole, &size) && at <= f.n) {
+        const size_t left = head.h - rows < piece_h ? head.h - rows : piece_h, row = size / left;
+        more = row ? (f.n - at) / row : 0;
+        size = more * row;
+    }
+    if (!vis_salvage_rows(out, rows + more, head.h) || !vis_salvage_copy(out, f, f.n, 0)) return false;
+    if (more && !tiff_set(out, &counts, whole, size)) return false;
+    for (size_t i = whole + (more > 0); i < n_pieces; i++)
+        if (!tiff_value(&offsets, 0, &at) || !tiff_set(out, &offsets, i, at) || !tiff_set(out, &counts, i, 1)) return false;
+    return tiff_set(out, &height, 0, rows + more) && vis_check_tiff((vis_bytes){out->file, out->n}, &out->head, NULL) == SN_OK;
+}
+
 /* ---- films: containers whose first frame is asked for ---- */
 
 bool vis_is_movie(vis_bytes f)
@@ -451,4 +500,33 @@ sn_status vis_check_movie(vis_bytes f, vis_head *head, sn_err *err)
         at += (size_t)size;
     }
     return SN_OK;
+}
+
+/* The last part is made as long as what is there of it. Whether a picture is in there the decoder will say. */
+bool vis_salvage_movie(vis_salvage *out, vis_bytes f, size_t max_pixels)
+{
+    size_t at = 0, size;
+    uint64_t want;
+
+    (void)max_pixels;
+    if (vis_check_movie(f, &out->head, NULL) == SN_OK || !vis_salvage_copy(out, f, f.n, 0)) return false;
+    if (!memcmp(f.p, "RIFF", 4)) {
+        want = 8 + (uint64_t)vis_le32(f.p + 4);
+        put_le(out->file + 4, f.n - 8, 4);
+    } else {
+        while (f.n - at >= 8 && (size = vis_be32(f.p + at)) >= 8 && size <= f.n - at) at += size;
+        if (at == 0 || f.n - at < 8) {
+            want = at + 8;
+            out->n = at;
+        } else if (vis_be32(f.p + at) == 1) {
+            if (f.n - at < 16) return false;
+            want = at + ((uint64_t)vis_be32(f.p + at + 8) << 32 | vis_be32(f.p + at + 12));
+            for (int i = 0; i < 8; i++) out->file[at + 8 + (size_t)i] = (unsigned char)((uint64_t)(f.n - at) >> (56 - 8 * i));
+        } else {
+            want = at + vis_be32(f.p + at);
+            for (int i = 0; i < 4; i++) out->file[at + (size_t)i] = (unsigned char)((f.n - at) >> (24 - 8 * i));
+        }
+    }
+    out->partial = (sn_partial){SN_BYTES, (double)f.n, (double)want};
+    return want > f.n && vis_check_movie((vis_bytes){out->file, out->n}, &out->head, NULL) == SN_OK;
 }

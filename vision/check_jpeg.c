@@ -2,6 +2,7 @@
  * its end, without a scan for each component, or with restart intervals missing is refused, and so is one whose many scans
  * would keep a decoder busy for minutes. */
 #include "decode.h"
+#include "salvage.h"
 
 #define CUT "JPEG: the file is cut short"
 #define MAX_SCANS 1000
@@ -98,7 +99,8 @@ static sn_status read_scan(frame *fr, const vis_head *head, const unsigned char 
     if (!fr->n) return sn_fail(err, SN_EFORMAT, "JPEG: a scan in front of the frame header");
     if (n < 1 || d[0] < 1 || d[0] > fr->n || n != 4 + 2 * (size_t)d[0]) return sn_fail(err, SN_EFORMAT, "JPEG: a scan header is damaged");
     *s = (vis_jpeg_scan){.n = d[0], .interval = fr->interval};
-    s->n_units = ceil_div(head->w, 8 * fr->h_max) * ceil_div(head->h, 8 * fr->v_max);
+    s->row = ceil_div(head->w, 8 * fr->h_max);
+    s->n_units = s->row * ceil_div(head->h, 8 * fr->v_max);
     spectrum = d + 1 + 2 * s->n;
     if (spectrum[0] > 63 || spectrum[1] > 63) return sn_fail(err, SN_EFORMAT, "JPEG: a scan header is damaged");
     for (size_t k = 0; k < s->n; k++) {
@@ -114,9 +116,13 @@ static sn_status read_scan(frame *fr, const vis_head *head, const unsigned char 
         s->c[k].dc = tables >> 4 & 3;
         s->c[k].ac = tables & 3;
         s->needed |= 1u << s->c[k].dc | 16u << s->c[k].ac;
-        if (s->n == 1) s->n_units = ceil_div(ceil_div(head->w * c->h, fr->h_max), 8) * ceil_div(ceil_div(head->h * c->v, fr->v_max), 8);
+        if (s->n > 1) continue;
+        s->row = ceil_div(ceil_div(head->w * c->h, fr->h_max), 8);
+        s->n_units = s->row * ceil_div(ceil_div(head->h * c->v, fr->v_max), 8);
     }
     memcpy(s->huffman, fr->huffman, sizeof s->huffman);
+    s->dc_only = fr->progressive && spectrum[0] == 0 && spectrum[1] == 0 && spectrum[2] >> 4 == 0;
+    if (s->dc_only) s->needed &= 15;
     return SN_OK;
 }
 
@@ -158,55 +164,130 @@ static bool is_complete(const frame *fr)
     return true;
 }
 
+typedef struct { /* how far the walk came */
+    frame fr;
+    size_t height_at;           /* of the frame header's height */
+    size_t whole_end, n_scans;  /* behind the last whole scan; how many there are */
+    size_t scan_at, data_at;    /* the present scan's marker and its coded data */
+    vis_jpeg_scan scan;         /* it */
+    bool cut, cut_in_scan, all; /* the file ended, in a scan's data; that scan has all components */
+} walk_state;
+
 /* Progressive scans are held to their restart markers only: to count through one takes the coefficients of those before it. */
-static sn_status check_scan(vis_bytes f, size_t *at, frame *fr, const vis_head *head, const unsigned char *d, size_t n, sn_err *err)
+static sn_status check_scan(walk_state *w, vis_bytes f, size_t *at, const vis_head *head, const unsigned char *d, size_t n, sn_err *err)
 {
     const size_t begin = *at;
-    vis_jpeg_scan scan;
+    const frame before = w->fr;
     size_t n_restarts;
-    sn_status st = read_scan(fr, head, d, n, &scan, err);
+    sn_status st = read_scan(&w->fr, head, d, n, &w->scan, err);
 
     if (st != SN_OK) return st;
-    if (!skip_entropy(f, at, &n_restarts)) return sn_fail(err, SN_EFORMAT, CUT " (no end-of-image marker)");
-    if (*at == begin || (scan.interval && n_restarts + 1 < ceil_div(scan.n_units, scan.interval)) ||
-        (!fr->progressive && !vis_jpeg_scan_is_whole((vis_bytes){f.p + begin, *at - begin}, &scan)))
+    w->data_at = begin;
+    w->all = w->scan.n == w->fr.n;
+    if (!skip_entropy(f, at, &n_restarts)) {
+        w->cut = w->cut_in_scan = true;
+        w->fr = before;
+        return sn_fail(err, SN_EFORMAT, CUT " (no end-of-image marker)");
+    }
+    if (*at == begin || (w->scan.interval && n_restarts + 1 < ceil_div(w->scan.n_units, w->scan.interval)) ||
+        (!w->fr.progressive && !vis_jpeg_scan_is_whole((vis_bytes){f.p + begin, *at - begin}, &w->scan)))
         return sn_fail(err, SN_EFORMAT, "JPEG: coded data is missing or damaged");
+    w->whole_end = *at;
+    if (++w->n_scans > MAX_SCANS || (double)w->n_scans * (double)head->w * (double)head->h > MAX_WORK)
+        return sn_fail(err, SN_ELIMIT, "JPEG: more than %zu scans", w->n_scans - 1);
     return SN_OK;
 }
 
-sn_status vis_check_jpeg(vis_bytes f, vis_head *head, sn_err *err)
+/* To the end-of-image marker, or the first thing wrong. */
+static sn_status walk(walk_state *w, vis_bytes f, vis_head *head, sn_err *err)
 {
-    frame fr = {0};
-    size_t at = 2, n_scans = 0;
+    size_t at = 2;
     sn_status st;
 
+    *w = (walk_state){0};
     *head = (vis_head){0, 0, 1};
     for (;;) {
+        const size_t marker_at = at;
         const unsigned marker = next_marker(f, &at);
         const unsigned char *d;
         size_t n;
 
+        w->cut = at >= f.n;
         if (marker == 0) return sn_fail(err, SN_EFORMAT, at >= f.n ? CUT : "JPEG: no marker where one is due, at byte %zu", at);
-        if (marker == 0xD9) break;
+        if (marker == 0xD9) return SN_OK;
         if (marker == 0x01 || (marker >= 0xD0 && marker <= 0xD7)) continue; /* without a length */
-        if (f.n - at < 2 || (n = vis_be16(f.p + at)) < 2 || n > f.n - at) return sn_fail(err, SN_EFORMAT, CUT);
+        n = f.n - at < 2 ? SIZE_MAX : vis_be16(f.p + at);
+        w->cut = n > f.n - at;
+        if (w->cut || n < 2) return sn_fail(err, SN_EFORMAT, CUT);
         d = f.p + at + 2;
         at += n;
         n -= 2;
         if (marker >= 0xC0 && marker <= 0xCF && marker != 0xC4 && marker != 0xC8 && marker != 0xCC) {
-            if ((st = read_frame(&fr, head, marker, d, n, err)) != SN_OK) return st;
-        } else if ((marker == 0xC4 && !read_huffman(&fr, d, n)) || (marker == 0xDB && !read_quantisers(&fr, d, n))) {
+            if ((st = read_frame(&w->fr, head, marker, d, n, err)) != SN_OK) return st;
+            w->height_at = (size_t)(d + 1 - f.p);
+        } else if ((marker == 0xC4 && !read_huffman(&w->fr, d, n)) || (marker == 0xDB && !read_quantisers(&w->fr, d, n))) {
             return sn_fail(err, SN_EFORMAT, "JPEG: a table is damaged");
         } else if (marker == 0xDD && n >= 2) {
-            fr.interval = vis_be16(d);
+            w->fr.interval = vis_be16(d);
         } else if (marker == 0xE1 && n > 6 && !memcmp(d, "Exif\0\0", 6)) {
             head->orientation = vis_exif_orientation(d + 6, n - 6);
         } else if (marker == 0xDA) {
-            if ((st = check_scan(f, &at, &fr, head, d, n, err)) != SN_OK) return st;
-            if (++n_scans > MAX_SCANS || (double)n_scans * (double)head->w * (double)head->h > MAX_WORK)
-                return sn_fail(err, SN_ELIMIT, "JPEG: more than %zu scans", n_scans - 1);
+            w->scan_at = marker_at;
+            if ((st = check_scan(w, f, &at, head, d, n, err)) != SN_OK) return st;
         }
     }
-    if (!fr.n) return sn_fail(err, SN_EFORMAT, "JPEG: no picture in it");
-    return is_complete(&fr) ? SN_OK : sn_fail(err, SN_EFORMAT, "JPEG: coded data is missing");
+}
+
+sn_status vis_check_jpeg(vis_bytes f, vis_head *head, sn_err *err)
+{
+    walk_state w;
+    sn_status st = walk(&w, f, head, err);
+
+    if (st != SN_OK) return st;
+    if (!w.fr.n) return sn_fail(err, SN_EFORMAT, "JPEG: no picture in it");
+    return is_complete(&w.fr) ? SN_OK : sn_fail(err, SN_EFORMAT, "JPEG: coded data is missing");
+}
+
+/* ---- what is left of a truncated one ---- */
+
+/* Whether the scans so far give a picture, if a coarse one. */
+static bool has_picture(const frame *fr)
+{
+    for (size_t i = 0; i < fr->n; i++)
+        if (!fr->c[i].scanned || (fr->progressive && fr->c[i].low[0] == 255)) return false;
+    return fr->n > 0;
+}
+
+/* Cut in the scan that brings all components: the rows in front of the cut, as a picture of that height. */
+static bool keep_rows(vis_salvage *out, const walk_state *w, vis_bytes f, const vis_head *head)
+{
+    vis_bytes data = {f.p + w->data_at, f.n - w->data_at};
+    size_t row_end, rows;
+
+    if (w->n_scans > 0 || !w->all || (w->fr.progressive && !w->scan.dc_only)) return false;
+    if (data.n > 0 && data.p[data.n - 1] == 0xFF) data.n--; /* half a pair */
+    rows = vis_jpeg_scan_units(data, &w->scan, &row_end) / w->scan.row * 8 * (w->scan.n > 1 ? w->fr.v_max : 1);
+    if (!vis_salvage_rows(out, rows, head->h) || !vis_salvage_copy(out, f, w->data_at + row_end, 2)) return false;
+    rows = (size_t)out->partial.have;
+    out->file[w->height_at] = (unsigned char)(rows >> 8);
+    out->file[w->height_at + 1] = (unsigned char)rows;
+    return true;
+}
+
+bool vis_salvage_jpeg(vis_salvage *out, vis_bytes f, size_t max_pixels)
+{
+    vis_head head;
+    walk_state w;
+
+    if (walk(&w, f, &head, NULL) == SN_OK || !w.cut || vis_check_size(head.w, head.h, max_pixels, NULL) != SN_OK) return false;
+    if (has_picture(&w.fr)) {
+        out->partial =
+            w.fr.progressive ? (sn_partial){SN_SCANS, (double)w.n_scans, 0} : (sn_partial){SN_ROWS, (double)head.h, (double)head.h};
+        if (!vis_salvage_copy(out, f, w.whole_end, 2)) return false;
+    } else if (!w.cut_in_scan || !keep_rows(out, &w, f, &head)) {
+        return false;
+    }
+    memcpy(out->file + out->n, "\xFF\xD9", 2);
+    out->n += 2;
+    return walk(&w, (vis_bytes){out->file, out->n}, &out->head, NULL) == SN_OK && has_picture(&w.fr);
 }

@@ -28,7 +28,7 @@ sn_status vis_raster_to_image(vis_image *out, vis_raster *r, int orientation, sn
 /* Refuses sides of 0 or above VIS_MAX_SIDE, and more than max_pixels. */
 sn_status vis_check_size(size_t w, size_t h, size_t max_pixels, sn_err *err);
 
-/* check_*: walks the whole file, refuses what is truncated or damaged, and fills *head. Nothing is allocated. (check.c, check_jpeg.c) */
+/* check_*: walks the whole file, refuses what is truncated or damaged, and fills *head. Nothing is allocated. (check*.c) */
 sn_status vis_check_png(vis_bytes f, vis_head *head, sn_err *err);
 sn_status vis_check_jpeg(vis_bytes f, vis_head *head, sn_err *err);
 sn_status vis_check_gif(vis_bytes f, vis_head *head, sn_err *err);
@@ -45,15 +45,18 @@ sn_status vis_check_movie(vis_bytes f, vis_head *head, sn_err *err); /* the size
 bool vis_is_heif(vis_bytes f);  /* an ISO media file with a still's brand */
 bool vis_is_movie(vis_bytes f); /* a container of films */
 
-typedef struct {                     /* a sequential scan, for jpeg_scan.c */
+typedef struct {                     /* a sequential scan, or the first of a progressive picture, for jpeg_scan.c */
     const unsigned char *huffman[8]; /* DC 0-3, AC 4-7: 16 counts and the symbols; those in `needed` (a bit each) are there */
     unsigned needed;
-    size_t n, n_units, interval; /* components; MCUs; MCUs between restart markers, 0: none */
+    size_t n, n_units, row, interval; /* components; MCUs, in all and in a row; between restart markers, 0: none */
+    bool dc_only;                     /* the first values of a progressive picture */
     struct {
         size_t n_blocks, dc, ac; /* blocks in an MCU; tables */
     } c[4];
 } vis_jpeg_scan;
-/* Whether `data` (entropy-coded, restart markers included) holds every unit of the scan. */
+/* How many units of the scan `data` (entropy-coded, restart markers included) holds; *row_end: its bytes to the end of their last whole row. */
+size_t vis_jpeg_scan_units(vis_bytes data, const vis_jpeg_scan *s, size_t *row_end);
+/* Whether it holds every unit. */
 bool vis_jpeg_scan_is_whole(vis_bytes data, const vis_jpeg_scan *s);
 
 /* Decoders: *out is untouched on failure. head comes from the format's check. max_pixels binds where the head has no size. */

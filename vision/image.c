@@ -1,9 +1,11 @@
 /* image.c: a picture file to upright 8-bit RGB. The kind is told by content; every kind is a row of `formats`: its check walks
- * the file and refuses damage before its decoder runs, and the size is held against the limits in between. */
+ * the file and refuses damage before its decoder runs, and the size is held against the limits in between. What is only truncated is made
+ * into a whole, smaller file first (salvage.h), if that is asked for; else it is refused, saying how much was there. */
 #include "../core/file.h"
 #include "../core/mem.h"
 #include "../core/worker.h"
 #include "decode.h"
+#include "salvage.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -79,16 +81,23 @@ typedef struct {
     bool (*match)(vis_bytes f);
     sn_status (*check)(vis_bytes f, vis_head *head, sn_err *err);
     sn_status (*decode)(vis_raster *out, vis_bytes f, const vis_head *head, size_t max_pixels, sn_err *err);
-    bool ffmpeg; /* whether decode may need it */
+    bool ffmpeg;            /* whether decode may need it */
+    vis_salvage_fn salvage; /* NULL: a part of such a file shows nothing */
 } format;
 
 static const format formats[] = {
-    {"PNG", is_png, vis_check_png, vis_decode_stb, false},           {"JPEG", is_jpeg, vis_check_jpeg, vis_decode_stb, false},
-    {"GIF", is_gif, vis_check_gif, vis_decode_stb, false},           {"BMP", is_bmp, vis_check_bmp, vis_decode_bmp, true},
-    {"PNM", is_pnm, vis_check_pnm, vis_decode_pnm, false},           {"HDR", is_hdr, vis_check_hdr, vis_decode_stb, false},
-    {"PSD", is_psd, vis_check_psd, vis_decode_stb, false},           {"WebP", is_webp, vis_check_webp, vis_decode_webp, true},
-    {"TIFF", is_tiff, vis_check_tiff, vis_decode_tiff, true},        {"HEIF", vis_is_heif, vis_check_heif, vis_decode_heif, true},
-    {"film", vis_is_movie, vis_check_movie, vis_decode_movie, true}, {"TGA", is_tga, vis_check_tga, vis_decode_stb, false},
+    {"PNG", is_png, vis_check_png, vis_decode_stb, false, vis_salvage_png},
+    {"JPEG", is_jpeg, vis_check_jpeg, vis_decode_stb, false, vis_salvage_jpeg},
+    {"GIF", is_gif, vis_check_gif, vis_decode_stb, false, vis_salvage_gif},
+    {"BMP", is_bmp, vis_check_bmp, vis_decode_bmp, true, vis_salvage_bmp},
+    {"PNM", is_pnm, vis_check_pnm, vis_decode_pnm, false, vis_salvage_pnm},
+    {"HDR", is_hdr, vis_check_hdr, vis_decode_stb, false, vis_salvage_hdr},
+    {"PSD", is_psd, vis_check_psd, vis_decode_stb, false, NULL}, /* colour by colour */
+    {"WebP", is_webp, vis_check_webp, vis_decode_webp, true, vis_salvage_webp},
+    {"TIFF", is_tiff, vis_check_tiff, vis_decode_tiff, true, vis_salvage_tiff},
+    {"HEIF", vis_is_heif, vis_check_heif, vis_decode_heif, true, NULL}, /* one coded picture */
+    {"film", vis_is_movie, vis_check_movie, vis_decode_movie, true, vis_salvage_movie},
+    {"TGA", is_tga, vis_check_tga, vis_decode_stb, false, vis_salvage_tga},
 };
 
 /* ---- samples to upright RGB ---- */
@@ -191,11 +200,46 @@ sn_status vis_raster_to_image(vis_image *out, vis_raster *r, int orientation, sn
     return st;
 }
 
-static sn_status decode(vis_image *out, vis_bytes f, size_t max_pixels, sn_err *err)
+static sn_status decode_whole(vis_raster *out, vis_bytes f, const format *fmt, vis_head *head, size_t max_pixels, sn_err *err)
+{
+    sn_status st = fmt->check(f, head, err);
+
+    if (st == SN_OK && fmt->check != vis_check_movie) st = vis_check_size(head->w, head->h, max_pixels, err);
+    return st == SN_OK ? fmt->decode(out, f, head, max_pixels, err) : st;
+}
+
+/* What is there of a file that was refused, if it is truncated. Otherwise `st` and *err stay. */
+static sn_status decode_part(vis_raster *out, vis_bytes f, const format *fmt, vis_head *head, const vis_load_params *p, sn_partial *partial,
+                             sn_status st, sn_err *err)
+{
+    vis_salvage s = {0};
+    vis_raster part = {0};
+    char how_much[SN_PARTIAL_TEXT];
+
+    if (!fmt->salvage(&s, f, p->max_pixels) || fmt->decode(&part, (vis_bytes){s.file, s.n}, &s.head, p->max_pixels, NULL) != SN_OK) {
+        sn_free(s.file);
+        return st;
+    }
+    sn_free(s.file);
+    if (!p->accept_truncated) {
+        sn_free(part.data);
+        sn_partial_text(how_much, &s.partial);
+        return sn_fail(err, SN_EFORMAT, "truncated: %s can be read", how_much);
+    }
+    vis_salvage_finish(&s, &part);
+    *out = part;
+    *head = s.head;
+    *partial = s.partial;
+    return SN_OK;
+}
+
+/* p->max_pixels is set. */
+static sn_status decode(vis_image *out, vis_bytes f, const vis_load_params *p, sn_err *err)
 {
     const format *fmt = find_format(f);
     vis_head head = {0, 0, 1};
     vis_raster raster = {0};
+    sn_partial partial = {0};
     sn_status st;
 
     if (!fmt) {
@@ -204,75 +248,89 @@ static sn_status decode(vis_image *out, vis_bytes f, size_t max_pixels, sn_err *
         return kind ? sn_fail(err, SN_EFORMAT, "this is %s, not a picture", kind)
                     : sn_fail(err, SN_EFORMAT, "not a picture of a known kind");
     }
-    if ((st = fmt->check(f, &head, err)) != SN_OK) return st;
-    if (fmt->check != vis_check_movie && (st = vis_check_size(head.w, head.h, max_pixels, err)) != SN_OK) return st;
-    if ((st = fmt->decode(&raster, f, &head, max_pixels, err)) != SN_OK) return st;
-    return vis_raster_to_image(out, &raster, raster.orientation ? raster.orientation : head.orientation, err);
+    st = decode_whole(&raster, f, fmt, &head, p->max_pixels, err);
+    if (st == SN_EFORMAT && fmt->salvage) st = decode_part(&raster, f, fmt, &head, p, &partial, st, err);
+    if (st == SN_OK) st = vis_raster_to_image(out, &raster, raster.orientation ? raster.orientation : head.orientation, err);
+    if (st == SN_OK) out->partial = partial;
+    return st;
 }
 
-static size_t most_pixels(const vis_load_params *p)
+static vis_load_params with_limits(const vis_load_params *p)
 {
-    return p && p->max_pixels ? p->max_pixels : VIS_MAX_PIXELS;
+    vis_load_params all = p ? *p : (vis_load_params){0};
+
+    if (!all.max_pixels) all.max_pixels = VIS_MAX_PIXELS;
+    if (all.max_pixels > MAX_PIXELS) all.max_pixels = MAX_PIXELS;
+    return all;
 }
 
 sn_status vis_image_decode(vis_image *out, const void *bytes, size_t n, const char *name, const vis_load_params *p, sn_err *err)
 {
-    return decode(out, (vis_bytes){bytes, n}, most_pixels(p), err) == SN_OK ? SN_OK : sn_wrap(err, "%s", name);
+    const vis_load_params all = with_limits(p);
+
+    return decode(out, (vis_bytes){bytes, n}, &all, err) == SN_OK ? SN_OK : sn_wrap(err, "%s", name);
 }
 
 /* ---- decoding in a worker ---- */
 
 typedef struct {
     vis_bytes file;
-    size_t max_pixels;
+    vis_load_params params;
     unsigned char *shared; /* room for max_pixels of RGB */
 } job;
+
+typedef struct { /* what the worker says of them */
+    size_t w, h;
+    sn_partial partial;
+} result;
 
 static sn_status run_job(sn_worker_out *out, void *arg, sn_err *err)
 {
     const job *j = arg;
+    result r = {0};
     vis_image img;
-    sn_status st = decode(&img, j->file, j->max_pixels, err);
+    sn_status st = decode(&img, j->file, &j->params, err);
 
     if (st != SN_OK) return st;
     memcpy(j->shared, img.rgb, img.w * img.h * 3);
-    return sn_worker_send(out, (size_t[2]){img.w, img.h}, 2 * sizeof(size_t), err);
+    r = (result){img.w, img.h, img.partial};
+    return sn_worker_send(out, &r, sizeof r, err);
 }
 
-/* The size that the worker says, and the end of its work. */
-static sn_status take_size(size_t size[2], sn_worker *w, size_t max_pixels, sn_err *err)
+/* What the worker says, and the end of its work. */
+static sn_status take_result(result *r, sn_worker *w, size_t max_pixels, sn_err *err)
 {
-    const size_t n = 2 * sizeof *size;
     size_t got, more;
     unsigned char rest;
     sn_status st;
 
-    if ((st = sn_worker_read(w, size, n, &got, err)) != SN_OK || (st = sn_worker_read(w, &rest, 1, &more, err)) != SN_OK) return st;
-    if (got != n || more != 0) return sn_fail(err, SN_EFORMAT, "the decoder gave something that is no picture");
-    return vis_check_size(size[0], size[1], max_pixels, err);
+    if ((st = sn_worker_read(w, r, sizeof *r, &got, err)) != SN_OK || (st = sn_worker_read(w, &rest, 1, &more, err)) != SN_OK) return st;
+    if (got != sizeof *r || more != 0) return sn_fail(err, SN_EFORMAT, "the decoder gave something that is no picture");
+    return vis_check_size(r->w, r->h, max_pixels, err);
 }
 
 /* The pixels come through memory that both map, which is the worker's alone until it has ended. */
 static sn_status decode_apart(vis_image *out, vis_bytes f, const vis_load_params *p, sn_err *err)
 {
-    const size_t max_pixels = most_pixels(p) < MAX_PIXELS ? most_pixels(p) : MAX_PIXELS, page = (size_t)sysconf(_SC_PAGESIZE);
-    const size_t room = (max_pixels * 3 + page - 1) / page * page;
+    const vis_load_params all = with_limits(p);
+    const size_t page = (size_t)sysconf(_SC_PAGESIZE), room = (all.max_pixels * 3 + page - 1) / page * page;
     const sn_worker_limits limits = {
-        .fd = -1, .memory_bytes = BASE_BYTES + max_pixels * BYTES_PER_PIXEL, .cpu_s = p ? p->timeout_s : 0, .wait_s = p ? p->timeout_s : 0};
+        .fd = -1, .memory_bytes = BASE_BYTES + all.max_pixels * BYTES_PER_PIXEL, .cpu_s = all.timeout_s, .wait_s = all.timeout_s};
     const format *fmt = find_format(f);
-    job j = {f, max_pixels, mmap(NULL, room, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0)};
-    size_t size[2], used = 0;
+    job j = {f, all, mmap(NULL, room, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0)};
+    result r;
+    size_t used = 0;
     sn_worker *w = NULL;
     sn_status st;
 
-    if (j.shared == MAP_FAILED) return sn_fail(err, SN_ENOMEM, "no memory for a picture of %zu pixels", max_pixels);
+    if (j.shared == MAP_FAILED) return sn_fail(err, SN_ENOMEM, "no memory for a picture of %zu pixels", all.max_pixels);
     st = fmt && fmt->ffmpeg ? vis_av_ready(err) : SN_OK;
     if (st == SN_OK) st = sn_worker_start(&w, &limits, run_job, &j, err);
-    if (st == SN_OK) st = take_size(size, w, max_pixels, err);
+    if (st == SN_OK) st = take_result(&r, w, all.max_pixels, err);
     sn_worker_close(w);
     if (st == SN_OK) {
-        used = (size[0] * size[1] * 3 + page - 1) / page * page;
-        *out = (vis_image){size[0], size[1], j.shared, used};
+        used = (r.w * r.h * 3 + page - 1) / page * page;
+        *out = (vis_image){r.w, r.h, j.shared, used, r.partial};
     }
     if (used < room) munmap(j.shared + used, room - used);
     return st;

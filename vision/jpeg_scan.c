@@ -74,12 +74,13 @@ static inline int skip_value(bits *b, const table *t, int mask)
     return (int)symbol;
 }
 
+/* ac NULL: of the first scan of a progressive picture, the DC values alone. */
 static bool skip_block(bits *b, const table *dc, const table *ac)
 {
     const int first = skip_value(b, dc, 15);
 
     if (first < 0 || first > 15) return false;
-    for (int k = 1; k < 64;) {
+    for (int k = ac ? 1 : 64; k < 64;) {
         const int s = skip_value(b, ac, 15);
         if (s < 0) return false;
         if (s == 0) break;
@@ -99,18 +100,37 @@ static bool next_interval(bits *b)
     return true;
 }
 
-bool vis_jpeg_scan_is_whole(vis_bytes data, const vis_jpeg_scan *s)
+/* Bytes of the data that are used up to where the bits are. */
+static size_t used_bytes(const bits *b, const unsigned char *begin)
+{
+    const unsigned char *p = b->p;
+
+    for (uint32_t ahead = (b->n - b->n_past) / 8; ahead > 0; ahead--) p -= p[-1] == 0 && p - begin >= 2 && p[-2] == 0xFF ? 2 : 1;
+    return (size_t)(p - begin);
+}
+
+size_t vis_jpeg_scan_units(vis_bytes data, const vis_jpeg_scan *s, size_t *row_end)
 {
     table tables[8];
     bits b = {.p = data.p, .end = data.p + data.n};
+    size_t unit = 0;
 
+    *row_end = 0;
     for (int i = 0; i < 8; i++)
-        if (s->needed >> i & 1 && !table_init(&tables[i], s->huffman[i])) return false;
-    for (size_t unit = 0; unit < s->n_units; unit++) {
-        if (s->interval && unit && unit % s->interval == 0 && !next_interval(&b)) return false;
+        if (s->needed >> i & 1 && !table_init(&tables[i], s->huffman[i])) return 0;
+    for (; unit < s->n_units; unit++) {
+        if (s->interval && unit && unit % s->interval == 0 && !next_interval(&b)) return unit;
         for (size_t c = 0; c < s->n; c++)
             for (size_t i = 0; i < s->c[c].n_blocks; i++)
-                if (!skip_block(&b, &tables[s->c[c].dc], &tables[4 + s->c[c].ac])) return false;
+                if (!skip_block(&b, &tables[s->c[c].dc], s->dc_only ? NULL : &tables[4 + s->c[c].ac])) return unit;
+        if ((unit + 1) % s->row == 0) *row_end = used_bytes(&b, data.p);
     }
-    return true;
+    return unit;
+}
+
+bool vis_jpeg_scan_is_whole(vis_bytes data, const vis_jpeg_scan *s)
+{
+    size_t row_end;
+
+    return vis_jpeg_scan_units(data, s, &row_end) == s->n_units;
 }

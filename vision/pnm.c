@@ -1,8 +1,10 @@
 /* pnm.c: PBM, PGM and PPM, plain (P1-P3) and raw (P4-P6), to 8 bits (netpbm's formats). Values are scaled to 255 as Pillow does. */
 #include "../core/mem.h"
 #include "decode.h"
+#include "salvage.h"
 
 #include <math.h>
+#include <stdio.h>
 
 typedef struct { /* reads a header and plain samples; past the end it stays there and `bad` is set */
     vis_bytes f;
@@ -47,10 +49,15 @@ typedef struct {
     size_t data; /* where the samples begin */
 } pnm;
 
+/* Bytes that a row takes; plain samples: one digit each at least. */
+static size_t row_bytes(const pnm *m)
+{
+    return m->digit == '4' ? (m->w + 7) / 8 : m->w * m->n_ch * (m->digit >= '5' && m->max > 255 ? 2 : 1);
+}
+
 static sn_status read_header(pnm *m, vis_bytes f, sn_err *err)
 {
     cursor c = {f, 2, false};
-    size_t row, need;
 
     *m = (pnm){.digit = (char)f.p[1], .max = 1};
     m->n_ch = m->digit == '3' || m->digit == '6' ? 3 : 1;
@@ -61,10 +68,6 @@ static sn_status read_header(pnm *m, vis_bytes f, sn_err *err)
         return sn_fail(err, SN_EFORMAT, "the PNM header is damaged");
     m->data = c.at + 1; /* one blank ends the header */
     if (c.at >= f.n || !is_space(f.p[c.at])) return sn_fail(err, SN_EFORMAT, "the PNM file ends in its header");
-    row = m->digit == '4' ? (m->w + 7) / 8 : m->w * m->n_ch * (m->digit >= '5' && m->max > 255 ? 2 : 1);
-    need = row * m->h; /* plain samples: one digit each at least, so the same bound holds */
-    if (f.n - m->data < need)
-        return sn_fail(err, SN_EFORMAT, "the PNM file is cut short: %zu bytes of pixels, %zu needed", f.n - m->data, need);
     return SN_OK;
 }
 
@@ -73,8 +76,55 @@ sn_status vis_check_pnm(vis_bytes f, vis_head *head, sn_err *err)
     pnm m;
     sn_status st = read_header(&m, f, err);
 
-    if (st == SN_OK) *head = (vis_head){m.w, m.h, 1};
-    return st;
+    if (st != SN_OK) return st;
+    *head = (vis_head){m.w, m.h, 1};
+    if (f.n - m.data < row_bytes(&m) * m.h)
+        return sn_fail(err, SN_EFORMAT, "the PNM file is cut short: %zu bytes of pixels, %zu needed", f.n - m.data, row_bytes(&m) * m.h);
+    return SN_OK;
+}
+
+/* Whole rows of plain samples; *end: behind them. False: a sample is none, or out of range. The last number of the file may be half of one. */
+static bool plain_rows(const pnm *m, vis_bytes f, size_t *rows, size_t *end)
+{
+    cursor c = {f, m->data, false};
+    const size_t row = m->w * m->n_ch;
+
+    *rows = 0;
+    *end = m->data;
+    for (size_t n = 0; n < row * m->h;) {
+        skip_blanks(&c);
+        const uint32_t v = number(&c, m->digit == '1');
+        if (c.bad) return c.at >= f.n;
+        if (v > m->max) return false;
+        if (c.at >= f.n && m->digit != '1' && n + 1 < row * m->h) return true;
+        if (++n % row) continue;
+        ++*rows;
+        *end = c.at;
+    }
+    return true;
+}
+
+bool vis_salvage_pnm(vis_salvage *out, vis_bytes f, size_t max_pixels)
+{
+    char head[64];
+    size_t rows, end, n;
+    pnm m;
+
+    if (read_header(&m, f, NULL) != SN_OK || vis_check_size(m.w, m.h, max_pixels, NULL) != SN_OK) return false;
+    if (m.digit <= '3') {
+        if (!plain_rows(&m, f, &rows, &end) || rows == m.h) return false;
+    } else {
+        rows = (f.n - m.data) / row_bytes(&m);
+        end = m.data + rows * row_bytes(&m);
+        if (rows >= m.h) return false;
+    }
+    n = (size_t)snprintf(head, sizeof head, m.digit == '1' || m.digit == '4' ? "P%c\n%zu %zu\n" : "P%c\n%zu %zu\n%u\n", m.digit, m.w, rows,
+                         m.max);
+    if (!vis_salvage_rows(out, rows, m.h) || !(out->file = sn_alloc(n + end - m.data, 1))) return false;
+    memcpy(out->file, head, n);
+    memcpy(out->file + n, f.p + m.data, end - m.data);
+    out->n = n + end - m.data;
+    return vis_check_pnm((vis_bytes){out->file, out->n}, &out->head, NULL) == SN_OK;
 }
 
 /* v of 0..max to 0..255, to the nearest, ties to even. */

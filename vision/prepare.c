@@ -133,6 +133,19 @@ sn_status vis_prepared_after(vis_prepared *p, const char *text, sn_err *err)
     return set_text(&p->after, text, err);
 }
 
+void vis_prepared_shift(vis_prepared *p, size_t px)
+{
+    for (size_t i = 0; i < p->n_tiles; i++) {
+        const size_t w = p->tile_w[i], n_row = 3 * p->tile_h[i];
+        for (size_t y = n_row; y-- > 0;) { /* from below: what is read is not yet moved */
+            const size_t down = y % p->tile_h[i] < px ? y % p->tile_h[i] : px;
+            float *to = p->pixels[i] + y * w;
+            memmove(to + px, to - down * w, (w - px) * sizeof *to);
+            for (size_t x = 0; x < px; x++) to[x] = to[px];
+        }
+    }
+}
+
 void vis_pixel_shuffle(float *y, const float *x, size_t side, size_t s, size_t n_embd)
 {
     for (size_t by = 0; by < side; by += s)

@@ -110,6 +110,7 @@ size_t vis_video_choose(const vis_look *looks, size_t n, double end_s, size_t ma
 typedef struct {
     double t_s;
     size_t w, h;
+    sn_partial partial; /* of the film */
 } frame_head;
 
 typedef struct {
@@ -133,7 +134,7 @@ static sn_status say_sound(video_job *j)
 static bool send_frame(void *user, vis_image *img, double t_s)
 {
     video_job *j = user;
-    const frame_head head = {t_s, img->w, img->h};
+    const frame_head head = {t_s, img->w, img->h, img->partial};
     sn_status st = say_sound(j);
 
     if (st == SN_OK) st = sn_worker_send(j->out, &head, sizeof head, j->err);
@@ -174,6 +175,7 @@ static sn_status take_frame(sn_worker *w, vis_image *img, double *t_s, size_t ma
     if (st == SN_OK && got != head.w * head.h * 3) st = cut_off(err);
     if (st != SN_OK) vis_image_free(img);
     *t_s = head.t_s;
+    img->partial = head.partial;
     return st;
 }
 

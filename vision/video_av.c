@@ -29,6 +29,7 @@ typedef struct {
     AVPacket *packet;
     AVFrame *frame;
     AVStream *stream;
+    bool accept_truncated, cut;          /* cut: it is, and that is accepted */
     bool keys_only, draining, whole_end; /* whole_end: the container's duration is that of its last packet */
     double start_s, duration_s;          /* negative: unknown */
     double next_key_s, packet_end_s;
@@ -69,27 +70,34 @@ static bool read_at(const film *f, void *dst, size_t n, uint64_t at)
     return pread(f->fd, dst, n, (off_t)at) == (ssize_t)n;
 }
 
-/* Holds the sizes that the file says of its parts against its own, where the container says any. */
-static sn_status check_length(const film *f, sn_err *err)
+static sn_status truncated(const film *f, uint64_t want, sn_err *err)
+{
+    return sn_fail(err, SN_EFORMAT, "truncated: %llu of %llu bytes are there", (unsigned long long)f->size, (unsigned long long)want);
+}
+
+/* Holds the sizes that the file says of its parts against its own, where the container says any. *cut: it is shorter. */
+static sn_status check_length(const film *f, bool *cut, sn_err *err)
 {
     unsigned char b[16];
 
     if (!read_at(f, b, sizeof b, 0)) return sn_fail(err, SN_EFORMAT, "not a video: %llu bytes", (unsigned long long)f->size);
     if (!vis_is_movie((vis_bytes){b, sizeof b})) return SN_OK; /* left to the demuxers */
-    if (!memcmp(b, "RIFF", 4) && vis_le32(b + 4) > f->size - 8)
-        return sn_fail(err, SN_EFORMAT, "truncated: %llu of %llu bytes are there", (unsigned long long)f->size, vis_le32(b + 4) + 8ULL);
+    *cut = !memcmp(b, "RIFF", 4) && vis_le32(b + 4) > f->size - 8;
+    if (*cut) return truncated(f, vis_le32(b + 4) + 8ULL, err);
     if (memcmp(b + 4, "ftyp", 4)) return SN_OK;
     for (uint64_t at = 0; at < f->size;) {
         uint64_t size;
 
         memset(b, 0, sizeof b);
-        if (!read_at(f, b, 8, at)) return sn_fail(err, SN_EFORMAT, "truncated: it ends inside a part at byte %llu", (unsigned long long)at);
+        *cut = !read_at(f, b, 8, at);
+        if (*cut) return truncated(f, at + 8, err);
         size = vis_be32(b);
         if (size == 0) break;
         if (size == 1) size = read_at(f, b, 16, at) ? (uint64_t)vis_be32(b + 8) << 32 | vis_be32(b + 12) : 0;
-        if (size < 8 || size > f->size - at)
-            return sn_fail(err, SN_EFORMAT, "truncated or damaged: of a part of %llu bytes at byte %llu, %llu are there",
-                           (unsigned long long)size, (unsigned long long)at, (unsigned long long)(f->size - at));
+        if (size < 8)
+            return sn_fail(err, SN_EFORMAT, "damaged: a part of %llu bytes at byte %llu", (unsigned long long)size, (unsigned long long)at);
+        *cut = size > f->size - at;
+        if (*cut) return truncated(f, size < UINT64_MAX - at ? at + size : UINT64_MAX, err);
         at += size;
     }
     return SN_OK;
@@ -171,11 +179,23 @@ static bool wanted(film *f)
 static sn_status end_of_film(film *f, sn_err *err)
 {
     if (f->io->error < 0) return sn_fail(err, SN_EIO, "cannot be read");
-    if (f->whole_end && f->duration_s > 0 && f->packet_end_s < f->duration_s * 0.98 - 1)
-        return sn_fail(err, SN_EFORMAT, "truncated: %.2f s of the %.2f s it declares", f->packet_end_s, f->duration_s);
+    if (f->whole_end && f->duration_s > 0 && f->packet_end_s < f->duration_s * 0.98 - 1) {
+        if (!f->accept_truncated) return sn_fail(err, SN_EFORMAT, "truncated: %.2f of %.2f s are there", f->packet_end_s, f->duration_s);
+        f->cut = true;
+    }
     f->draining = true;
     f->ff->avcodec_send_packet(f->codec, NULL);
     return SN_OK;
+}
+
+/* Whether what is wrong is that the file ends, and that is accepted: from here on it is the film's end. */
+static bool ends_here(film *f)
+{
+    const int64_t read = f->io->pos - (f->io->buf_end - f->io->buf_ptr);
+
+    if (!f->accept_truncated || read < 0 || (uint64_t)read < f->size) return false;
+    f->cut = true;
+    return true;
 }
 
 /* One packet to the decoder, or the end. */
@@ -186,7 +206,7 @@ static sn_status feed(film *f, sn_err *err)
     do {
         f->ff->av_packet_unref(f->packet);
         res = f->ff->av_read_frame(f->format, f->packet);
-        if (res == AVERROR_EOF) return end_of_film(f, err);
+        if (res == AVERROR_EOF || (res < 0 && ends_here(f))) return end_of_film(f, err);
         if (res < 0) return sn_fail(err, SN_EFORMAT, "damaged or truncated after %.2f s", f->t_s);
         f->n_bytes += (uint64_t)f->packet->size + 1;
         if (f->n_bytes / MAX_REREAD > f->size + 65536) return sn_fail(err, SN_EFORMAT, "damaged: the same bytes come again and again");
@@ -194,7 +214,10 @@ static sn_status feed(film *f, sn_err *err)
         const double end = seconds(f, f->packet->pts, s) + (double)f->packet->duration * av_q2d(s->time_base);
         if (end > f->packet_end_s) f->packet_end_s = end;
     } while (!wanted(f));
-    if (f->packet->flags & AV_PKT_FLAG_CORRUPT) return sn_fail(err, SN_EFORMAT, "truncated: it ends inside a picture after %.2f s", f->t_s);
+    if (f->packet->flags & AV_PKT_FLAG_CORRUPT) {
+        if (ends_here(f)) return end_of_film(f, err);
+        return sn_fail(err, SN_EFORMAT, "truncated: it ends inside a picture after %.2f s", f->t_s);
+    }
     res = f->ff->avcodec_send_packet(f->codec, f->packet);
     if (res == AVERROR(ENOMEM)) return sn_fail(err, SN_ENOMEM, "out of memory");
     if (res < 0 && f->n_frames > 0) return sn_fail(err, SN_EFORMAT, "damaged: a picture after %.2f s does not decode", f->t_s);
@@ -273,7 +296,7 @@ static sn_status look_at(film *f, look_list *l, sn_err *err)
         put_look(l, &look);
     }
     f->ff->sws_freeContext(sws);
-    l->end_s = f->duration_s > f->t_s ? f->duration_s : f->t_s;
+    l->end_s = f->duration_s > f->t_s && !f->cut ? f->duration_s : f->t_s;
     return st;
 }
 
@@ -295,30 +318,31 @@ static sn_status square(vis_image *img, AVRational aspect, bool turned, size_t m
     return SN_OK;
 }
 
-static sn_status emit(film *f, size_t max_pixels, vis_frame_fn fn, void *user, sn_err *err)
+static sn_status emit(film *f, const vis_video_params *p, const sn_partial *partial, vis_frame_fn fn, void *user, sn_err *err)
 {
     const AVRational aspect = f->ff->av_guess_sample_aspect_ratio(f->format, f->stream, f->frame);
     vis_raster raster = {0};
     vis_image img;
-    sn_status st = vis_av_film_to_raster(f->ff, &raster, f->frame, f->stream, max_pixels, err);
+    sn_status st = vis_av_film_to_raster(f->ff, &raster, f->frame, f->stream, p->max_pixels, err);
 
     if (st != SN_OK || (st = vis_raster_to_image(&img, &raster, raster.orientation, err)) != SN_OK) return st;
-    if ((st = square(&img, aspect, raster.orientation >= 5, max_pixels, err)) != SN_OK) {
+    if ((st = square(&img, aspect, raster.orientation >= 5, p->max_pixels, err)) != SN_OK) {
         vis_image_free(&img);
         return st;
     }
+    img.partial = *partial;
     return fn(user, &img, f->t_s) ? SN_OK : sn_fail(err, SN_ECANCELLED, "stopped");
 }
 
-static sn_status show(film *f, const look_list *l, const size_t *picks, size_t n, const vis_video_params *p, vis_frame_fn fn, void *user,
-                      sn_err *err)
+static sn_status show(film *f, const look_list *l, const size_t *picks, size_t n, const vis_video_params *p, const sn_partial *partial,
+                      vis_frame_fn fn, void *user, sn_err *err)
 {
     sn_status st = SN_OK;
     bool end = false;
 
     for (size_t i = 0; i < n && st == SN_OK && (st = film_next(f, &end, err)) == SN_OK && !end;)
         if (f->n_frames - 1 == l->list[picks[i]].ordinal) {
-            st = emit(f, p->max_pixels, fn, user, err);
+            st = emit(f, p, partial, fn, user, err);
             i++;
         }
     return st;
@@ -361,27 +385,50 @@ static sn_status look_through(film *f, look_list *l, const vis_video_params *p, 
     return st;
 }
 
+/* The first pass. A film that is cut, where that is accepted, and of which nothing can be seen, is refused for being cut. */
+static sn_status look_for_scenes(film *f, look_list *l, const vis_video_params *p, bool *sound, sn_err *err)
+{
+    sn_err why = {0};
+    bool cut = false;
+    sn_status st = check_length(f, &cut, &why), found;
+
+    if (st != SN_OK && !(cut && p->accept_truncated)) return sn_fail(err, st, "%s", why.msg);
+    f->cut = cut;
+    found = look_through(f, l, p, sound, err);
+    return found == SN_EFORMAT && cut ? sn_fail(err, st, "%s", why.msg) : found;
+}
+
+/* How much of it there was, when it has been looked through. */
+static sn_partial how_much(const film *f)
+{
+    if (!f->cut) return (sn_partial){0};
+    return (sn_partial){SN_SECONDS, f->t_s, f->duration_s > f->t_s ? f->duration_s : 0};
+}
+
 sn_status vis_video_read(int fd, size_t size, const vis_video_params *p, vis_frame_fn fn, void *user, bool *sound, sn_err *err)
 {
-    const vis_video_params limits = {.max_pixels = p->max_pixels ? p->max_pixels : VIS_MAX_PIXELS, .max_frames = p->max_frames};
+    vis_video_params limits = *p;
     look_list l = {.gap_s = 0.25};
     size_t *picks, n = 0;
-    film f = {.fd = fd, .size = size};
+    film f = {.fd = fd, .size = size, .accept_truncated = p->accept_truncated};
     sn_status st = sn_ffmpeg_get(&f.ff, err);
 
     if (st != SN_OK) return st;
+    if (!limits.max_pixels) limits.max_pixels = VIS_MAX_PIXELS;
     l.list = sn_alloc(MAX_LOOKS, sizeof *l.list);
     picks = p->max_frames > 0 && p->max_frames <= VIS_MAX_KEY_FRAMES ? sn_alloc(p->max_frames, sizeof *picks) : NULL;
     if (!l.list || !picks) {
         st = sn_fail(err, l.list ? SN_EUSAGE : SN_ENOMEM, l.list ? "key frames: 1 to %d" : "out of memory", VIS_MAX_KEY_FRAMES);
     } else {
-        if ((st = check_length(&f, err)) == SN_OK) st = look_through(&f, &l, &limits, sound, err);
+        st = look_for_scenes(&f, &l, &limits, sound, err);
         const bool keys_only = f.keys_only;
+        const sn_partial partial = how_much(&f);
         film_close(&f);
         if (st == SN_OK && (n = vis_video_choose(l.list, l.n, l.end_s, p->max_frames, picks)) == 0)
             st = sn_fail(err, SN_ENOMEM, "out of memory");
-        f = (film){.ff = f.ff, .fd = fd, .size = size, .keys_only = keys_only};
-        if (st == SN_OK && (st = film_open(&f, limits.max_pixels, err)) == SN_OK) st = show(&f, &l, picks, n, &limits, fn, user, err);
+        f = (film){.ff = f.ff, .fd = fd, .size = size, .accept_truncated = p->accept_truncated, .cut = f.cut, .keys_only = keys_only};
+        if (st == SN_OK && (st = film_open(&f, limits.max_pixels, err)) == SN_OK)
+            st = show(&f, &l, picks, n, &limits, &partial, fn, user, err);
         film_close(&f);
     }
     sn_free(picks);

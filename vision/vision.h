@@ -7,12 +7,14 @@
 #include "../core/convert.h"
 #include "../core/gguf.h"
 #include "../core/pairing.h"
+#include "../core/partial.h"
 
 /* ---- image.c: decoding ---- */
 typedef struct {
     size_t w, h;        /* pixels, upright: EXIF orientation applied */
     unsigned char *rgb; /* [h, w, 3] sRGB, alpha composited on white; free with vis_image_free */
     size_t mapped;      /* bytes mapped at rgb; 0: it is from sn_alloc */
+    sn_partial partial; /* how much of the file, or of the film, was there */
 } vis_image;
 #define VIS_MAX_SIDE 65535
 #define VIS_MAX_PIXELS 100000000 /* unless another limit is given */
@@ -20,9 +22,11 @@ typedef struct {
     size_t max_pixels; /* refused above before memory is taken; default 100e6 */
     bool no_sandbox;   /* vis_image_load decodes in this process */
     double timeout_s;  /* of the decoder in its own; 0: core/worker.h's */
+    bool accept_truncated;
 } vis_load_params;
-/* A picture file, or the first frame of a video; "-" is standard input. Type by content. Truncated or corrupt files are refused.
- * This process reads the bytes, and a worker (core/worker.h) makes the picture of them. */
+/* A picture file, or the first frame of a video; "-" is standard input. Type by content. Corrupt files are refused, and so are truncated ones,
+ * unless accept_truncated says that what is there of them will do: then partial says how much that was, and a picture has fewer rows, is coarse,
+ * or (MP4 and animations) is whole all the same. This process reads the bytes, and a worker (core/worker.h) makes the picture of them. */
 sn_status vis_image_load(vis_image *out, const char *path, const vis_load_params *p, sn_err *err);
 /* Decodes in the calling process. */
 sn_status vis_image_decode(vis_image *out, const void *bytes, size_t n, const char *name, const vis_load_params *p, sn_err *err);
@@ -40,12 +44,13 @@ typedef struct {
     size_t max_frames; /* 1 to VIS_MAX_KEY_FRAMES */
     bool no_sandbox;   /* of vis_video_load: as of a picture */
     double timeout_s;
+    bool accept_truncated; /* each frame's `partial` says how much of the film was there */
 } vis_video_params;
 /* A key frame, upright and of square samples, and its time from the film's start, in order of time. The picture is the callee's:
  * vis_image_free. False stops with SN_ECANCELLED. */
 typedef bool (*vis_frame_fn)(void *user, vis_image *img, double t_s);
 /* Reads a regular file of `size` bytes from an open descriptor (its offset stays), and does nothing else. *sound: whether it has an audio stream; may be
- * set also on failure. Damage is found before the first frame comes. Truncated and corrupt films are refused. */
+ * set also on failure. Damage is found before the first frame comes. Truncated (unless accepted) and corrupt films are refused. */
 sn_status vis_video_read(int fd, size_t size, const vis_video_params *p, vis_frame_fn fn, void *user, bool *sound, sn_err *err);
 /* The same of a file, in a worker (core/worker.h). */
 sn_status vis_video_load(const char *path, const vis_video_params *p, vis_frame_fn fn, void *user, bool *sound, sn_err *err);
@@ -95,6 +100,8 @@ typedef struct {
 /* Cuts, resizes and normalises. Free with vis_prepared_free. */
 sn_status vis_model_prepare(vis_model *m, const vis_image *img, vis_fit fit, vis_prepared *out, sn_err *err);
 void vis_prepared_free(vis_prepared *p);
+/* Moves the picture in each of its tiles right and down, less than a side; its edges are repeated. */
+void vis_prepared_shift(vis_prepared *p, size_t px);
 /* out [p->n_tok, n_embd], caller-owned; tiles one behind the other. */
 sn_status vis_model_encode(vis_model *m, const vis_prepared *p, float *out, sn_err *err);
 

@@ -1,6 +1,9 @@
-/* webp.c: WebP by libavcodec, which reads stills; the first frame of an animation is rewrapped as one (RFC 9649, section 2.7). */
+/* webp.c: WebP by libavcodec, which reads stills; the first frame of an animation is rewrapped as one (RFC 9649, section 2.7). How many rows of a
+ * truncated one are there is found by trial: the bytes that are missing are made up in several ways, and the rows that come out the same depend on
+ * none of them. */
 #include "../core/mem.h"
 #include "decode.h"
+#include "salvage.h"
 
 static void put_le32(unsigned char *p, size_t v)
 {
@@ -88,4 +91,67 @@ sn_status vis_decode_webp(vis_raster *out, vis_bytes f, const vis_head *head, si
     else
         sn_free(r.data);
     return st;
+}
+
+/* ---- what is left of a truncated one ---- */
+
+/* Bytes in place of those that are missing. */
+static void make_up(unsigned char *p, size_t n, int way)
+{
+    uint32_t seed = 2463534242u;
+
+    for (size_t i = 0; i < n; i++) {
+        seed ^= seed << 13;
+        seed ^= seed >> 17;
+        seed ^= seed << 5;
+        p[i] = (unsigned char)(way == 0 ? 0 : way == 1 ? 255 : seed >> 24);
+    }
+}
+
+/* Rows that the file out->file has in common with the raster. */
+static size_t rows_in_common(const vis_salvage *out, const vis_raster *with, size_t most, size_t max_pixels)
+{
+    vis_raster r = {0};
+    size_t rows = 0;
+
+    if (vis_decode_webp(&r, (vis_bytes){out->file, out->n}, &out->head, max_pixels, NULL) != SN_OK) return 0;
+    if (r.w == with->w && r.h == with->h && r.n_ch == with->n_ch)
+        while (rows < most && !memcmp(r.data + rows * r.w * r.n_ch, with->data + rows * r.w * r.n_ch, r.w * r.n_ch)) rows++;
+    sn_free(r.data);
+    return rows;
+}
+
+/* An animation whose first frame is whole: that frame. */
+static bool keep_first_frame(vis_salvage *out, vis_bytes f, const vis_bytes *frame)
+{
+    out->partial = (sn_partial){SN_FRAMES, 1, 0};
+    if (!vis_salvage_copy(out, f, (size_t)(frame->p - f.p) + frame->n, 1)) return false;
+    if (out->n % 2) out->file[out->n++] = 0;
+    put_le32(out->file + 4, out->n - 8);
+    return vis_check_webp((vis_bytes){out->file, out->n}, &out->head, NULL) == SN_OK;
+}
+
+bool vis_salvage_webp(vis_salvage *out, vis_bytes f, size_t max_pixels)
+{
+    const size_t want = 8 + (size_t)vis_le32(f.p + 4);
+    vis_raster first = {0};
+    vis_bytes frame;
+    size_t rows;
+
+    if (want <= f.n) return false;
+    if (first_frame(f, &frame)) return keep_first_frame(out, f, &frame);
+    if (want / 64 > f.n || !vis_salvage_copy(out, f, f.n, want - f.n)) return false;
+    out->n = want;
+    make_up(out->file + f.n, want - f.n, 0);
+    if (vis_check_webp((vis_bytes){out->file, want}, &out->head, NULL) != SN_OK) return false;
+    if (vis_check_size(out->head.w, out->head.h, max_pixels, NULL) != SN_OK) return false;
+    if (vis_decode_webp(&first, (vis_bytes){out->file, want}, &out->head, max_pixels, NULL) != SN_OK) return false;
+    rows = first.h;
+    for (int way = 1; way <= 2; way++) {
+        make_up(out->file + f.n, want - f.n, way);
+        rows = rows_in_common(out, &first, rows, max_pixels);
+    }
+    sn_free(first.data);
+    out->rows = rows;
+    return vis_salvage_rows(out, rows, out->head.h);
 }

@@ -82,13 +82,13 @@ claim_a_torn_end_is_mended_and_what_is_no_record_is_left_alone() {
         [ -f "$f" ] && cp "$f" kept; batch -q -o "$f" in; failed_with_one_line; err_has "$f: "; [ ! -f "$f" ] || cmp -s "$f" kept || wrong "$f was touched"; [ ! -e "$f.lock" ] || wrong "$f.lock stays"
     done
 }
-# BATCH_KILLS times killed at random moments, the run goes on to the same set of records.
+# BATCH_KILLS times killed at random moments, the run over BATCH_FILES files goes on to the same set of records; BATCH_PARALLEL at once, or 1 to 3.
 claim_kill_9_loses_nothing_and_does_nothing_twice() {
     batch_models; mkdir -p in/sub; files=${BATCH_FILES:-60}; kills=${BATCH_KILLS:-12}; RANDOM=7
     for ((i = 0; i < files; i++)); do (cd in && case $((i % 6)) in 5) printf '\377\330\377 %d' "$i" >"$i.jpg" ;; 4) cp "$PAGE" "sub/$i"; printf %s "$i" >>"sub/$i" ;; *) page $i.png ;; esac); done
     batch -q -o unbroken.jsonl in; is 3; records unbroken.jsonl >wanted; [ "$(wc -l <wanted)" = "$files" ] || wrong "$(wc -l <wanted) records"
     for ((k = 0, hit = 0; k < kills; k++)); do
-        "$SENSES" batch -t 1 --whisper ./tiny-whisper.gguf -q -o killed.jsonl --parallel $((k % 3 + 1)) in >/dev/null 2>&1 &
+        "$SENSES" batch -t 1 --whisper ./tiny-whisper.gguf -q -o killed.jsonl --parallel ${BATCH_PARALLEL:-$((k % 3 + 1))} in >/dev/null 2>&1 &
         sleep "0.$((RANDOM % 4))$((RANDOM % 10))$((RANDOM % 10))"
         kill -9 $! 2>/dev/null && hit=$((hit + 1)); wait $! 2>/dev/null
         [ -e killed.jsonl ] && [ "$(wc -l <killed.jsonl)" -ge "$files" ] && rm killed.jsonl* # done already: once more from the beginning

@@ -5,10 +5,11 @@
                                        llama.cpp's converters, and subsets of what transformers 5.23 (float32, the Pillow processors,
                                        Pillow 12) makes of two drawn pictures with them; DIR holds manifest.json, media/, FAMILY/
   make_vision_models.py --internvl     internvl.gguf and its references, from transformers 5.23's own classes; internvl_grids.npy
+  make_vision_models.py --mistral3     mistral3.gguf and its references, likewise
   make_vision_models.py --pad          llava15_pad_in.npy: the picture padded to a square in the mean colour, by Pillow 12
 
 NAME_rows.npy: every 8th column of the rows that enter the decoder. NAME_in.npy [3, n]: tile, index, value of samples of the encoder's
-input. Needs numpy 2.4.6, Pillow 12.0.0 (13.0 orders its passes differently), and torch 2.15, transformers 5.23, gguf 0.19 for --internvl.
+input. Needs numpy 2.4.6, Pillow 12.0.0 (13.0 orders its passes differently), and torch 2.15, transformers 5.23, gguf 0.19 for --internvl and --mistral3.
 """
 import argparse, json, shutil
 from pathlib import Path
@@ -117,16 +118,75 @@ def internvl():
     np.save(OUT / "internvl_grids.npy", np.array([[x, y, *get_optimal_tiled_canvas((int(y), int(x)), (S, S), 1, 12)] for x, y in sizes], np.float32))
 
 
+def mistral3():
+    import gguf, torch
+    from PIL import Image
+    from transformers import Mistral3Config, MistralConfig, PixtralVisionConfig
+    from transformers.models.mistral3.modeling_mistral3 import Mistral3MultiModalProjector
+    from transformers.models.pixtral.image_processing_pil_pixtral import get_resize_output_image_size
+    from transformers.models.pixtral.modeling_pixtral import PixtralVisionModel
+    torch.manual_seed(12)
+    S, P, D, FF, H, L, E, M = 210, 14, 48, 80, 3, 2, 40, 2
+    vc = PixtralVisionConfig(hidden_size=D, intermediate_size=FF, num_hidden_layers=L, num_attention_heads=H, image_size=S, patch_size=P, hidden_act="silu")
+    cfg = Mistral3Config(vision_config=vc, text_config=MistralConfig(hidden_size=E, num_attention_heads=4, rms_norm_eps=1e-5), spatial_merge_size=M)
+    vit, proj = PixtralVisionModel(vc).eval(), Mistral3MultiModalProjector(cfg).eval()
+    with torch.no_grad():
+        for m in (vit, proj):
+            for name, p in m.named_parameters():
+                p.copy_((torch.randn_like(p) * (0.2 if p.dim() < 2 else 1.5 / p[0].numel() ** 0.5) + ("norm" in name or "ln_pre" in name)).half().float())
+    s = {k: v.detach().numpy() for k, v in vit.state_dict().items()}
+    q = {k: v.detach().numpy() for k, v in proj.state_dict().items()}
+    row_break = torch.randn(E).half().float().numpy()
+    t = {"v.patch_embd.weight": s["patch_conv.weight"], "v.pre_ln.weight": s["ln_pre.weight"], "v.token_embd.img_break": row_break,
+         "mm.input_norm.weight": q["norm.weight"], "mm.patch_merger.weight": q["patch_merger.merging_layer.weight"],
+         "mm.1.weight": q["linear_1.weight"], "mm.2.weight": q["linear_2.weight"]}
+    for i in range(L):
+        a, b = f"transformer.layers.{i}.", f"v.blk.{i}."
+        for x, y in (("attention.q_proj", "attn_q"), ("attention.k_proj", "attn_k"), ("attention.v_proj", "attn_v"), ("attention.o_proj", "attn_out"),
+                     ("feed_forward.gate_proj", "ffn_gate"), ("feed_forward.up_proj", "ffn_up"), ("feed_forward.down_proj", "ffn_down"),
+                     ("attention_norm", "ln1"), ("ffn_norm", "ln2")):
+            v = s[a + x + ".weight"]
+            if y in ("attn_q", "attn_k"):  # rotary halves woven, as llama.cpp's converters do
+                v = v.reshape(H, 2, D // H // 2, D).swapaxes(1, 2).reshape(D, D)
+            t[b + y + ".weight"] = v
+    w = gguf.GGUFWriter(str(OUT / "mistral3.gguf"), "clip")
+    w.add_bool("clip.has_vision_encoder", True)
+    w.add_string("clip.projector_type", "pixtral")
+    for k, v in dict(image_size=S, patch_size=P, embedding_length=D, feed_forward_length=FF, projection_dim=E, block_count=L, spatial_merge_size=M).items():
+        w.add_uint32(f"clip.vision.{k}", v)
+    w.add_uint32("clip.vision.attention.head_count", H)
+    w.add_float32("clip.vision.attention.layer_norm_epsilon", 1e-5)
+    w.add_array("clip.vision.image_mean", list(CLIP_MEAN))
+    w.add_array("clip.vision.image_std", list(CLIP_STD))
+    w.add_bool("clip.use_silu", True)
+    for k, v in t.items():
+        w.add_tensor(k, np.ascontiguousarray(v, np.float16 if v.ndim == 2 else np.float32))
+    w.write_header_to_file(), w.write_kv_data_to_file(), w.write_tensors_to_file(), w.close()
+    for case in ("landscape", "small"):
+        img = Image.open(OUT / f"{case}.png").convert("RGB")
+        h, wd = get_resize_output_image_size(np.asarray(img), (S, S), (P * M, P * M), "channels_last")
+        px = normalise(img.resize((wd, h), Image.BICUBIC), CLIP_MEAN, CLIP_STD)
+        with torch.no_grad():
+            f = vit(torch.from_numpy(px)[None], image_sizes=[(h, wd)]).last_hidden_state[0]
+            rows = proj(f, [(h, wd)]).numpy().reshape(h // P // M, wd // P // M, E)
+        lines = [np.concatenate([r, row_break[None]]) for r in rows]
+        np.save(OUT / f"mistral3_{case}_rows.npy", np.ascontiguousarray(np.concatenate(lines)[:-1, ::8]))
+        np.save(OUT / f"mistral3_{case}_in.npy", samples([px], 7))
+
+
 def main():
     ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     ap.add_argument("--oracle", type=Path)
     ap.add_argument("--internvl", action="store_true")
+    ap.add_argument("--mistral3", action="store_true")
     ap.add_argument("--pad", action="store_true")
     a = ap.parse_args()
     if a.oracle:
         from_oracle(a.oracle)
     if a.internvl:
         internvl()
+    if a.mistral3:
+        mistral3()
     if a.pad:
         padded()
 

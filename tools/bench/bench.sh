@@ -45,6 +45,9 @@ build_peers() {
     if [ -n "${PEERS_DIR:-}" ] && [ -d "$PEERS_DIR/whisper.cpp" ] && [ ! -x "$peers/whisper.cpp-build/bin/whisper-cli" ]; then
         cmake_build whisper.cpp "$PEERS_DIR/whisper.cpp" "" whisper-cli
     fi
+    if [ -n "${PEERS_DIR:-}" ] && [ -d "$PEERS_DIR/whisper.cpp" ] && [ "${ISA:-}" = avx2 ] && [ ! -x "$peers/whisper.cpp-avx2-build/bin/whisper-cli" ]; then
+        cmake_build whisper.cpp-avx2 "$PEERS_DIR/whisper.cpp" "$AVX2" whisper-cli
+    fi
     if [ -n "${PEERS_DIR:-}" ] && [ -d "$PEERS_DIR/ik_llama.cpp" ] && [ ! -x "$peers/ik_llama.cpp-build/bin/llama-bench" ]; then
         cmake_build ik_llama.cpp "$PEERS_DIR/ik_llama.cpp" "" llama-bench
     fi
@@ -56,6 +59,9 @@ if [ ! -x "$peers/venv/bin/python" ] || ! "$peers/venv/bin/python" -c 'import fa
     "$peers/venv/bin/pip" install --quiet --disable-pip-version-check faster-whisper==1.2.1 gguf==0.19.0
 fi
 "$peers/venv/bin/python" tools/bench/make_models.py "$peers/models" "${SENSES:-./senses}"
+for name in tiny.en base; do
+    [ -s "$peers/ggml-$name.bin" ] || "$peers/venv/bin/python" tools/bench/make_ggml_bin.py "$home/models/whisper-$name.gguf" "$peers/ggml-$name.bin"
+done
 ${CC:-cc} -O2 -pthread -o "$peers/limits" tools/bench/limits.c
 [ "${ONLY:-}" = batch ] || tools/models/fetch.sh peers
 exec "$peers/venv/bin/python" tools/bench/bench.py --home "$home" --senses "${SENSES:-./senses}" --pairs "${PAIRS:-5}" \
