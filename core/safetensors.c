@@ -100,7 +100,9 @@ static sn_safetensor **sorted(const sn_safetensors *s, size_t first, int (*order
     return list;
 }
 
-static sn_status check_overlap(const sn_safetensors *s, size_t first, const char *path, sn_err *err)
+/* Tensors [first, n_tensors) lie one behind the other from `data` to `end`, as the format has it: none on another, and nothing between them. */
+static sn_status check_places(const sn_safetensors *s, size_t first, const unsigned char *data, const unsigned char *end, const char *path,
+                              sn_err *err)
 {
     sn_status st = SN_OK;
     sn_safetensor **list = sorted(s, first, by_place);
@@ -110,8 +112,13 @@ static sn_status check_overlap(const sn_safetensors *s, size_t first, const char
         if (list[i]->n_bytes == 0) continue;
         if (last != NULL && last->data + last->n_bytes > list[i]->data)
             st = sn_fail(err, SN_EFORMAT, "%s: %.80s and %.80s lie on each other", path, last->name, list[i]->name);
+        else if (list[i]->data != data)
+            st = sn_fail(err, SN_EFORMAT, "%s: %zu bytes in front of %.80s are no tensor's", path, (size_t)(list[i]->data - data),
+                         list[i]->name);
         last = list[i];
+        data = last->data + last->n_bytes;
     }
+    if (st == SN_OK && data != end) st = sn_fail(err, SN_EFORMAT, "%s: its last %zu bytes are no tensor's", path, (size_t)(end - data));
     sn_free(list);
     return st;
 }
@@ -157,7 +164,8 @@ static sn_status read_part(sn_safetensors *s, size_t index, sn_err *err)
         if (st == SN_OK) s->n_tensors++;
     }
     cJSON_Delete(header);
-    return st == SN_OK ? check_overlap(s, first, p->path, err) : st;
+    if (st != SN_OK) return st;
+    return check_places(s, first, p->map.data + sizeof n + (size_t)n, p->map.data + p->map.size, p->path, err);
 }
 
 static sn_status add_part(sn_safetensors *s, const char *dir, const char *name, sn_err *err)

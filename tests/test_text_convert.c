@@ -1,8 +1,13 @@
 /* Hugging Face folders against what llama.cpp's converter makes of them (tests/golden/make_convert.py), key by key and tensor by
  * tensor; and folders that are wrong. */
+#include "../core/safetensors.h"
 #include "../text/text.h"
 #include "converted.h"
 #include "testing.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
 
 #define GOLDEN "tests/golden/convert/"
 
@@ -58,6 +63,42 @@ static void wrong_folders_are_refused_by_name(void **state)
     refused("tokenizer.json", "\"vocab\"", "\"words\"", "no words");
 }
 
+/* One file with these tensors of 4 bytes each: "BEGIN-END" in the header, and n bytes of data. */
+static void a_file_of(const char *header, size_t n, const char *says)
+{
+    char folder[] = "/tmp/senses-test-XXXXXX", path[64];
+    const uint64_t n_header = strlen(header);
+    sn_safetensors *s = NULL;
+    sn_err err = {0};
+    assert_non_null(mkdtemp(folder));
+    snprintf(path, sizeof path, "%s/model.safetensors", folder);
+    FILE *f = fopen(path, "wb");
+    assert_non_null(f);
+    fwrite(&n_header, 1, sizeof n_header, f);
+    fwrite(header, 1, n_header, f);
+    for (size_t i = 0; i < n; i++) fputc(0, f);
+    fclose(f);
+    const sn_status st = sn_safetensors_open(&s, folder, &err);
+    if (says == NULL ? st != SN_OK : st != SN_EFORMAT || !strstr(err.msg, says) || strncmp(err.msg, path, strlen(path)) != 0)
+        fail_msg("%s: status %d, '%s'", header, (int)st, err.msg);
+    sn_safetensors_close(s);
+    unlink(path);
+    rmdir(folder);
+}
+
+static void every_byte_is_of_one_tensor(void **state)
+{
+    (void)state;
+#define ONE(name, begin, end) "\"" name "\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[" #begin "," #end "]}"
+    a_file_of("{" ONE("b", 4, 8) "," ONE("a", 0, 4) "}", 8, NULL);
+    a_file_of("{" ONE("a", 0, 4) "," ONE("b", 2, 6) "}", 6, "lie on each other");
+    a_file_of("{" ONE("a", 0, 4) "," ONE("b", 8, 12) "}", 12, "4 bytes in front of b are no tensor's");
+    a_file_of("{" ONE("a", 4, 8) "}", 8, "4 bytes in front of a are no tensor's");
+    a_file_of("{" ONE("a", 0, 4) "}", 9, "its last 5 bytes are no tensor's");
+    a_file_of("{" ONE("a", 0, 4) "}", 3, "cut short");
+#undef ONE
+}
+
 static void cut_and_corrupt_files_are_refused_or_converted(void **state)
 {
     (void)state;
@@ -94,6 +135,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(files_equal_those_of_llama_cpps_converter),
         cmocka_unit_test(wrong_folders_are_refused_by_name),
+        cmocka_unit_test(every_byte_is_of_one_tensor),
         cmocka_unit_test(cut_and_corrupt_files_are_refused_or_converted),
         cmocka_unit_test(types_are_chosen_and_progress_stops),
     };

@@ -93,6 +93,40 @@ static void standard_input_equals_the_file(void **state)
     vis_image_free(&b);
 }
 
+/* Of more than 256 MB, a hole behind the picture: such files are mapped, and the worker must see them. */
+static void a_large_file_is_read(void **state)
+{
+    static const char *const names[] = {"rgb.png", "film.mp4"};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        char path[128];
+        size_t n;
+        vis_image a, b;
+        sn_err err = {0};
+        unsigned char *p;
+
+        snprintf(path, sizeof path, FILES "%s", names[i]);
+        p = read_file(path, &n);
+        assert_int_equal(vis_image_load(&a, path, NULL, NULL), SN_OK);
+        const char *large = testing_temp(p, n);
+        if (i == 1) { /* a box to the end */
+            FILE *f = fopen(large, "ab");
+            assert_non_null(f);
+            fwrite("\x14\0\0\0free", 1, 8, f);
+            fclose(f);
+        }
+        assert_int_equal(truncate(large, i == 1 ? (off_t)n + 0x14000000 : 300000000), 0);
+        if (vis_image_load(&b, large, NULL, &err) != SN_OK) fail_msg("%s", err.msg);
+        assert_true(a.w == b.w && a.h == b.h);
+        assert_memory_equal(a.rgb, b.rgb, a.w * a.h * 3);
+        vis_image_free(&a);
+        vis_image_free(&b);
+        unlink(large);
+        free(p);
+    }
+}
+
 /* ---- bad files ---- */
 
 static void expect_refused(const void *bytes, size_t n, sn_status code, const char *part)
@@ -495,6 +529,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(every_format_equals_pillow),
     cmocka_unit_test(a_worker_gives_what_this_process_would),
     cmocka_unit_test(standard_input_equals_the_file),
+    cmocka_unit_test(a_large_file_is_read),
     cmocka_unit_test(wrong_kinds_are_named),
     cmocka_unit_test(a_missing_file_and_a_directory_are_named),
     cmocka_unit_test(the_pixel_limit_binds_before_decoding),

@@ -56,7 +56,7 @@ void automaton_close(automaton *a)
 
 static sn_status too_much(sn_err *err)
 {
-    return sn_fail(err, SN_ELIMIT, "the grammar is too ambiguous");
+    return sn_fail(err, SN_ELIMIT, "grammar: too ambiguous");
 }
 
 static size_t mix(uint64_t x)

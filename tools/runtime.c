@@ -34,8 +34,12 @@ void runtime_close(cli_runtime *rt)
 
 int runtime_say(cli_runtime *rt, const senses_error *err)
 {
+    static const char of_grammar[] = "grammar: "; /* the library knows no file of it */
+    const char *path = rt->o->grammar != NULL ? rt->o->grammar : rt->o->schema;
     rt->last = *err;
-    diag_error("%s", err->msg);
+    if (path != NULL && strncmp(err->msg, of_grammar, sizeof of_grammar - 1) == 0)
+        snprintf(rt->last.msg, sizeof rt->last.msg, "%s: %s", input_name(path), err->msg + sizeof of_grammar - 1);
+    diag_error("%s", rt->last.msg);
     return EXIT_FAILED;
 }
 

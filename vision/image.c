@@ -380,6 +380,7 @@ sn_status vis_image_load(vis_image *out, const char *path, const vis_load_params
         st = sn_fail(err, SN_EIO, "%s: is a directory", name);
     } else if (S_ISREG(info.st_mode) && info.st_size > MAX_READ_BYTES && !is_stdin) {
         if ((st = sn_map_open(&map, path, err)) == SN_OK) {
+            sn_keep_from_forks((void *)(uintptr_t)map.data, map.size, false); /* as a model is: the worker reads this one */
             st = decode_file(out, (vis_bytes){map.data, map.size}, name, p, err);
             sn_map_close(&map);
         }

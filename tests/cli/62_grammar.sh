@@ -21,7 +21,8 @@ claim_a_grammar_gives_its_texts_alone() {
 claim_what_is_no_grammar_is_refused() {
     needs "$TINY"
     printf 'root ::= "a"\nx ::= [b\n' >bad.gbnf; printf '{"type": "string", "pattern": "a(?=b)"}' >bad.json; printf '{' >no.json
-    run ask -m "$TINY" --grammar bad.gbnf hi; failed_with_one_line; err_has "line 2"
+    run ask -m "$TINY" --grammar bad.gbnf hi; failed_with_one_line; err_has "senses: bad.gbnf: line 2"
+    printf 'root ::= ("a"{1000}){1000}' >deep.gbnf; run ask -m "$TINY" --grammar deep.gbnf hi; failed_with_one_line; err_has "deep.gbnf: too ambiguous"
     run ask -m "$TINY" --json-schema bad.json hi; failed_with_one_line; err_has 'bad.json: "pattern"'
     for word in '"not": {}' '"uniqueItems": true' '"$ref": "other.json"' '"oneOf": [{"type": "integer"}, {"type": "number"}]' '"patternProperties": {}'; do
         printf '{%s}' "$word" >bad.json
