@@ -137,6 +137,14 @@ static size_t insert_step(page_step *list, size_t n, size_t width, page_step new
     return n;
 }
 
+/* Whether there is a page is decided at once: as the shortest description of all, "none" would win over long ones that are likelier piece by
+ * piece. */
+static void decide_on_none(bool allowed[FUS_PAGE_N_TOKEN], const float *log_p)
+{
+    const bool none = best_allowed(log_p, allowed) == FUS_PAGE_NONE;
+    for (unsigned t = 0; t < FUS_PAGE_N_TOKEN; t++) allowed[t] = allowed[t] && (t == FUS_PAGE_NONE) == none;
+}
+
 /* The best steps from all live beginnings. */
 static size_t best_steps(page_search *s, page_step best[FUS_PAGE_WIDTH])
 {
@@ -147,6 +155,7 @@ static size_t best_steps(page_search *s, page_step best[FUS_PAGE_WIDTH])
         fus_page_allowed(b->state, s->most - (b->n - 1), allowed); /* one at least: as long as there is room, some ending fits */
         fus_page_allowed(b->state, SIZE_MAX, in_grammar);
         s->cut = s->cut || best_allowed(s->log_p[i], allowed) != best_allowed(s->log_p[i], in_grammar);
+        if (b->state.at == FUS_AT_START) decide_on_none(allowed, s->log_p[i]);
         for (unsigned t = 0; t < FUS_PAGE_N_TOKEN; t++)
             if (allowed[t]) n = insert_step(best, n, s->width, (page_step){i, t, b->log_p + (double)s->log_p[i][t]});
     }

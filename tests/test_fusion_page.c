@@ -3,10 +3,13 @@
 #include "page_lines.h"
 #include "testing.h"
 
+#include "../fusion/internal.h"
 #include "../fusion/page.h"
 #include "../fusion/page_read.h"
+#include "../fusion/page_search.h"
 #include "../fusion/page_written.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -409,6 +412,78 @@ static void greedy_tokens_equal_pytorch(void **state)
     free(want);
 }
 
+/* The rows of the picture that are not zero. */
+static fus_page_view view_of(const rig *r, senses_matrix *rows)
+{
+    senses_error err = {0};
+    size_t n = 0;
+    if (senses_encode_image(r->encoder, r->image, SENSES_FIT_DEFAULT, rows, &err) != SN_OK) fail_msg("%s", err.msg);
+    for (size_t i = 0, k; i < rows->rows; i++) {
+        for (k = 0; k < rows->cols && rows->data[i * rows->cols + k] == 0; k++) {}
+        if (k < rows->cols) memmove(rows->data + n++ * rows->cols, rows->data + i * rows->cols, rows->cols * sizeof *rows->data);
+    }
+    assert_true(n > 0);
+    return (fus_page_view){rows->data, n};
+}
+
+/* The logarithm of the probability of ids behind the view, token by token. */
+static double log_p_of(const rig *r, const fus_page_view *v, const txt_ids *ids)
+{
+    txt_session *kv = NULL;
+    senses_error err = {0};
+    txt_id last = FUS_PAGE_BOS;
+    double log_p = 0;
+    assert_int_equal(txt_session_open(&kv, r->text->model, v->n + ids->n, &err), SN_OK);
+    assert_int_equal(txt_session_eval_embd(kv, v->rows, v->n, NULL, false, &err), SN_OK);
+    for (size_t i = 0; i < ids->n; i++) {
+        float logits[FUS_PAGE_N_TOKEN];
+        double sum = 0;
+        assert_int_equal(txt_session_eval_ids(kv, &last, 1, logits, false, &err), SN_OK);
+        last = ids->ids[i];
+        for (size_t t = 0; t < FUS_PAGE_N_TOKEN; t++) sum += exp((double)logits[t] - (double)logits[last]);
+        log_p -= log(sum);
+    }
+    txt_session_close(kv);
+    return log_p;
+}
+
+#define ROUNDING 2e-2 /* of keys in half precision, computed in blocks of other sizes; another seat's keys would be off by whole numbers */
+
+/* At every limit: each width finds a description of the probability it says. Over them all the wider finds the more probable one (at a
+ * single limit it need not), and two views that are one find what one finds. */
+static void a_wider_search_finds_what_is_more_probable(void **state)
+{
+    const fus_page_progress none = {0};
+    senses_matrix rows = {0};
+    senses_error err = {0};
+    double sums[FUS_PAGE_WIDTH + 1] = {0};
+    rig r;
+
+    (void)state;
+    assert_true(rig_open(&r, DIR "sketch.gguf", DIR "sketch-mmproj.gguf", NULL));
+    const fus_page_view v = view_of(&r, &rows), twice[FUS_PAGE_VIEWS] = {v, v};
+    for (size_t most = 4; most < 60; most += 5) {
+        for (size_t width = 1; width <= FUS_PAGE_WIDTH; width++) {
+            txt_ids one = {0}, two = {0};
+            double p_one, p_two;
+            bool cut;
+            assert_int_equal(fus_page_search(r.text->model, &v, 1, width, most, &none, &one, &p_one, &cut, &err), SN_OK);
+            assert_int_equal(fus_page_search(r.text->model, twice, 2, width, most, &none, &two, &p_two, &cut, &err), SN_OK);
+            if (!(fabs(p_one - log_p_of(&r, &v, &one)) < ROUNDING))
+                fail_msg("most %zu, width %zu: %g, want %g", most, width, p_one, log_p_of(&r, &v, &one));
+            assert_true(fabs(p_one - p_two) < ROUNDING);
+            assert_int_equal(one.n, two.n);
+            assert_memory_equal(one.ids, two.ids, one.n * sizeof *one.ids);
+            sums[width] += p_one;
+            txt_ids_free(&one);
+            txt_ids_free(&two);
+        }
+    }
+    for (size_t width = 2; width <= FUS_PAGE_WIDTH; width++) assert_true(sums[width] > sums[1]);
+    senses_matrix_free(&rows);
+    rig_close(&r);
+}
+
 static bool count_to(void *user, size_t n)
 {
     return n < *(const size_t *)user;
@@ -612,6 +687,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(greedy_tokens_equal_pytorch),
     cmocka_unit_test(a_page_is_well_formed_at_every_limit),
     cmocka_unit_test(a_page_that_is_cut_says_so),
+    cmocka_unit_test(a_wider_search_finds_what_is_more_probable),
     cmocka_unit_test(where_nothing_is_kept_there_is_no_page),
     cmocka_unit_test(what_is_no_pair_is_refused_naming_both),
     cmocka_unit_test(any_other_pair_is_held_to_the_grammar),

@@ -364,6 +364,43 @@ static void two_sessions_of_one_model_are_apart(void **state)
     rig_close(&r);
 }
 
+enum { TOGETHER = 18 }; /* more than go through in one block */
+
+static void sessions_together_equal_each_alone(void **state)
+{
+    (void)state;
+    rig r = golden_rig("llama3", SN_ISA_BEST, 2);
+    txt_session *sessions[TOGETHER];
+    txt_id ids[TOGETHER];
+    sn_err err = {0};
+    float *together = floats(TOGETHER * r.n_vocab), *alone = floats(r.n_vocab);
+    make_ids(ids, TOGETHER, r.n_vocab);
+    for (size_t i = 0; i < TOGETHER; i++) { /* each with a past of its own, from i + 1 tokens to 1 */
+        if (txt_session_open(&sessions[i], r.model, TOGETHER + 2, &err) != SN_OK) fail_msg("%s", err.msg);
+        assert_int_equal(txt_session_eval_ids(sessions[i], ids, i, NULL, false, &err), SN_OK);
+    }
+    assert_int_equal(txt_sessions_eval(sessions, 0, ids, together, &err), SN_OK);
+    for (size_t round = 0; round < 2; round++) {
+        if (txt_sessions_eval(sessions, TOGETHER, ids, together, &err) != SN_OK) fail_msg("%s", err.msg);
+        for (size_t i = 0; i < TOGETHER; i++) {
+            assert_int_equal(txt_session_n_past(sessions[i]), i + round + 1);
+            txt_session_truncate(sessions[i], i + round);
+            assert_int_equal(txt_session_eval_ids(sessions[i], &ids[i], 1, alone, false, &err), SN_OK);
+            assert_memory_equal(alone, together + i * r.n_vocab, r.n_vocab * sizeof *alone);
+        }
+    }
+    ids[3] = (txt_id)r.n_vocab;
+    assert_int_equal(txt_sessions_eval(sessions, TOGETHER, ids, together, &err), SN_EUSAGE);
+    ids[3] = 0; /* the last session is full after one more */
+    assert_int_equal(txt_sessions_eval(sessions, TOGETHER, ids, together, &err), SN_OK);
+    assert_int_equal(txt_sessions_eval(sessions, TOGETHER, ids, together, &err), SN_ELIMIT);
+    assert_int_equal(txt_session_n_past(sessions[0]), 3);
+    for (size_t i = 0; i < TOGETHER; i++) txt_session_close(sessions[i]);
+    free(together);
+    free(alone);
+    rig_close(&r);
+}
+
 static void a_full_context_is_a_limit_and_changes_nothing(void **state)
 {
     (void)state;
@@ -572,6 +609,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(truncation_forgets),
         cmocka_unit_test(logits_do_not_depend_on_the_threads),
         cmocka_unit_test(two_sessions_of_one_model_are_apart),
+        cmocka_unit_test(sessions_together_equal_each_alone),
         cmocka_unit_test(a_full_context_is_a_limit_and_changes_nothing),
         cmocka_unit_test(ids_out_of_range_are_usage_errors),
         cmocka_unit_test(cancelling_between_blocks_leaves_the_session_as_it_was),

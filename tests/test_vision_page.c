@@ -312,6 +312,45 @@ static void without_thresholds_every_frame_has_a_row(void **state)
     sn_compute_close(c);
 }
 
+static void light_on_dark_is_prepared_as_dark_on_light(void **state)
+{
+    vis_image img;
+    vis_prepared p;
+    run r;
+
+    (void)state;
+    assert_true(run_open(&r, sn_isa_best(), 1));
+    assert_int_equal(vis_image_load(&img, DIR "page.png", NULL, NULL), SN_OK);
+    for (size_t i = 0; i < img.w * img.h * 3; i++) img.rgb[i] = (unsigned char)(255 - img.rgb[i]);
+    assert_int_equal(vis_model_prepare(r.model, &img, VIS_FIT_DEFAULT, &p, NULL), SN_OK);
+    for (size_t i = 0; i < 3 * p.tile_w[0] * p.tile_h[0]; i++) /* but for a level of grey, by rounding */
+        if (!(fabsf(p.pixels[0][i] - r.prepared.pixels[0][i]) < 0.05f))
+            fail_msg("pixel %zu: %g, want %g", i, (double)p.pixels[0][i], (double)r.prepared.pixels[0][i]);
+    vis_prepared_free(&p);
+    vis_image_free(&img);
+    run_close(&r);
+}
+
+static void a_moved_picture_repeats_its_edges(void **state)
+{
+    enum { BY = 5 };
+    run r;
+
+    (void)state;
+    assert_true(run_open(&r, sn_isa_best(), 1));
+    const size_t w = r.prepared.tile_w[0], h = r.prepared.tile_h[0], n = 3 * w * h;
+    const float *moved = r.prepared.pixels[0];
+    float *old = malloc(n * sizeof *old);
+    memcpy(old, moved, n * sizeof *old);
+    vis_prepared_shift(&r.prepared, BY);
+    for (size_t i = 0; i < n; i++) {
+        const size_t x = i % w, y = i / w % h, from_x = x < BY ? 0 : x - BY, from_y = y < BY ? 0 : y - BY;
+        if (moved[i] != old[i / (w * h) * w * h + from_y * w + from_x]) fail_msg("plane %zu, pixel %zu, %zu", i / (w * h), x, y);
+    }
+    free(old);
+    run_close(&r);
+}
+
 static void places_are_read_line_by_line(void **state)
 {
     size_t shape[4], n_dims, n_cases = 0;
@@ -341,5 +380,6 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(threads_do_not_change_the_rows),           cmocka_unit_test(the_longer_side_is_fitted_and_both_are_pairs_of_cells),
     cmocka_unit_test(a_convolution_equals_its_definition),      cmocka_unit_test(hostile_files_are_refused_by_name),
     cmocka_unit_test(without_thresholds_every_frame_has_a_row), cmocka_unit_test(places_are_read_line_by_line),
+    cmocka_unit_test(a_moved_picture_repeats_its_edges),        cmocka_unit_test(light_on_dark_is_prepared_as_dark_on_light),
 };
 TESTING_MAIN("vision_page", tests)

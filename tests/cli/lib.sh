@@ -56,7 +56,7 @@ TINY_MMPROJ=$GOLDEN/fusion/llava15_mmproj.gguf
 TINY_WIDE=$GOLDEN/fusion/smolvlm_text.gguf
 TINY_AUDIO=$GOLDEN/audio/front_voxtral.gguf
 # A page reader of random weights: it reads nonsense in PAGE, and sees no page in NO_PAGE.
-PAGE=$GOLDEN/page/page.png NO_PAGE=$SAMPLES/sign.png
+PAGE=$GOLDEN/page/page.png NO_PAGE=$SAMPLES/cat.png
 tiny_reader() { mkdir -p home/models; cp "$GOLDEN/page/sketch.gguf" "$GOLDEN/page/sketch-mmproj.gguf" home/models/; export SENSES_HOME=$PWD/home; }
 needs() { for f; do [ -e "$f" ] || skip "needs $f"; done; }
 needs_model() { for f; do [ -e "$MODELS/$f" ] || skip "needs the model $f (make models)"; done; SENSES_HOME=${MODELS%/models}; }

@@ -22,6 +22,7 @@
 #define STEM_0 32  /* channels of the first two convolutions: in no key, as the trained graph has them */
 #define STEM_1 64
 #define MAX_SIDE_PX 2048 /* of image_size: guards against absurd files, far above the trained 800 */
+#define AROUND 8         /* pixels to each side of one that are its surroundings */
 #define BATCH 256        /* kept frames that go through the adapter at once */
 #define MAX_CHANNELS 4096
 #define MAX_STEM_BLOCKS 64
@@ -222,9 +223,32 @@ static size_t fitted_side(size_t px, size_t longer, size_t image_px)
     return vis_max(1, (2 * image_px * px + 2 * CELL_PX * longer) / (4 * CELL_PX * longer)) * 2 * CELL_PX;
 }
 
-/* Pillow's grey, then mean 0 and deviation 1 over the picture; bare paper stays near 0 as there is 16 in the variance. All three planes
- * of the tile are the same. */
-static void fill_grey(vis_prepared *p, const vis_image *img)
+/* Whether strokes are lighter than what is around them: the third moment of what x [h, w] has over the mean of the square around each
+ * pixel (cut at the edges). Paper is even; strokes are few, and far from it to one side. sums: room for w values. */
+static bool is_light_on_dark(const float *x, size_t w, size_t h, double *sums)
+{
+    double third = 0;
+
+    memset(sums, 0, w * sizeof *sums); /* of each column: the rows of the square */
+    for (size_t y = 0, first = 0, next = 0; y < h; y++) {
+        for (; next < h && next <= y + AROUND; next++)
+            for (size_t i = 0; i < w; i++) sums[i] += (double)x[next * w + i];
+        for (; first + AROUND < y; first++)
+            for (size_t i = 0; i < w; i++) sums[i] -= (double)x[first * w + i];
+        double sum = 0;
+        for (size_t i = 0, left = 0, right = 0; i < w; i++) {
+            for (; right < w && right <= i + AROUND; right++) sum += sums[right];
+            for (; left + AROUND < i; left++) sum -= sums[left];
+            const double d = (double)x[y * w + i] - sum / (double)((next - first) * (right - left));
+            third += d * d * d;
+        }
+    }
+    return third > 0;
+}
+
+/* Pillow's grey, then mean 0 and deviation 1 over the picture; bare paper stays near 0 as there is 16 in the variance. Light strokes on a
+ * dark ground become dark ones, which are what the encoder has seen most. All three planes of the tile are the same. */
+static void fill_grey(vis_prepared *p, const vis_image *img, double *sums)
 {
     const size_t n = img->w * img->h;
     float *x = p->pixels[0];
@@ -240,6 +264,8 @@ static void fill_grey(vis_prepared *p, const vis_image *img)
     const double mean = sum / (double)n, variance = squares / (double)n - mean * mean;
     const float scale = (float)(1 / sqrt(fmax(variance, 0) + 16));
     for (size_t i = 0; i < n; i++) x[i] = (float)(x[i] - mean) * scale;
+    if (is_light_on_dark(x, img->w, img->h, sums))
+        for (size_t i = 0; i < n; i++) x[i] = -x[i];
     memcpy(x + n, x, n * sizeof *x);
     memcpy(x + 2 * n, x, n * sizeof *x);
 }
@@ -250,13 +276,17 @@ static sn_status page_prepare(const vis_model *m, const vis_image *img, vis_fit 
     const size_t w = fitted_side(img->w, longer, image_px), h = fitted_side(img->h, longer, image_px);
     const size_t n_frame = ((const page_adapter *)m->adapter)->hp.n_frame;
     vis_image fitted = {0};
+    double *sums; /* [w] */
     sn_status st;
 
     if (fit != VIS_FIT_DEFAULT)
         return sn_fail(err, SN_EUSAGE, "%s: this encoder keeps the picture's aspect: no other fit can be chosen", sn_gguf_path(m->gguf));
     if ((st = vis_prepared_init(out, img, 1, w, h, (w / CELL_PX) * (h / CELL_PX) * n_frame, err)) != SN_OK) return st;
-    if ((st = vis_resize(&fitted, img, w, h, VIS_BILINEAR, err)) == SN_OK) fill_grey(out, &fitted);
+    sums = sn_alloc(w, sizeof *sums);
+    st = sums ? vis_resize(&fitted, img, w, h, VIS_BILINEAR, err) : sn_fail(err, SN_ENOMEM, "out of memory");
+    if (st == SN_OK) fill_grey(out, &fitted, sums);
     vis_image_free(&fitted);
+    sn_free(sums);
     if (st != SN_OK) vis_prepared_free(out);
     return st;
 }
