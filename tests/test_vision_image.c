@@ -96,7 +96,7 @@ static void standard_input_equals_the_file(void **state)
 /* Of more than 256 MB, a hole behind the picture: such files are mapped, and the worker must see them. */
 static void a_large_file_is_read(void **state)
 {
-    static const char *const names[] = {"rgb.png", "film.mp4"};
+    static const char *const names[] = {"rgb.png", "film.mp4", "lossy.webp"};
 
     (void)state;
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {

@@ -146,7 +146,7 @@ sn_status vis_av_ready(sn_err *err)
 /* A packet with the padding that libavcodec reads over. */
 static AVPacket *new_packet(const sn_ffmpeg *ff, vis_bytes data)
 {
-    AVPacket *p = data.n <= INT_MAX / 2 ? ff->av_packet_alloc() : NULL;
+    AVPacket *p = ff->av_packet_alloc();
 
     if (p && ff->av_new_packet(p, (int)data.n) < 0) ff->av_packet_free(&p);
     if (p) memcpy(p->data, data.p, data.n);
@@ -164,6 +164,7 @@ sn_status vis_av_decode(vis_raster *out, vis_av_codec codec, vis_bytes extra, vi
     sn_status st = sn_ffmpeg_get(&ff, err);
 
     if (st != SN_OK) return st;
+    if (data.n > INT_MAX / 2) return sn_fail(err, SN_ELIMIT, "a coded picture of more than 1 GB");
     packet = new_packet(ff, data);
     frame = ff->av_frame_alloc();
     c = codec == VIS_AV_AV1 ? ff->avcodec_find_decoder_by_name("libdav1d") : ff->avcodec_find_decoder(ids[codec]);

@@ -10,6 +10,14 @@ static void put_le32(unsigned char *p, size_t v)
     for (int i = 0; i < 4; i++) p[i] = (unsigned char)(v >> 8 * i);
 }
 
+/* What belongs to the picture: something else may follow. */
+static vis_bytes within(vis_bytes f)
+{
+    const size_t n = 8 + (size_t)vis_le32(f.p + 4);
+
+    return (vis_bytes){f.p, n < f.n ? n : f.n};
+}
+
 /* The first ANMF chunk's content; false where the file is no animation. */
 static bool first_frame(vis_bytes f, vis_bytes *frame)
 {
@@ -70,13 +78,13 @@ static sn_status on_canvas(vis_raster *r, const vis_head *head, size_t x, size_t
 
 sn_status vis_decode_webp(vis_raster *out, vis_bytes f, const vis_head *head, size_t max_pixels, sn_err *err)
 {
-    vis_bytes frame = {0}, file = f;
+    vis_bytes frame = {0}, file = within(f);
     unsigned char *own = NULL;
     vis_raster r = {0};
     size_t x = 0, y = 0;
     sn_status st = SN_OK;
 
-    if (first_frame(f, &frame)) {
+    if (first_frame(file, &frame)) {
         x = 2 * (vis_le16(frame.p) | (size_t)frame.p[2] << 16);
         y = 2 * (vis_le16(frame.p + 3) | (size_t)frame.p[5] << 16);
         st = wrap_frame(&own, &file.n, frame, err);
