@@ -4,6 +4,8 @@
 #include "../core/nn.h"
 #include "decoder.h"
 
+#include <assert.h>
+
 static bool is_local(const txt_model *m, size_t il)
 {
     return m->a.window > 0 && (il + 1) % m->a.global_every != 0;
@@ -97,6 +99,7 @@ static void attend(const txt_model *m, size_t il, const txt_block *b, float *a, 
 {
     const size_t n_q = m->hp.n_head * m->hp.d_head;
     sn_attention_args all[SN_MAX_CALLERS];
+    assert(b->n_stretch <= SN_MAX_CALLERS);
     if (b->n_stretch == 1) {
         all[0] = attention(m, il, b->stretches, b->both_ways, a, q, n);
         sn_attention(m->compute, all);

@@ -7,7 +7,7 @@
 /* Positions computed at once: enough that a weight read from memory is used many times, few enough that the activations of a
  * block stay in the second-level cache. */
 #define MAX_BLOCK ((size_t)256)
-#define MAX_TOGETHER ((size_t)16) /* sessions whose tokens go through the layers in one block */
+#define MAX_TOGETHER ((size_t)SN_MAX_CALLERS) /* sessions whose tokens go through the layers in one block */
 
 struct txt_session {
     txt_model *model;

@@ -188,8 +188,9 @@ def batch_rows(a):
     text, eyes = a.made / "llama-1b-q4_0.gguf", a.made / "clip-l-336-mmproj.gguf"
     sounds, pages = [ROOT / "samples" / n for n in ("jfk.wav", "newuser.flac", "queue.ogg", "pages.mp4")], sorted((ROOT / "tests/golden/sketches").glob("*.png"))[:16]
     photos = [ROOT / "samples" / n for n in ("cat.png", "coffee.png", "palace.jpg", "rocket.jpg", "sign.png", "sketch-cafe.jpg", "sketch-jokes.jpg")]
-    asked = ("-m", text, "--mmproj", eyes, "--no-cache", "--chat-template", "vicuna", "--system", "", "--temp", 0, "-n", 64, "--task", "describe", "-p", "What is it?")
-    for work, files, args in (("describe, page reader", pages, ("--task", "describe")), ("describe, CLIP-L + 1.1B", photos, asked),
+    asked = ("-m", text, "--mmproj", eyes, "--no-cache", "--chat-template", "vicuna", "--system", "", "--temp", 0, "--task", "describe", "-p", "What is it?")
+    for work, files, args in (("describe, page reader", pages, ("--task", "describe")), ("describe, CLIP-L + 1.1B, 64", photos, (*asked, "-n", 64)),
+                              ("describe, CLIP-L + 1.1B, 128", photos, (*asked, "-n", 128)),
                               ("transcribe, tiny.en", sounds, ("--task", "transcribe", "--whisper", a.home / "models/whisper-tiny.en.gguf")),
                               ("ask, tiny.en + 135M", sounds, ("--task", "ask", "-p", "What is said?", "-n", 64, "--whisper", a.home / "models/whisper-tiny.en.gguf"))):
         def at_once(n):
