@@ -164,8 +164,9 @@ void sn_k4_scales(const uint8_t packed[12], uint8_t scales[8], uint8_t minima[8]
 /* The k-th of them. */
 static inline void sn_k4_scale(const uint8_t packed[12], size_t k, uint8_t *scale, uint8_t *minimum)
 {
-    *scale = (uint8_t)(k < 4 ? packed[k] & 63 : (packed[4 + k] & 15) | (packed[k - 4] >> 6) << 4);
-    *minimum = (uint8_t)(k < 4 ? packed[4 + k] & 63 : packed[4 + k] >> 4 | (packed[k] >> 6) << 4);
+    const size_t j = k % 4;
+    *scale = (uint8_t)(k < 4 ? packed[j] & 63 : (packed[8 + j] & 15) | (packed[j] >> 6) << 4);
+    *minimum = (uint8_t)(k < 4 ? packed[4 + j] & 63 : packed[8 + j] >> 4 | (packed[4 + j] >> 6) << 4);
 }
 /* The sixteen scales of a Q3_K block, 32 already taken off. */
 void sn_k3_scales(const uint8_t packed[12], int8_t scales[16]);
