@@ -27,6 +27,7 @@ struct sn_compute {
     void *scratch; /* n_threads of K_SCRATCH_BYTES each */
     pthread_t workers[MAX_THREADS];
     size_t n_workers, n_callers;
+    bool coarse;
     struct {
         pthread_mutex_t lock;
         pthread_cond_t first, last;
@@ -397,6 +398,16 @@ void sn_compute_set_callers(sn_compute *c, size_t n)
 size_t sn_compute_callers(const sn_compute *c)
 {
     return c->n_callers;
+}
+
+void sn_compute_set_coarse(sn_compute *c, bool coarse)
+{
+    c->coarse = coarse;
+}
+
+bool sn_compute_coarse(const sn_compute *c)
+{
+    return c->coarse;
 }
 
 size_t sn_compute_threads(const sn_compute *c)

@@ -93,6 +93,8 @@ typedef __m256i vi;
 #define Q_TILE 8
 #define Q_WORDS 16
 #define Q_GROUP 8 /* 8 sums, a weight and an activation: 10 of 16 registers */
+#define Q_GROUP_COARSE 8
+#define Q_COARSE_BITS 6 /* see dots_coarse */
 #define vi_load(p) _mm256_loadu_si256((const __m256i *)(const void *)(p))
 #define vi_set1_8(x) _mm256_set1_epi8(x)
 #define vi_and(a, b) _mm256_and_si256((a), (b))
@@ -124,7 +126,7 @@ INLINE void spread(vi w[Q_WORDS], const vi bytes[8])
 
 /* A word of weights meets all tokens before the next is read. The compiler may add whole numbers in any order, and would make all products
  * first and put them aside; the empty instruction, which might change the sum for all it knows, keeps it from that. */
-INLINE void dots(vi *sum, const vi *w, const unsigned char *code, size_t n_tok, size_t first, size_t n)
+INLINE void dots_fine(vi *sum, const vi *w, const unsigned char *code, size_t n_tok, size_t first, size_t n)
 {
     UNROLL for (size_t i = first; i < first + n; i++)
     {
@@ -136,12 +138,44 @@ INLINE void dots(vi *sum, const vi *w, const unsigned char *code, size_t n_tok, 
     }
 }
 
+/* Products of bytes are summed in 16 bits, which hold those of 8 words of 4 bits, 4 of 5, 2 of 6: 2 * (2^bits - 1) * 127 * words < 2^15. */
+INLINE void dots_coarse(vi *sum, const vi *w, const unsigned char *code, size_t n_tok, size_t first, size_t n, size_t bits)
+{
+    const size_t words = bits == 4 ? 8 : bits == 5 ? 4 : 2;
+    UNROLL for (size_t i = first; i < first + n; i += words)
+    {
+        const size_t stop = first + n - i < words ? first + n : i + words;
+        vi part[Q_GROUP_COARSE];
+        UNROLL for (size_t t = 0; t < n_tok; t++) part[t] = _mm256_maddubs_epi16(w[i], broadcast_4(code + K_Q_BLOCK * t + 4 * i));
+        UNROLL for (size_t j = i + 1; j < stop; j++)
+        {
+            UNROLL for (size_t t = 0; t < n_tok; t++)
+            {
+                part[t] = _mm256_add_epi16(part[t], _mm256_maddubs_epi16(w[j], broadcast_4(code + K_Q_BLOCK * t + 4 * j)));
+                __asm__("" : "+x"(part[t]));
+            }
+        }
+        UNROLL for (size_t t = 0; t < n_tok; t++) sum[t] = _mm256_add_epi32(sum[t], _mm256_madd_epi16(part[t], _mm256_set1_epi16(1)));
+    }
+}
+
 /* Eight whole floats in [-K_Q_MOST, K_Q_MOST] as the codes from `first` on, in the order of spread(); their sum. */
-INLINE int32_t vi_store_codes(unsigned char *code, size_t first, vf x)
+INLINE int32_t vi_store_fine(unsigned char *code, size_t first, vf x)
 {
     const __m256i v = _mm256_cvtps_epi32(x);
     const __m128i half = _mm_packs_epi32(_mm256_castsi256_si128(v), _mm256_extracti128_si256(v, 1));
     _mm_storeu_si128((__m128i *)(void *)(code + 2 * first), _mm_shufflehi_epi16(_mm_shufflelo_epi16(half, 0xd8), 0xd8));
+    __m128i sum = _mm_add_epi32(_mm256_castsi256_si128(v), _mm256_extracti128_si256(v, 1));
+    sum = _mm_add_epi32(sum, _mm_shuffle_epi32(sum, 0x4e));
+    return _mm_cvtsi128_si32(_mm_add_epi32(sum, _mm_shuffle_epi32(sum, 0xb1)));
+}
+
+/* The same in [-K_Q_MOST_8, K_Q_MOST_8], in their own order. */
+INLINE int32_t vi_store_coarse(unsigned char *code, size_t first, vf x)
+{
+    const __m256i v = _mm256_cvtps_epi32(x);
+    const __m128i half = _mm_packs_epi32(_mm256_castsi256_si128(v), _mm256_extracti128_si256(v, 1));
+    _mm_storel_epi64((__m128i *)(void *)(code + first), _mm_packs_epi16(half, half));
     __m128i sum = _mm_add_epi32(_mm256_castsi256_si128(v), _mm256_extracti128_si256(v, 1));
     sum = _mm_add_epi32(sum, _mm_shuffle_epi32(sum, 0x4e));
     return _mm_cvtsi128_si32(_mm_add_epi32(sum, _mm_shuffle_epi32(sum, 0xb1)));

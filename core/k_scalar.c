@@ -16,58 +16,71 @@ static void put(const k_dest *to, size_t tok, size_t row, float v)
 
 /* ---- quantised products ---- */
 
-/* d = max |x| / 127, code = round(x / d), ties to even. Never -128: kernels that multiply |w| by ±code need the range to be
- * symmetric. Blocks of next to nothing become zeros; a NaN becomes some code in range. */
-static void quantize(void *tile, const float *x, size_t ldx, size_t n_tok, size_t n_in, const k_format *f)
+/* d = max |x| / most, code = round(x / d), ties to even. The range is symmetric, so never -128. Blocks of next to nothing become zeros; a NaN
+ * becomes some code in range. */
+static void quantize(void *tile, const float *x, size_t ldx, size_t n_tok, size_t n_in, const k_format *f, k_grain grain)
 {
-    const size_t halves = f->has_halves ? 2 : 1;
+    const size_t halves = f->has_halves ? 2 : 1, code_bytes = (grain == K_FINE ? 2 : 1) * K_Q_BLOCK;
+    const int most = grain == K_FINE ? K_Q_MOST : K_Q_MOST_8;
     unsigned char *p = tile;
     for (size_t b = 0; b < n_in / K_Q_BLOCK; b++) {
         for (size_t t = 0; t < n_tok; t++) {
             const float *v = x + t * ldx + b * K_Q_BLOCK;
             float max = 0;
             for (size_t i = 0; i < K_Q_BLOCK; i++) max = fabsf(v[i]) > max ? fabsf(v[i]) : max;
-            const float d = max / K_Q_MOST, inverse = max > 1e-30f ? K_Q_MOST / max : 0;
+            const float d = max / (float)most, inverse = max > 1e-30f ? (float)most / max : 0;
             int8_t high[K_Q_BLOCK], low[K_Q_BLOCK];
             int32_t sum[2] = {0, 0};
             for (size_t i = 0; i < K_Q_BLOCK; i++) {
                 const float scaled = v[i] * inverse;
-                const int code =
-                    (int)(scaled >= -K_Q_MOST ? scaled <= K_Q_MOST ? nearbyintf(scaled) : K_Q_MOST : -K_Q_MOST); /* NaN: least */
+                const int code = scaled >= (float)-most ? scaled <= (float)most ? (int)nearbyintf(scaled) : most : -most; /* NaN: least */
+                sum[i / 16] += code;
+                high[i] = (int8_t)code;
+                if (grain == K_COARSE) continue;
                 high[i] = (int8_t)((code + K_Q_MOST + K_Q_LOW + K_Q_LOW / 2) / K_Q_LOW - 128); /* rounded down from code + 64 */
                 low[i] = (int8_t)(code - K_Q_LOW * high[i]);
-                sum[i / 16] += code;
             }
             const int32_t first = -f->offset * (f->has_halves ? sum[0] : sum[0] + sum[1]), second = -f->offset * sum[1];
             const float scaled_sum = d * (float)(sum[0] + sum[1]);
             memcpy(p + 4 * t, f->has_min ? (const void *)&scaled_sum : (const void *)&first, 4);
             if (f->has_halves) memcpy(p + 4 * (n_tok + t), &second, 4);
             memcpy(p + 4 * (halves * n_tok + t), &d, 4);
-            memcpy(p + 4 * (halves + 1) * n_tok + 2 * K_Q_BLOCK * t, high, K_Q_BLOCK);
-            memcpy(p + 4 * (halves + 1) * n_tok + 2 * K_Q_BLOCK * t + K_Q_BLOCK, low, K_Q_BLOCK);
+            memcpy(p + 4 * (halves + 1) * n_tok + code_bytes * t, high, K_Q_BLOCK);
+            if (grain == K_FINE) memcpy(p + 4 * (halves + 1) * n_tok + code_bytes * t + K_Q_BLOCK, low, K_Q_BLOCK);
         }
-        p += n_tok * (4 * halves + 4 + 2 * K_Q_BLOCK);
+        p += n_tok * (4 * halves + 4 + code_bytes);
     }
 }
 
+static void quantize_coarse(void *tile, const float *x, size_t ldx, size_t n_tok, size_t n_in, const k_format *f)
+{
+    quantize(tile, x, ldx, n_tok, n_in, f, K_COARSE);
+}
+
+static void quantize_fine(void *tile, const float *x, size_t ldx, size_t n_tok, size_t n_in, const k_format *f)
+{
+    quantize(tile, x, ldx, n_tok, n_in, f, K_FINE);
+}
+
 /* One row of the file by one row of activations. */
-static void product_q(const k_dest *to, sn_type type, const void *row, const void *tile, size_t n_in, size_t n_tok)
+static void product_q(const k_dest *to, sn_type type, const void *row, const void *tile, size_t n_in, size_t n_tok, k_grain grain)
 {
     const k_format *f = k_format_get(type);
     const unsigned char *p = tile;
     float sum = 0;
     assert(n_tok == 1);
-    for (size_t b = 0; b < n_in / K_Q_BLOCK; b++, p += k_tile_bytes(f, 1, K_Q_BLOCK)) {
+    for (size_t b = 0; b < n_in / K_Q_BLOCK; b++, p += k_tile_bytes(f, grain, 1, K_Q_BLOCK)) {
         k_block w;
-        int8_t high[K_Q_BLOCK], low[K_Q_BLOCK];
+        int8_t high[K_Q_BLOCK], low[K_Q_BLOCK] = {0};
         float d, scaled_sum;
         int32_t dot[2] = {0, 0};
         k_block_read(&w, type, row, b);
         memcpy(&scaled_sum, p, 4);
         memcpy(&d, p + (f->has_halves ? 8 : 4), 4);
         memcpy(high, p + (f->has_halves ? 12 : 8), K_Q_BLOCK);
-        memcpy(low, p + (f->has_halves ? 12 : 8) + K_Q_BLOCK, K_Q_BLOCK);
-        for (size_t i = 0; i < K_Q_BLOCK; i++) dot[i / 16] += ((int)w.code[i] - f->offset) * (K_Q_LOW * high[i] + low[i]);
+        if (grain == K_FINE) memcpy(low, p + (f->has_halves ? 12 : 8) + K_Q_BLOCK, K_Q_BLOCK);
+        for (size_t i = 0; i < K_Q_BLOCK; i++)
+            dot[i / 16] += ((int)w.code[i] - f->offset) * (grain == K_FINE ? K_Q_LOW * high[i] + low[i] : high[i]);
         if (f->has_halves) {
             sum += d * (w.d[0] * (float)dot[0] + w.d[1] * (float)dot[1]);
         } else {
@@ -79,9 +92,13 @@ static void product_q(const k_dest *to, sn_type type, const void *row, const voi
 }
 
 #define PRODUCT_Q(type)                                                                                                                    \
-    static void product_##type(const k_dest *to, const void *panel, const void *tile, size_t n_in, size_t n_tok)                           \
+    static void coarse_##type(const k_dest *to, const void *panel, const void *tile, size_t n_in, size_t n_tok)                            \
     {                                                                                                                                      \
-        product_q(to, SN_##type, panel, tile, n_in, n_tok);                                                                                \
+        product_q(to, SN_##type, panel, tile, n_in, n_tok, K_COARSE);                                                                      \
+    }                                                                                                                                      \
+    static void fine_##type(const k_dest *to, const void *panel, const void *tile, size_t n_in, size_t n_tok)                              \
+    {                                                                                                                                      \
+        product_q(to, SN_##type, panel, tile, n_in, n_tok, K_FINE);                                                                        \
     }
 PRODUCT_Q(Q4_0)
 PRODUCT_Q(Q4_1)
@@ -316,20 +333,17 @@ static void scale_row(float *x, size_t n, float by)
     for (size_t i = 0; i < n; i++) x[i] *= by;
 }
 
+#define PRODUCTS(name)                                                                                                                     \
+    [SN_Q4_0] = name##_Q4_0, [SN_Q4_1] = name##_Q4_1, [SN_Q5_0] = name##_Q5_0, [SN_Q5_1] = name##_Q5_1, [SN_Q8_0] = name##_Q8_0,           \
+    [SN_Q4_K] = name##_Q4_K, [SN_Q5_K] = name##_Q5_K, [SN_Q6_K] = name##_Q6_K
+
 void k_init_scalar(k_ops *k)
 {
     *k = (k_ops){
         .q_rows = 1,
         .q_tile = 1,
-        .quantize = quantize,
-        .product_q = {[SN_Q4_0] = product_Q4_0,
-                      [SN_Q4_1] = product_Q4_1,
-                      [SN_Q5_0] = product_Q5_0,
-                      [SN_Q5_1] = product_Q5_1,
-                      [SN_Q8_0] = product_Q8_0,
-                      [SN_Q4_K] = product_Q4_K,
-                      [SN_Q5_K] = product_Q5_K,
-                      [SN_Q6_K] = product_Q6_K},
+        .quantize = {quantize_coarse, quantize_fine},
+        .product_q = {{PRODUCTS(coarse)}, {PRODUCTS(fine)}},
         .f_rows = 1,
         .f_tile = 1,
         .product_f = product_f,

@@ -20,8 +20,9 @@
 enum {
     K_FEW = 8, /* rows: with so few, a product waits for its weights */
     K_Q_BLOCK = 32,
-    K_Q_MOST = 127 * 128,
+    K_Q_MOST_8 = 127,
     K_Q_LOW = 128,
+    K_Q_MOST = K_Q_MOST_8 * K_Q_LOW,
     K_MAX_ROWS = 64,
     K_MAX_TILE = 16,
     K_M_STEP = 32,
@@ -60,18 +61,22 @@ typedef struct {
 /* NULL where the type has no integer kernels. */
 const k_format *k_format_get(sn_type type);
 
-/* A tile of T activation rows quantised for weights of a format: codes of 15 bits in [-K_Q_MOST, K_Q_MOST]. (With 8 bits SmolLM2-135M's
- * logits move by a KL of up to 1e-2; with 15 by 1e-6.) They are kept as two planes of bytes, code = K_Q_LOW * high + low, for 8-bit products;
- * AVX2, whose 16-bit products take them whole, keeps them as int16. For each block of 32 values:
+/* How closely activations are taken for quantised weights. FINE: codes of 15 bits in [-K_Q_MOST, K_Q_MOST], which move SmolLM2-135M's logits by
+ * a KL of 1e-6. COARSE: of 8 bits in [-K_Q_MOST_8, K_Q_MOST_8]: half the work, and a KL of 1e-3. */
+typedef enum { K_COARSE, K_FINE, K_N_GRAIN } k_grain;
+
+/* A tile of T activation rows quantised for weights of a format. FINE codes are kept as two planes of bytes, code = K_Q_LOW * high + low, for
+ * 8-bit products; AVX2, whose 16-bit products take them whole, keeps them as int16. For each block of 32 values:
  *
  *   +- aux[T], twice where has_halves -------+- d[T] -----------+- [T] high[32], low[32] --------------+
  *   | int32 -offset * sum(code) (of a half); | f32: value =     | int8 in [-127, 127] and in [-64, 63] |
- *   | with has_min: f32 d * sum(code)        | d * code         | or int16[32], as its level has them  |
+ *   | with has_min: f32 d * sum(code)        | d * code         | or int16[32], as its level has them; |
+ *   |                                        |                  | COARSE: int8 code[32] in [-127, 127] |
  *   +----------------------------------------+------------------+--------------------------------------+
  */
-static inline size_t k_tile_bytes(const k_format *f, size_t n_tok, size_t n_in)
+static inline size_t k_tile_bytes(const k_format *f, k_grain grain, size_t n_tok, size_t n_in)
 {
-    return n_tok * (n_in / K_Q_BLOCK) * ((f->has_halves ? 12 : 8) + 2 * K_Q_BLOCK);
+    return n_tok * (n_in / K_Q_BLOCK) * ((f->has_halves ? 12 : 8) + (grain == K_FINE ? 2 : 1) * K_Q_BLOCK);
 }
 
 /* y[T, R] from a panel of n_in / 32 blocks and a tile. */
@@ -83,8 +88,9 @@ typedef struct k_ops {
     /* Quantised weights. */
     size_t q_rows; /* R of their panels */
     size_t q_tile; /* tiles hold q_tile, or up to K_FEW and no more than q_tile */
-    void (*quantize)(void *tile, const float *x, size_t ldx, size_t n_tok, size_t n_in, const k_format *weights);
-    k_product_q *product_q[SN_TYPE_MAX]; /* NULL: this type is expanded to f32 */
+    void (*quantize[K_N_GRAIN])(void *tile, const float *x, size_t ldx, size_t n_tok, size_t n_in, const k_format *weights);
+    /* NULL: FINE: this type is expanded to f32; COARSE: it would not be quicker, and FINE serves. */
+    k_product_q *product_q[K_N_GRAIN][SN_TYPE_MAX];
 
     /* Float weights. */
     size_t f_rows, f_tile;

@@ -15,7 +15,12 @@ typedef enum { INTEGER, FLOAT, EXPANDED, MATRIX } method;
 static method method_of(const k_ops *k, sn_type type)
 {
     if (type == SN_F32 || type == SN_F16 || type == SN_BF16) return FLOAT;
-    return k->product_q[type] != NULL ? INTEGER : EXPANDED;
+    return k->product_q[K_FINE][type] != NULL ? INTEGER : EXPANDED;
+}
+
+static k_grain grain_of(const k_ops *k, const sn_linear *w)
+{
+    return w->coarse && k->product_q[K_COARSE][w->type] != NULL ? K_COARSE : K_FINE;
 }
 
 /* How it is multiplied. */
@@ -201,7 +206,7 @@ static size_t tile_tokens(const product *p)
 
 static size_t token_bytes(const product *p)
 {
-    if (p->how == INTEGER) return k_tile_bytes(k_format_get(p->w->type), 1, p->w->n_in);
+    if (p->how == INTEGER) return k_tile_bytes(k_format_get(p->w->type), grain_of(p->k, p->w), 1, p->w->n_in);
     return (p->how == MATRIX ? div_up(p->w->n_in, K_M_STEP) * K_M_STEP : p->w->n_in) * sizeof(float);
 }
 
@@ -212,7 +217,7 @@ static void make_tiles(const product *p, unsigned char *tiles, size_t begin, siz
     for (size_t t = begin; t < end; t += tile_at(p, t)) {
         const size_t n_tok = tile_at(p, t);
         if (p->how == INTEGER) {
-            p->k->quantize(tiles + t * bytes, p->x + t * p->ldx, p->ldx, n_tok, n_in, f);
+            p->k->quantize[grain_of(p->k, p->w)](tiles + t * bytes, p->x + t * p->ldx, p->ldx, n_tok, n_in, f);
         } else if (p->how == MATRIX) {
             p->k->matrix_tile(tiles + t * bytes, p->x + t * p->ldx, p->ldx, n_tok, n_in);
         } else {
@@ -289,7 +294,7 @@ static void multiply(const product *p, const k_dest *to, size_t i, const float *
 {
     const size_t n_in = p->w->n_in;
     switch (p->how) {
-    case INTEGER: p->k->product_q[p->w->type](to, panel_at(p, i), tile, n_in, n_tok); break;
+    case INTEGER: p->k->product_q[grain_of(p->k, p->w)][p->w->type](to, panel_at(p, i), tile, n_in, n_tok); break;
     case MATRIX: p->k->product_m(to, wide, tile, n_in, n_tok); break;
     default: p->k->product_f(to, wide, (const float *)(const void *)tile, n_tok, n_in, n_tok); break;
     }

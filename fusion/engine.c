@@ -25,6 +25,7 @@ senses_status senses_engine_open(senses_engine **out, const senses_engine_params
         free(e);
         return st;
     }
+    sn_compute_set_coarse(e->compute, !p || p->precision == SENSES_PRECISION_INT8);
     if (p && p->n_callers > 1) sn_compute_set_callers(e->compute, p->n_callers);
     *out = e;
     return SN_OK;

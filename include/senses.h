@@ -47,10 +47,14 @@ typedef struct {
 
 /* ---- engine ---- */
 typedef struct senses_engine senses_engine;
+/* How closely the activations of text models are taken for quantised weights. INT8: blocks of 8 bits, as llama.cpp has them. F32: of 15 bits, next
+ * to float32, and prompts take nearly twice as long. Encoders, Whisper, the page reader and models narrower than 512 are always F32. */
+typedef enum { SENSES_PRECISION_INT8, SENSES_PRECISION_F32 } senses_precision;
 typedef struct {
     size_t threads;   /* 0: one per physical core */
     const char *isa;  /* "scalar", "avx2", "avx512", "avx512-vnni", "amx"; NULL: the best this CPU has */
     size_t n_callers; /* threads that will use the engine's models at once, <= 16; 0: one */
+    senses_precision precision;
 } senses_engine_params;
 /* Engines, encoders, text and speech models may be used by several threads at once, sessions and readers by one at a time. With n_callers set
  * the threads that write an answer or a transcript at the same time go through the weights together: the texts are the same, and come sooner. */

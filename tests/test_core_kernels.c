@@ -123,7 +123,7 @@ static void no_slot_is_empty(void **state)
         if (!sn_isa_usable((sn_isa)isa)) continue;
         assert_int_equal(sn_compute_open(&c, 1, (sn_isa)isa, NULL), SN_OK);
         const k_ops *k = sn_compute_ops(c);
-        for (int t = 0; t < SN_TYPE_MAX; t++) assert_int_equal(k->product_q[t] != NULL, k_format_get((sn_type)t) != NULL);
+        for (int t = 0; t < SN_TYPE_MAX; t++) assert_int_equal(k->product_q[K_FINE][t] != NULL, k_format_get((sn_type)t) != NULL);
         for (int a = 0; a < K_N_ACT; a++) assert_non_null(k->act[a]);
         assert_true(k->q_rows > 0 && k->q_rows <= K_MAX_ROWS && k->q_tile > 0 && k->q_tile <= K_MAX_TILE);
         assert_true(k->f_rows > 0 && k->f_rows <= K_MAX_ROWS && k->f_tile <= K_MAX_TILE);
@@ -182,13 +182,14 @@ static void tiles_are_the_same_on_every_level(void **state)
         sn_compute *c, *s;
         assert_int_equal(sn_compute_open(&c, 1, (sn_isa)isa, NULL), SN_OK);
         assert_int_equal(sn_compute_open(&s, 1, SN_ISA_SCALAR, NULL), SN_OK);
-        for (size_t t = 0; t < N_INTEGER; t++) {
-            const k_format *f = k_format_get(integer_types[t]);
+        for (size_t t = 0; t < N_INTEGER * K_N_GRAIN; t++) {
+            const k_format *f = k_format_get(integer_types[t / K_N_GRAIN]);
+            const k_grain grain = (k_grain)(t % K_N_GRAIN);
             unsigned char a[TOK * N_IN * 4], b[TOK * N_IN * 4];
-            const size_t bytes = k_tile_bytes(f, TOK, N_IN), aux = f->has_halves ? 8 : 4;
-            sn_compute_ops(c)->quantize(a, x, N_IN, TOK, N_IN, f);
-            sn_compute_ops(s)->quantize(b, x, N_IN, TOK, N_IN, f);
-            for (size_t at = 0; at < bytes; at += TOK * (aux + 68)) assert_memory_equal(a + at, b + at, TOK * (aux + 4));
+            const size_t bytes = k_tile_bytes(f, grain, TOK, N_IN), step = k_tile_bytes(f, grain, TOK, K_Q_BLOCK);
+            sn_compute_ops(c)->quantize[grain](a, x, N_IN, TOK, N_IN, f);
+            sn_compute_ops(s)->quantize[grain](b, x, N_IN, TOK, N_IN, f);
+            for (size_t at = 0; at < bytes; at += step) assert_memory_equal(a + at, b + at, TOK * (f->has_halves ? 12 : 8));
         }
         sn_compute_close(c);
         sn_compute_close(s);

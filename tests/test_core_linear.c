@@ -1,6 +1,7 @@
 /* The one matrix product against double precision: every type, every instruction set of this CPU, odd sizes. */
 #include "testing.h"
 
+#include "../core/kernels.h"
 #include "../core/linear.h"
 #include "../core/quant.h"
 
@@ -23,7 +24,7 @@ static float random_float(uint32_t *state) /* [-1, 1) */
 
 static const struct {
     sn_type type;
-    bool integer;  /* activations are quantised to 8 bits */
+    bool integer;  /* activations are quantised */
     int halves[2]; /* offsets of a block's 16-bit floats, -1: none */
 } types[] = {
     {SN_F32, false, {-1, -1}},
@@ -73,20 +74,27 @@ static unsigned char *random_weights(size_t which, size_t n_values, uint32_t *st
     return p;
 }
 
-/* x as the integer kernels see it: codes of 15 bits a block of 32. */
-static void round_activations(double *to, const float *x, size_t n, bool integer)
+/* x as the integer kernels see it: codes in [-most, most], a block of 32 of them by a scale. most 0: as it is. */
+static void round_activations(double *to, const float *x, size_t n, float most)
 {
     for (size_t b = 0; b < n; b++) to[b] = x[b];
-    for (size_t b = 0; integer && b < n; b += 32) {
+    for (size_t b = 0; most > 0 && b < n; b += 32) {
         float max = 0;
         for (size_t i = 0; i < 32; i++) max = fmaxf(max, fabsf(x[b + i]));
-        for (size_t i = 0; i < 32; i++) to[b + i] = max > 0 ? rint(x[b + i] * (16256 / max)) * (double)(max / 16256) : 0;
+        for (size_t i = 0; i < 32; i++) to[b + i] = max > 0 ? rint(x[b + i] * (most / max)) * (double)(max / most) : 0;
     }
+}
+
+/* The largest code of activations for w. */
+static float largest_code(const sn_compute *c, const sn_linear *w, size_t which)
+{
+    if (!types[which].integer) return 0;
+    return w->coarse && sn_compute_ops(c)->product_q[K_COARSE][w->type] != NULL ? 127 : 127 * 128;
 }
 
 typedef struct {
     size_t which, n_out, n_in, n;
-    bool bias, add;
+    bool bias, add, coarse;
 } shape;
 
 /* Largest |y - reference| / sum |w x| over the outputs. */
@@ -109,13 +117,14 @@ static double check(sn_isa isa, size_t n_threads, shape s, float *keep)
     sn_arena tmp;
     assert_int_equal(sn_compute_open(&c, n_threads, isa, NULL), SN_OK);
     assert_int_equal(sn_linear_init(&w, c, types[s.which].type, s.n_out, s.n_in, data, s.bias ? bias : NULL, NULL), SN_OK);
+    w.coarse = s.coarse;
     assert_int_equal(sn_arena_init(&tmp, sn_linear_scratch_bytes(c, &w, s.n), NULL), SN_OK);
     (s.add ? sn_linear_add : sn_linear_apply)(c, y, ldy, x, ldx, &w, s.n, &tmp);
     assert_int_equal(tmp.used, 0);
     assert_true(tmp.peak <= tmp.size);
 
     for (size_t t = 0; t < s.n; t++) {
-        round_activations(rounded, x + t * ldx, s.n_in, types[s.which].integer);
+        round_activations(rounded, x + t * ldx, s.n_in, largest_code(c, &w, s.which));
         for (size_t r = 0; r < s.n_out; r++) {
             double sum = (s.bias ? bias[r] : 0) + (s.add ? 7 : 0), size = fabs(sum) + 1e-3;
             info->dequantize(row, data + r * row_bytes, s.n_in);
@@ -155,7 +164,7 @@ static void every_type_and_level_agrees_with_double_precision(void **state)
         for (size_t i = 0; i < N_TYPES; i++) {
             for (size_t o = 0; o < sizeof outs / sizeof *outs; o++) {
                 for (size_t t = 0; t < sizeof toks / sizeof *toks; t++) {
-                    const shape s = {i, outs[o], blocks(i, 1 + (o + t) % 3), toks[t], (o + t) % 2, (o + t / 2) % 2};
+                    const shape s = {i, outs[o], blocks(i, 1 + (o + t) % 3), toks[t], (o + t) % 2, (o + t / 2) % 2, (o + t / 3) % 2};
                     const double worst = check((sn_isa)isa, 1 + (o + t) % 3, s, NULL);
                     if (worst > (isa == SN_ISA_AMX ? 1e-5 : 2e-6)) { /* AMX: 16 bits of each value */
                         fail_msg("%s %s [%zu,%zu] x %zu: %g", sn_isa_name((sn_isa)isa), sn_type_get(types[i].type)->name, s.n_out, s.n_in,
@@ -243,8 +252,10 @@ static void large_products_agree_with_double_precision(void **state)
     for (int isa = 1; isa < SN_ISA_COUNT; isa++) {
         if (!sn_isa_usable((sn_isa)isa)) continue;
         for (size_t i = 0; i < 9; i++) {
-            const shape s = {i, 333, blocks(i, i < 8 ? 30 : 4), 50, true, false};
-            assert_true(check((sn_isa)isa, 2, s, NULL) < 2e-6);
+            for (int coarse = 0; coarse < 2; coarse++) {
+                const shape s = {i, 333, blocks(i, i < 8 ? 30 : 4), 50, true, false, coarse};
+                assert_true(check((sn_isa)isa, 2, s, NULL) < 2e-6);
+            }
         }
     }
 }
@@ -257,7 +268,7 @@ static void results_do_not_depend_on_the_threads(void **state)
         for (size_t i = 0; i < N_TYPES; i++) {
             static const size_t toks[] = {1, 37};
             for (size_t t = 0; t < 2; t++) {
-                const shape s = {i, 65, blocks(i, 2), toks[t], true, true};
+                const shape s = {i, 65, blocks(i, 2), toks[t], true, true, i % 2};
                 float one[37 * 70], more[37 * 70];
                 check((sn_isa)isa, 1, s, one);
                 for (size_t n = 2; n <= 5; n++) {
@@ -279,7 +290,7 @@ static void extreme_codes_do_not_saturate(void **state)
         sn_compute *c;
         assert_int_equal(sn_compute_open(&c, 1, (sn_isa)isa, NULL), SN_OK);
         for (size_t i = 3; i < 11; i++) {
-            for (int fill = 0; fill < 4; fill++) {
+            for (int fill = 0, coarse = 0; fill < 4; fill += coarse, coarse = !coarse) {
                 const sn_type_info *info = sn_type_get(types[i].type);
                 unsigned char row[256];
                 float x[256], w[256], y[1];
@@ -293,6 +304,7 @@ static void extreme_codes_do_not_saturate(void **state)
                 sn_linear l;
                 sn_arena tmp;
                 assert_int_equal(sn_linear_init(&l, c, types[i].type, 1, info->block, row, NULL, NULL), SN_OK);
+                l.coarse = coarse;
                 assert_int_equal(sn_arena_init(&tmp, sn_linear_scratch_bytes(c, &l, 1), NULL), SN_OK);
                 sn_linear_apply(c, y, 1, x, info->block, &l, 1, &tmp);
                 info->dequantize(w, row, info->block);
@@ -315,8 +327,9 @@ static void a_row_does_not_depend_on_its_neighbours(void **state)
         if (!sn_isa_usable((sn_isa)isa)) continue;
         sn_compute *c;
         assert_int_equal(sn_compute_open(&c, 2, (sn_isa)isa, NULL), SN_OK);
-        for (size_t i = 0; i < N_TYPES; i++) {
+        for (size_t j = 0; j < 2 * N_TYPES; j++) {
             enum { N = 29, OUT = 40 };
+            const size_t i = j / 2;
             uint32_t seed = 99;
             const size_t n_in = blocks(i, 2);
             unsigned char *allocated;
@@ -326,6 +339,7 @@ static void a_row_does_not_depend_on_its_neighbours(void **state)
             sn_linear w;
             sn_arena tmp;
             assert_int_equal(sn_linear_init(&w, c, types[i].type, OUT, n_in, data, NULL, NULL), SN_OK);
+            w.coarse = j % 2;
             const size_t all = sn_linear_scratch_bytes(c, &w, N);
             assert_int_equal(sn_arena_init(&tmp, all > 0 ? all : 1, NULL), SN_OK); /* fewer rows take no more */
             for (size_t t = 0; t < N; t++) sn_linear_apply(c, single + t * OUT, OUT, x + t * n_in, n_in, &w, 1, &tmp);
@@ -349,9 +363,9 @@ static void values_that_are_no_numbers_do_no_harm(void **state)
         if (!sn_isa_usable((sn_isa)isa)) continue;
         sn_compute *c;
         assert_int_equal(sn_compute_open(&c, 2, (sn_isa)isa, NULL), SN_OK);
-        for (size_t i = 0; i < N_TYPES; i++) {
+        for (size_t j = 0; j < 2 * N_TYPES; j++) {
             uint32_t seed = 5;
-            const size_t n_in = blocks(i, 2), n = 6;
+            const size_t i = j / 2, n_in = blocks(i, 2), n = 6;
             unsigned char *allocated;
             unsigned char *data = random_weights(i, 20 * n_in, &seed, &allocated);
             float *x = malloc(n * n_in * sizeof *x), y[6 * 20];
@@ -360,6 +374,7 @@ static void values_that_are_no_numbers_do_no_harm(void **state)
             sn_linear w;
             sn_arena tmp;
             assert_int_equal(sn_linear_init(&w, c, types[i].type, 20, n_in, data, NULL, NULL), SN_OK);
+            w.coarse = j % 2;
             assert_int_equal(sn_arena_init(&tmp, sn_linear_scratch_bytes(c, &w, n), NULL), SN_OK);
             sn_linear_apply(c, y, 20, x, n_in, &w, n, &tmp);
             sn_arena_free(&tmp);

@@ -18,7 +18,8 @@ enum {
     MAX_HEADS = 1 << 12,
     MAX_VOCAB = 1 << 24,
     MAX_CTX = 1 << 30,
-    EMBED_FORGET = 64
+    EMBED_FORGET = 64,
+    NARROW = 512
 };
 
 const char *txt_arch_at(size_t i)
@@ -191,6 +192,12 @@ static sn_status make_inv_freq(txt_model *m, const float *factors, sn_err *err)
     return SN_OK;
 }
 
+/* A narrow model is small and soon done, and strays further for the same error: no time is saved at its cost. */
+static bool is_coarse(const txt_model *m)
+{
+    return sn_compute_coarse(m->compute) && m->hp.n_embd >= NARROW;
+}
+
 static void bind_layer(sn_bind *b, const txt_model *m, txt_layer *L, size_t il)
 {
     const size_t d = m->hp.n_embd, n_q = m->hp.n_head * m->hp.d_head, n_kv = m->hp.n_head_kv * m->hp.d_head, n_ff = m->hp.n_ff;
@@ -226,6 +233,7 @@ static sn_status bind_tensors(txt_model *m, bool plan, sn_err *err)
     sn_bind_tensor(&b, &m->embd, (size_t[]){n_vocab, d}, 2, "token_embd.weight");
     sn_bind_linear(&b, &m->output, n_vocab, d, SN_BIAS_OPTIONAL, "%s", sn_bind_has(&b, "output.weight") ? "output" : "token_embd");
     sn_bind_norm(&b, &m->out_norm, d, SN_BIAS_NONE, "output_norm");
+    b.coarse = is_coarse(m); /* but for the output, of which one row is asked for at a time: it waits for memory anyway */
     for (size_t il = 0; il < m->hp.n_layer; il++) bind_layer(&b, m, &m->layers[il], il);
     sn_bind_f32(&b, &factors, &n_freq, 1, true, "rope_freqs.weight");
     const sn_tensor *left = b.status == SN_OK ? sn_bind_unused(&b) : NULL;

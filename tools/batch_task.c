@@ -88,12 +88,13 @@ static bool add_asked(cli_buffer *b, const cli_runtime *rt)
         buffer_add(b, scale, strlen(scale));
         free(scale);
     }
-    char *line = text_format("prompt %s\nsystem %s\ntemplate %s\nfit %s\npredict %zu context %zu\n"
+    char *line = text_format("prompt %s\nsystem %s\ntemplate %s\nfit %s\npredict %zu context %zu %s precision %s\n"
                              "temp %g top-k %zu top-p %g min-p %g repeat %g seed %llu\n",
                              o->prompt != NULL ? o->prompt : "", s->system != NULL ? s->system : "\1",
                              s->chat_template != NULL ? s->chat_template : "", o->image_fit != NULL ? o->image_fit : "",
-                             o->n_predict == CLI_UNSET ? (size_t)ANSWER_TOKENS : o->n_predict, s->n_ctx, (double)s->temperature, s->top_k,
-                             (double)s->top_p, (double)s->min_p, (double)s->repeat_penalty, (unsigned long long)s->seed);
+                             o->n_predict == CLI_UNSET ? (size_t)ANSWER_TOKENS : o->n_predict, s->n_ctx,
+                             o->kv_type != NULL ? o->kv_type : "f16", o->precision != NULL ? o->precision : "int8", (double)s->temperature,
+                             s->top_k, (double)s->top_p, (double)s->min_p, (double)s->repeat_penalty, (unsigned long long)s->seed);
     buffer_add(b, line, strlen(line));
     free(line);
     if (rt->grammar != NULL) buffer_add(b, rt->grammar, strlen(rt->grammar));

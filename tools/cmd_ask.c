@@ -106,8 +106,8 @@ const cli_command cmd_ask = {
                 "senses ask --video lecture.mp4 \"Which page shows the price?\"\n"
                 "senses ask --text report.txt \"Sum this up in two sentences.\"\n"
                 "senses ask -m llava.gguf --mmproj mmproj.gguf --image a.jpg --image b.jpg \"What is different?\"",
-    .sets = SET_COMMON | SET_AUDIT | SET_CACHE | SET_JSON | SET_ENGINE | SET_TEXT | SET_LORA | SET_MMPROJ | SET_WHISPER | SET_IMAGE |
-            SET_MEDIA | SET_MEDIA_TEXT | SET_PROMPT | SET_SAMPLING | SET_GRAMMAR | SET_RAW | SET_ASK,
+    .sets = SET_COMMON | SET_AUDIT | SET_CACHE | SET_JSON | SET_ENGINE | SET_TEXT | SET_LORA | SET_PRECISION | SET_MMPROJ | SET_WHISPER |
+            SET_IMAGE | SET_MEDIA | SET_MEDIA_TEXT | SET_PROMPT | SET_SAMPLING | SET_GRAMMAR | SET_RAW | SET_ASK,
     .min_operands = 1,
     .max_operands = 1,
     .operand_missing = "no question was given",

@@ -142,8 +142,8 @@ const cli_command cmd_batch = {
                 "senses batch -o all.jsonl --sidecar=txt,xmp --exclude '.*' --timeout 600 ~/Pictures\n"
                 "find / -name '*.wav' -print0 | senses batch -o talks.jsonl --task transcribe --files-from - -0\n"
                 "senses batch --join all.jsonl part-1.jsonl part-2.jsonl",
-    .sets = SET_COMMON | SET_AUDIT | SET_CACHE | SET_ENGINE | SET_TEXT | SET_LORA | SET_MMPROJ | SET_WHISPER | SET_IMAGE | SET_PROMPT |
-            SET_SAMPLING | SET_GRAMMAR | SET_BATCH,
+    .sets = SET_COMMON | SET_AUDIT | SET_CACHE | SET_ENGINE | SET_TEXT | SET_LORA | SET_PRECISION | SET_MMPROJ | SET_WHISPER | SET_IMAGE |
+            SET_PROMPT | SET_SAMPLING | SET_GRAMMAR | SET_BATCH,
     .min_operands = 0,
     .max_operands = SIZE_MAX,
     .operand_missing = "no file or folder was given",

@@ -225,7 +225,7 @@ const cli_command cmd_bench = {
     .examples = "senses bench\n"
                 "senses bench -m model.gguf -p 512 -n 128 -r 5 --json\n"
                 "senses bench --whisper tiny.en",
-    .sets = SET_COMMON | SET_JSON | SET_ENGINE | SET_TEXT | SET_LORA | SET_MMPROJ | SET_WHISPER | SET_BENCH,
+    .sets = SET_COMMON | SET_JSON | SET_ENGINE | SET_TEXT | SET_LORA | SET_PRECISION | SET_MMPROJ | SET_WHISPER | SET_BENCH,
     .min_operands = 0,
     .max_operands = 0,
     .run = run,

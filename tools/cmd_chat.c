@@ -224,8 +224,8 @@ const cli_command cmd_chat = {
     .examples = "senses chat\n"
                 "senses chat --system \"Answer in one sentence.\" --audio talk.mp3\n"
                 "printf 'Hello.\\nWhat did I say?\\n' | senses chat -q",
-    .sets = SET_COMMON | SET_AUDIT | SET_CACHE | SET_JSON | SET_ENGINE | SET_TEXT | SET_LORA | SET_MMPROJ | SET_WHISPER | SET_IMAGE |
-            SET_MEDIA | SET_MEDIA_TEXT | SET_PROMPT | SET_SAMPLING | SET_GRAMMAR,
+    .sets = SET_COMMON | SET_AUDIT | SET_CACHE | SET_JSON | SET_ENGINE | SET_TEXT | SET_LORA | SET_PRECISION | SET_MMPROJ | SET_WHISPER |
+            SET_IMAGE | SET_MEDIA | SET_MEDIA_TEXT | SET_PROMPT | SET_SAMPLING | SET_GRAMMAR,
     .min_operands = 0,
     .max_operands = 0,
     .run = run,

@@ -110,8 +110,8 @@ const cli_command cmd_describe = {
                 "senses describe -p \"What can be ordered here?\" menu.png\n"
                 "senses describe -m llava-v1.5-7b-Q4_K.gguf --mmproj llava-v1.5-7b-mmproj-f16.gguf photo.jpg\n"
                 "senses describe -m smolvlm.gguf --mmproj mmproj-smolvlm.gguf -p \"What does the sign say?\" --json *.png",
-    .sets = SET_COMMON | SET_AUDIT | SET_CACHE | SET_JSON | SET_ENGINE | SET_TEXT | SET_LORA | SET_MMPROJ | SET_WHISPER | SET_IMAGE |
-            SET_PROMPT | SET_SAMPLING | SET_GRAMMAR | SET_RAW | SET_DESCRIBE,
+    .sets = SET_COMMON | SET_AUDIT | SET_CACHE | SET_JSON | SET_ENGINE | SET_TEXT | SET_LORA | SET_PRECISION | SET_MMPROJ | SET_WHISPER |
+            SET_IMAGE | SET_PROMPT | SET_SAMPLING | SET_GRAMMAR | SET_RAW | SET_DESCRIBE,
     .min_operands = 1,
     .max_operands = SIZE_MAX,
     .operand_missing = "no image was given",

@@ -57,8 +57,8 @@ const cli_command cmd_logits = {
     .examples =
         "senses logits --raw -o next.npy \"The capital of France is\"\n"
         "senses logits -m llava.gguf --mmproj mmproj.gguf --image photo.jpg --raw -o next.npy \"USER: <__media__> What is it? ASSISTANT:\"",
-    .sets = SET_COMMON | SET_CACHE | SET_ENGINE | SET_TEXT | SET_LORA | SET_MMPROJ | SET_WHISPER | SET_IMAGE | SET_MEDIA | SET_MEDIA_TEXT |
-            SET_PROMPT | SET_RAW | SET_OUTPUT | SET_LOGITS,
+    .sets = SET_COMMON | SET_CACHE | SET_ENGINE | SET_TEXT | SET_LORA | SET_PRECISION | SET_MMPROJ | SET_WHISPER | SET_IMAGE | SET_MEDIA |
+            SET_MEDIA_TEXT | SET_PROMPT | SET_RAW | SET_OUTPUT | SET_LOGITS,
     .min_operands = 1,
     .max_operands = 1,
     .operand_missing = "no prompt was given",

@@ -83,7 +83,7 @@ const cli_command cmd_perplexity = {
         "window the second half is scored. What fills no window at the end is left out; FILE - is standard input.",
     .examples = "senses perplexity samples/alice.txt\n"
                 "senses perplexity -m model-q4_k_m.gguf -c 2048 --json book.txt",
-    .sets = SET_COMMON | SET_JSON | SET_ENGINE | SET_TEXT | SET_LORA | SET_PERPLEXITY,
+    .sets = SET_COMMON | SET_JSON | SET_ENGINE | SET_TEXT | SET_LORA | SET_PRECISION | SET_PERPLEXITY,
     .min_operands = 1,
     .max_operands = 1,
     .operand_missing = "no text file was given",

@@ -172,7 +172,7 @@ const cli_command cmd_sketch = {
     .examples = "senses sketch -o page.html drawing.jpg\n"
                 "senses sketch --style sketchy --open drawing.jpg\n"
                 "senses sketch --json drawing.jpg | jq '.elements'",
-    .sets = SET_COMMON | SET_CACHE | SET_JSON | SET_ENGINE | SET_OUTPUT | SET_LORA | SET_SKETCH,
+    .sets = SET_COMMON | SET_CACHE | SET_JSON | SET_ENGINE | SET_OUTPUT | SET_LORA | SET_PRECISION | SET_SKETCH,
     .min_operands = 1,
     .max_operands = 1,
     .operand_missing = "no image was given",

@@ -39,7 +39,8 @@ enum {
     SET_CONVERT = 1u << 26,
     SET_AUDIT = 1u << 27, /* --audit */
     SET_INFO = 1u << 28,
-    SET_PERPLEXITY = 1u << 29
+    SET_PERPLEXITY = 1u << 29,
+    SET_PRECISION = 1u << 30 /* --precision */
 };
 
 typedef enum { MEDIUM_IMAGE, MEDIUM_AUDIO, MEDIUM_VIDEO, MEDIUM_TEXT } cli_medium_kind;
@@ -85,7 +86,7 @@ typedef struct {
     cli_medium *media;             /* in the order given */
     size_t n_media;
     const char *grammar, *schema, *fields; /* at most one */
-    const char *draft, *kv_type;
+    const char *draft, *kv_type, *precision;
     const char *output;
     const char *prompt;                                           /* describe, batch */
     const char *format;                                           /* transcribe */

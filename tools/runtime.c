@@ -53,7 +53,11 @@ bool runtime_engine(cli_runtime *rt)
 {
     if (rt->engine != NULL) return true;
     senses_error err = {0};
-    senses_engine_params p = {.threads = rt->o->threads, .isa = rt->o->isa, .n_callers = rt->o->parallel};
+    const bool exact = rt->o->precision != NULL && strcmp(rt->o->precision, "f32") == 0;
+    senses_engine_params p = {.threads = rt->o->threads,
+                              .isa = rt->o->isa,
+                              .n_callers = rt->o->parallel,
+                              .precision = exact ? SENSES_PRECISION_F32 : SENSES_PRECISION_INT8};
     if (senses_engine_open(&rt->engine, &p, &err) != SN_OK) {
         runtime_say(rt, &err);
         return false;

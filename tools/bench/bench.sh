@@ -49,7 +49,7 @@ build_peers() {
         cmake_build whisper.cpp-avx2 "$PEERS_DIR/whisper.cpp" "$AVX2" whisper-cli
     fi
     if [ -n "${PEERS_DIR:-}" ] && [ -d "$PEERS_DIR/ik_llama.cpp" ] && [ ! -x "$peers/ik_llama.cpp-build/bin/llama-bench" ]; then
-        cmake_build ik_llama.cpp "$PEERS_DIR/ik_llama.cpp" "" llama-bench
+        cmake_build ik_llama.cpp "$PEERS_DIR/ik_llama.cpp" -DLLAMA_BUILD_EXAMPLES=ON llama-bench # is one of its examples
     fi
 }
 [ "${ONLY:-}" = batch ] || build_peers # a batch is measured against itself
