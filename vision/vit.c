@@ -61,7 +61,7 @@ sn_status vit_read_hparams(vit_hparams *hp, const sn_gguf *g, sn_err *err)
     hp->d_head = hp->n_embd / hp->n_head;
     if (hp->d_head > SN_MAX_D_HEAD)
         return sn_fail(err, SN_ELIMIT, "%s: heads of %zu values; the limit is %d", path, hp->d_head, SN_MAX_D_HEAD);
-    if (hp->image_px % hp->patch_px || (hp->image_px / hp->patch_px) * (hp->image_px / hp->patch_px) > MAX_PATCHES)
+    if (hp->image_px < hp->patch_px || (hp->image_px / hp->patch_px) * (hp->image_px / hp->patch_px) > MAX_PATCHES)
         return sn_fail(err, SN_EFORMAT, "%s: patches of %zu pixels do not cut a picture of %zu", path, hp->patch_px, hp->image_px);
     return SN_OK;
 }
@@ -337,12 +337,25 @@ static void block_forward(const vit *v, size_t il, sn_compute *c, float *x, cons
     sn_arena_reset(tmp, mark);
 }
 
-/* x [n_tok, n_embd], in place: all between the embedded patches and the output. */
-static void run_blocks(const vit *v, sn_compute *c, float *x, const places *at, sn_arena *tmp)
+/* x [n_tok, n_embd], the states behind n_run blocks, to their places in y [n_tok, n_features * n_embd]; y NULL: no features. */
+static void keep_features(const vit *v, float *y, const float *x, size_t n_run, size_t n_tok)
+{
+    const size_t d = v->hp.n_embd, width = vit_width(v);
+
+    for (size_t f = 0; y && f < v->n_features; f++)
+        for (size_t i = 0; v->features[f] == n_run && i < n_tok; i++) memcpy(y + i * width + f * d, x + i * d, d * sizeof *y);
+}
+
+/* x [n_tok, n_embd], in place: all between the embedded patches and the output. With features, which go to y, x is what is left behind. */
+static void run_blocks(const vit *v, sn_compute *c, float *x, float *y, const places *at, sn_arena *tmp)
 {
     if (v->pre_ln.n) norm(v, c, x, x, &v->pre_ln, at->n_tok);
-    for (size_t il = 0; il < v->n_run; il++) block_forward(v, il, c, x, at, tmp);
-    if (v->opt.post_ln) norm(v, c, x, x, &v->post_ln, at->n_tok);
+    keep_features(v, y, x, 0, at->n_tok);
+    for (size_t il = 0; il < v->n_run; il++) {
+        block_forward(v, il, c, x, at, tmp);
+        keep_features(v, y, x, il + 1, at->n_tok);
+    }
+    if (v->opt.post_ln && v->n_features == 0) norm(v, c, x, x, &v->post_ln, at->n_tok);
 }
 
 void vit_order(const vit *v, size_t n_x, size_t n_y, int32_t *pos_y, int32_t *pos_x)
@@ -372,14 +385,15 @@ void vit_forward(const vit *v, sn_compute *c, float *x, const float *pixels, siz
         at.pos_x = sn_arena_alloc(tmp, at.n_tok * sizeof *at.pos_x);
         vit_order(v, at.n_x, at.n_y, at.pos_y, at.pos_x);
     }
-    embed(v, c, x, pixels, w, h, &at, tmp);
-    run_blocks(v, c, x, &at, tmp);
+    float *states = v->n_features ? sn_arena_f32(tmp, at.n_tok * v->hp.n_embd) : x; /* [n_tok, n_embd] */
+    embed(v, c, states, pixels, w, h, &at, tmp);
+    run_blocks(v, c, states, x, &at, tmp);
     sn_arena_reset(tmp, mark);
 }
 
 void vit_blocks(const vit *v, sn_compute *c, float *x, size_t n_x, size_t n_y, sn_arena *tmp)
 {
-    run_blocks(v, c, x, &(places){.n_tok = n_x * n_y, .n_x = n_x, .n_y = n_y}, tmp);
+    run_blocks(v, c, x, NULL, &(places){.n_tok = n_x * n_y, .n_x = n_x, .n_y = n_y}, tmp);
 }
 
 size_t vit_blocks_scratch_bytes(const vit *v, const sn_compute *c, size_t n_tok)
@@ -409,5 +423,6 @@ size_t vit_scratch_bytes(const vit *v, const sn_compute *c, size_t w, size_t h)
     const size_t n_tok = vit_n_tok(v, w, h);
     const size_t embedding = sn_arena_cost_f32(n_tok * 3 * v->hp.patch_px * v->hp.patch_px) + sn_linear_scratch_bytes(c, &v->patch, n_tok);
 
-    return vis_max(embedding, vit_blocks_scratch_bytes(v, c, n_tok)) + (v->freq_y ? 2 * sn_arena_cost(n_tok * sizeof(int32_t)) : 0);
+    return vis_max(embedding, vit_blocks_scratch_bytes(v, c, n_tok)) + (v->freq_y ? 2 * sn_arena_cost(n_tok * sizeof(int32_t)) : 0) +
+           (v->n_features ? sn_arena_cost_f32(n_tok * v->hp.n_embd) : 0);
 }

@@ -46,10 +46,15 @@ typedef struct { /* what the family knows and the file does not say */
     bool no_patches;   /* the family makes the rows itself, positions included, and runs vit_blocks on them */
 } vit_options;
 
+#define VIT_MAX_FEATURES 16
+
 typedef struct {
     vit_hparams hp;
     vit_options opt;
-    size_t n_run;            /* blocks that run, <= n_layer */
+    size_t n_run; /* blocks that run, <= n_layer */
+    /* 0: the output is that of the last block. Else the states behind features[i] <= n_run blocks (0: what goes into the first) come
+     * side by side, and post_ln is not applied. */
+    size_t n_features, features[VIT_MAX_FEATURES];
     sn_linear patch;         /* [n_embd, 3 * patch_px * patch_px] */
     float *patch_w;          /* its f32 rows, owned */
     float *class_embd;       /* [n_embd] or NULL: a class token in front of the patches */
@@ -70,7 +75,12 @@ static inline size_t vit_n_class(const vit *v)
 {
     return v->class_embd ? 1 : 0;
 }
-/* Rows of the output for a picture of w x h pixels, both multiples of patch_px. */
+/* Columns of the output. */
+static inline size_t vit_width(const vit *v)
+{
+    return (v->n_features ? v->n_features : 1) * v->hp.n_embd;
+}
+/* Rows of the output for a picture of w x h pixels; pixels at the right and lower edges that fill no patch are not seen. */
 static inline size_t vit_n_tok(const vit *v, size_t w, size_t h)
 {
     return vit_n_class(v) + (w / v->hp.patch_px) * (h / v->hp.patch_px);
@@ -79,12 +89,12 @@ static inline size_t vit_n_tok(const vit *v, size_t w, size_t h)
 /* Which patch of n_x x n_y each row is, pos_y and pos_x [n_x * n_y]: windows, in them merged blocks, in them patches, row by row each.
  * Windows and blocks at the right and lower edges may be smaller. */
 void vit_order(const vit *v, size_t n_x, size_t n_y, int32_t *pos_y, int32_t *pos_x);
-/* x [n_tok, n_embd], n_tok = vit_n_tok(v, w, h), class row first = the states behind n_run blocks (and post_ln, where asked for) of
- * pixels [3, h, w], normalised. With learned positions w = h = image_px. */
+/* x [n_tok, vit_width], n_tok = vit_n_tok(v, w, h), class row first = the states behind n_run blocks (and post_ln, where asked for), or
+ * the features, of pixels [3, h, w], normalised. With learned positions w = h = image_px. */
 void vit_forward(const vit *v, sn_compute *c, float *x, const float *pixels, size_t w, size_t h, sn_arena *tmp);
 size_t vit_scratch_bytes(const vit *v, const sn_compute *c, size_t w, size_t h);
 
-/* The part of it behind the patches: x [n_x * n_y, n_embd], rows that a family made, in place. Only with no_patches. */
+/* The part of it behind the patches: x [n_x * n_y, n_embd], rows that a family made, in place. Only with no_patches, without features. */
 void vit_blocks(const vit *v, sn_compute *c, float *x, size_t n_x, size_t n_y, sn_arena *tmp);
 size_t vit_blocks_scratch_bytes(const vit *v, const sn_compute *c, size_t n_tok);
 
