@@ -1,5 +1,5 @@
-/* The families against transformers, from the file to the decoder's rows; tests/golden/make_vision_models.py and
- * make_vision_gemma_qwen.py made the references. */
+/* The families against transformers, from the file to the decoder's rows; tests/golden/make_vision_models.py,
+ * make_vision_gemma_qwen.py and make_vision_llava.py made the references. */
 #include "../core/mem.h"
 #include "../vision/family.h"
 #include "testing.h"
@@ -161,6 +161,16 @@ static void internvl_equals_transformers(void **state)
     check_case("internvl", "landscape", VIS_FIT_DEFAULT);
 }
 
+/* 9 x 9 patches become 5 x 5 rows, 15 x 15 become 12 x 12. */
+static void mobilevlm_equals_its_papers(void **state)
+{
+    (void)state;
+    check_case("mobilevlm", "portrait", VIS_FIT_DEFAULT);
+    check_case("mobilevlm", "small", VIS_FIT_DEFAULT);
+    check_case("mobilevlm_v2", "portrait", VIS_FIT_DEFAULT);
+    check_case("mobilevlm_v2", "small", VIS_FIT_DEFAULT);
+}
+
 static void gemma3_equals_transformers(void **state)
 {
     (void)state;
@@ -275,8 +285,8 @@ static void markers_stand_where_the_processor_puts_them(void **state)
 
 static void every_instruction_set_and_thread_count_agrees(void **state)
 {
-    static const char *const models[] = {DIR "llava15.gguf",  DIR "internvl.gguf", DIR "pixtral.gguf",
-                                         DIR "mistral3.gguf", DIR "gemma3.gguf",   DIR "qwen25vl.gguf"};
+    static const char *const models[] = {DIR "llava15.gguf", DIR "internvl.gguf", DIR "pixtral.gguf",   DIR "mistral3.gguf",
+                                         DIR "gemma3.gguf",  DIR "qwen25vl.gguf", DIR "mobilevlm.gguf", DIR "mobilevlm_v2.gguf"};
 
     (void)state;
     for (size_t m = 0; m < sizeof models / sizeof *models; m++) {
@@ -366,6 +376,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(mistral3_equals_transformers),
     cmocka_unit_test(internvl_equals_transformers),
     cmocka_unit_test(internvl_grids_equal_transformers),
+    cmocka_unit_test(mobilevlm_equals_its_papers),
     cmocka_unit_test(gemma3_equals_transformers),
     cmocka_unit_test(qwen2vl_and_qwen25vl_equal_transformers),
     cmocka_unit_test(qwen_sizes_equal_transformers),

@@ -151,8 +151,9 @@ static void families_are_told_by_their_projector(void **state)
     static const struct {
         const char *file, *family;
         size_t n_embd;
-    } want[] = {{DIR "llava15.gguf", "llava", 64},     {DIR "llavanext.gguf", "llava-next", 64}, {DIR "smolvlm.gguf", "idefics3", 64},
-                {DIR "internvl.gguf", "internvl", 40}, {DIR "pixtral.gguf", "pixtral", 64},      {DIR "mistral3.gguf", "pixtral", 40}};
+    } want[] = {{DIR "llava15.gguf", "llava", 64},       {DIR "llavanext.gguf", "llava-next", 64},     {DIR "smolvlm.gguf", "idefics3", 64},
+                {DIR "internvl.gguf", "internvl", 40},   {DIR "pixtral.gguf", "pixtral", 64},          {DIR "mistral3.gguf", "pixtral", 40},
+                {DIR "mobilevlm.gguf", "mobilevlm", 56}, {DIR "mobilevlm_v2.gguf", "mobilevlm-v2", 48}};
 
     (void)state;
     for (size_t i = 0; i < sizeof want / sizeof *want; i++) {
@@ -308,9 +309,9 @@ static void expect_refused(const char *path, const edit *e)
 
 static void absurd_numbers_are_refused(void **state)
 {
-    static const char *const files[] = {DIR "llava15.gguf",  DIR "llavanext.gguf", DIR "smolvlm.gguf",
-                                        DIR "internvl.gguf", DIR "pixtral.gguf",   DIR "mistral3.gguf",
-                                        DIR "gemma3.gguf",   DIR "qwen2vl.gguf",   DIR "qwen25vl.gguf"};
+    static const char *const files[] = {DIR "llava15.gguf",  DIR "llavanext.gguf", DIR "smolvlm.gguf",     DIR "internvl.gguf",
+                                        DIR "pixtral.gguf",  DIR "mistral3.gguf",  DIR "gemma3.gguf",      DIR "qwen2vl.gguf",
+                                        DIR "qwen25vl.gguf", DIR "mobilevlm.gguf", DIR "mobilevlm_v2.gguf"};
     static const char *const keys[] = {"clip.vision.image_size",          "clip.vision.patch_size",  "clip.vision.embedding_length",
                                        "clip.vision.feed_forward_length", "clip.vision.block_count", "clip.vision.attention.head_count"};
     static const double values[] = {0, 4294967295.0, 2147483648.0, 65537, NAN};
@@ -350,15 +351,30 @@ static void a_missing_tensor_is_named(void **state)
 {
     static const struct {
         const char *file, *tensor;
-    } drops[] = {{DIR "llava15.gguf", "v.blk.1.attn_q.weight"},     {DIR "llava15.gguf", "mm.2.weight"},
-                 {DIR "llava15.gguf", "v.position_embd.weight"},    {DIR "llava15.gguf", "v.class_embd"},
-                 {DIR "smolvlm.gguf", "mm.model.fc.weight"},        {DIR "smolvlm.gguf", "v.post_ln.weight"},
-                 {DIR "internvl.gguf", "mm.model.mlp.0.bias"},      {DIR "internvl.gguf", "v.patch_embd.weight"},
-                 {DIR "pixtral.gguf", "v.blk.0.ffn_gate.weight"},   {DIR "pixtral.gguf", "v.token_embd.img_break"},
-                 {DIR "mistral3.gguf", "mm.patch_merger.weight"},   {DIR "mistral3.gguf", "mm.input_norm.weight"},
-                 {DIR "gemma3.gguf", "mm.input_projection.weight"}, {DIR "gemma3.gguf", "mm.soft_emb_norm.weight"},
-                 {DIR "qwen2vl.gguf", "v.patch_embd.weight.1"},     {DIR "qwen2vl.gguf", "mm.0.weight"},
-                 {DIR "qwen25vl.gguf", "v.blk.2.ffn_gate.weight"}};
+    } drops[] = {{DIR "llava15.gguf", "v.blk.1.attn_q.weight"},
+                 {DIR "llava15.gguf", "mm.2.weight"},
+                 {DIR "llava15.gguf", "v.position_embd.weight"},
+                 {DIR "llava15.gguf", "v.class_embd"},
+                 {DIR "smolvlm.gguf", "mm.model.fc.weight"},
+                 {DIR "smolvlm.gguf", "v.post_ln.weight"},
+                 {DIR "internvl.gguf", "mm.model.mlp.0.bias"},
+                 {DIR "internvl.gguf", "v.patch_embd.weight"},
+                 {DIR "pixtral.gguf", "v.blk.0.ffn_gate.weight"},
+                 {DIR "pixtral.gguf", "v.token_embd.img_break"},
+                 {DIR "mistral3.gguf", "mm.patch_merger.weight"},
+                 {DIR "mistral3.gguf", "mm.input_norm.weight"},
+                 {DIR "gemma3.gguf", "mm.input_projection.weight"},
+                 {DIR "gemma3.gguf", "mm.soft_emb_norm.weight"},
+                 {DIR "qwen2vl.gguf", "v.patch_embd.weight.1"},
+                 {DIR "qwen2vl.gguf", "mm.0.weight"},
+                 {DIR "qwen25vl.gguf", "v.blk.2.ffn_gate.weight"},
+                 {DIR "mobilevlm.gguf", "mm.model.mlp.3.weight"},
+                 {DIR "mobilevlm.gguf", "mm.model.mb_block.1.block.0.0.weight"},
+                 {DIR "mobilevlm.gguf", "mm.model.mb_block.1.block.1.fc1.bias"},
+                 {DIR "mobilevlm.gguf", "mm.model.mb_block.2.block.1.fc1.weight"},
+                 {DIR "mobilevlm.gguf", "mm.model.mb_block.2.block.2.1.bias"},
+                 {DIR "mobilevlm_v2.gguf", "mm.model.mlp.0.bias"},
+                 {DIR "mobilevlm_v2.gguf", "mm.model.peg.0.weight"}};
 
     (void)state;
     for (size_t i = 0; i < sizeof drops / sizeof *drops; i++)

@@ -4,9 +4,9 @@
 #include "../core/mem.h"
 
 extern const vis_family vis_llava, vis_llavanext, vis_idefics3, vis_internvl, vis_pixtral, vis_gemma3, vis_qwen2vl, vis_qwen25vl,
-    vis_senses_page;
-static const vis_family *const families[] = {&vis_llava,  &vis_llavanext, &vis_idefics3, &vis_internvl,   &vis_pixtral,
-                                             &vis_gemma3, &vis_qwen2vl,   &vis_qwen25vl, &vis_senses_page};
+    vis_mobilevlm, vis_mobilevlm_v2, vis_senses_page;
+static const vis_family *const families[] = {&vis_llava,   &vis_llavanext, &vis_idefics3,  &vis_internvl,     &vis_pixtral,    &vis_gemma3,
+                                             &vis_qwen2vl, &vis_qwen25vl,  &vis_mobilevlm, &vis_mobilevlm_v2, &vis_senses_page};
 
 static sn_status find_family(const vis_family **out, const sn_gguf *g, sn_err *err)
 {
