@@ -1,4 +1,4 @@
-/* llava.h: what LLaVA-1.5 and LLaVA-NeXT share. Private to vision/families. */
+/* llava.h: what LLaVA-1.5, LLaVA-NeXT and those made in their likeness share. Private to vision/families. */
 #ifndef VISION_FAMILIES_LLAVA_H
 #define VISION_FAMILIES_LLAVA_H
 
@@ -24,5 +24,10 @@ size_t llava_scratch_bytes(const vis_model *m);
 bool llava_is_anyres(const sn_gguf *g);
 /* How many layers' features the file asks for, side by side: 1 where it does not say. */
 size_t llava_n_features(const sn_gguf *g);
+
+/* ---- llavanext.c: the whole of it, for encoders that differ in what the file says alone ---- */
+sn_status llavanext_open(vis_model *m, sn_err *err);
+sn_status llavanext_prepare(const vis_model *m, const vis_image *img, vis_fit fit, vis_prepared *out, sn_err *err);
+sn_status llavanext_encode(vis_model *m, const vis_prepared *p, float *out, sn_err *err);
 
 #endif
