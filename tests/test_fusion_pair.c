@@ -24,6 +24,8 @@ static const decoder vicuna = {"llama", "LLaMA v2", {NULL}}, llama3 = {"llama", 
                      internvl = {"qwen2", "InternVL3 2B", {"<img>", "</img>", "<IMG_CONTEXT>"}},
                      qwen2audio = {"qwen2", "Qwen2 Audio 7B Instruct", {"<|AUDIO|>", "<|audio_bos|>", "<|audio_eos|>"}},
                      mobilevlm = {"llama", "MobileVLM-1.7B", {NULL}}, mobilevlm2 = {"llama", "MobileVLM_V2-1.7B", {NULL}},
+                     granite_vision = {"granite", "Granite Vision 3.2 2b", {"<image>"}},
+                     granite = {"granite", "Granite 3.1 2b Instruct", {NULL}},
                      gemma3 = {"gemma3", "Gemma 3 4b It", {"<start_of_image>", "<end_of_image>"}};
 
 static txt_vocab *vocab_of(const decoder *d)
@@ -93,6 +95,8 @@ static void right_pairs_are_never_refused(void **state)
     check(SENSES_IMAGE, "mobilevlm", "openai/clip-vit-large-patch14-336", &mobilevlm, "");
     check(SENSES_IMAGE, "mobilevlm-v2", "openai/clip-vit-large-patch14-336", &mobilevlm2, "");
     check(SENSES_IMAGE, "mobilevlm-v2", "clip", &vicuna, ""); /* what the first converters called all of Llama's kin */
+    check(SENSES_IMAGE, "granite-vision", "siglip-model", &granite_vision, "");
+    check(SENSES_AUDIO, "ultravox", "Ultravox", &granite, "");
     check(SENSES_IMAGE, "gemma3", "Gemma 3 4b It", &gemma3, "");
     check(SENSES_AUDIO, "qwen2a", "Qwen2 Audio 7B Instruct", &qwen2audio, "");
 }
@@ -109,6 +113,8 @@ static void wrong_pairs_are_refused_with_the_reason(void **state)
     check(SENSES_IMAGE, "mobilevlm", "clip", &mobilevlm2, "the family mobilevlm-v2, by its name");
     check(SENSES_IMAGE, "mobilevlm-v2", "clip", &mobilevlm, "the family mobilevlm, by its name");
     check(SENSES_IMAGE, "mobilevlm", "clip", &smolvlm, "<fake_token_around_image>");
+    check(SENSES_IMAGE, "granite-vision", "siglip-model", &vicuna, "not of the architecture granite");
+    check(SENSES_IMAGE, "llava-next", "siglip-model", &granite_vision, "the architecture granite");
     check(SENSES_IMAGE, "idefics3", "SmolVLM", &smollm, "has not the token <fake_token_around_image>");
     check(SENSES_IMAGE, "gemma3", "Gemma 3", &vicuna, "<start_of_image>");
     check(SENSES_IMAGE, "pixtral", "Pixtral", &llama3, "[IMG_END]");

@@ -171,6 +171,15 @@ static void mobilevlm_equals_its_papers(void **state)
     check_case("mobilevlm_v2", "small", VIS_FIT_DEFAULT);
 }
 
+/* Four feature layers, not in their order; patches that do not fill the tile; SigLIP's GELU in a file that says it has none. */
+static void granite_vision_equals_transformers(void **state)
+{
+    (void)state;
+    check_case("granite_vision", "landscape", VIS_FIT_DEFAULT);
+    check_case("granite_vision", "portrait", VIS_FIT_DEFAULT);
+    check_case("granite_vision", "small", VIS_FIT_DEFAULT);
+}
+
 static void gemma3_equals_transformers(void **state)
 {
     (void)state;
@@ -285,8 +294,9 @@ static void markers_stand_where_the_processor_puts_them(void **state)
 
 static void every_instruction_set_and_thread_count_agrees(void **state)
 {
-    static const char *const models[] = {DIR "llava15.gguf", DIR "internvl.gguf", DIR "pixtral.gguf",   DIR "mistral3.gguf",
-                                         DIR "gemma3.gguf",  DIR "qwen25vl.gguf", DIR "mobilevlm.gguf", DIR "mobilevlm_v2.gguf"};
+    static const char *const models[] = {DIR "llava15.gguf",   DIR "internvl.gguf",     DIR "pixtral.gguf",
+                                         DIR "mistral3.gguf",  DIR "gemma3.gguf",       DIR "qwen25vl.gguf",
+                                         DIR "mobilevlm.gguf", DIR "mobilevlm_v2.gguf", DIR "granite_vision.gguf"};
 
     (void)state;
     for (size_t m = 0; m < sizeof models / sizeof *models; m++) {
@@ -377,6 +387,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(internvl_equals_transformers),
     cmocka_unit_test(internvl_grids_equal_transformers),
     cmocka_unit_test(mobilevlm_equals_its_papers),
+    cmocka_unit_test(granite_vision_equals_transformers),
     cmocka_unit_test(gemma3_equals_transformers),
     cmocka_unit_test(qwen2vl_and_qwen25vl_equal_transformers),
     cmocka_unit_test(qwen_sizes_equal_transformers),

@@ -5,6 +5,8 @@ tools/mtmd/legacy-models/convert_image_encoder_to_gguf.py) and what PyTorch comp
   make_vision_llava.py mobilevlm     mobilevlm.gguf, mobilevlm_v2.gguf: transformers' CLIPVisionModel; MobileVLM's projectors, which are not
                                      in transformers, written again here from the papers (arXiv:2312.16886, 2402.03766) and checked against
                                      the authors' module (--authors FILE: their mobilevlm/model/vision_projector.py; needs timm, torchvision)
+  make_vision_llava.py granite       granite_vision.gguf: transformers' LlavaNextModel with a SigLIP tower and four feature layers, and its own
+                                     image processor; patches do not fill the tile, as in the published models
 
 NAME_PICTURE_rows.npy, NAME_PICTURE_in.npy: as make_vision_models.py says. Needs torch 2.15, transformers 5.24, gguf 0.19, numpy 2.4.6,
 Pillow 12.0.0.
@@ -17,7 +19,9 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from PIL import Image
-from transformers import CLIPVisionConfig, CLIPVisionModel
+from transformers import CLIPVisionConfig, CLIPVisionModel, GraniteConfig, LlavaNextConfig, SiglipVisionConfig
+from transformers.models.llava_next.image_processing_pil_llava_next import LlavaNextImageProcessorPil
+from transformers.models.llava_next.modeling_llava_next import LlavaNextModel
 
 from make_vision_models import CLIP_MEAN, CLIP_STD, OUT, normalise, samples
 
@@ -165,12 +169,55 @@ def mobilevlm(authors):
             save(name, picture, rows, [px_in], 8)
 
 
+# ---- LLaVA-NeXT and Granite Vision ----
+
+HALF = (0.5, 0.5, 0.5)
+
+
+def anyres(name, tower, layers, pinpoints, pictures, text, seed):
+    """A LlavaNextModel whose rows are those of its get_image_features. layers: vision_feature_layer."""
+    c = LlavaNextConfig(vision_config=tower, text_config=text, vision_feature_layer=layers, vision_feature_select_strategy="full",
+                        image_grid_pinpoints=pinpoints, projector_hidden_act="gelu", image_token_index=5)
+    m = LlavaNextModel(c).eval()
+    state = randomise(m, seed)
+    state["image_newline"] = (torch.randn(text.hidden_size) * 0.5).half().float()
+    m.image_newline.data.copy_(state["image_newline"])
+    own = lambda prefix: {k[len(prefix):]: v for k, v in state.items() if k.startswith(prefix)}
+    blocks = [i % (tower.num_hidden_layers + 1) for i in ([layers] if isinstance(layers, int) else layers)] # -1 is behind the last block
+    tensors = dict(tower_tensors(own("vision_tower."), max(blocks)), **{"model.image_newline": state["image_newline"]})
+    tensors.update({f"mm.{j}.{e}": state[f"multi_modal_projector.linear_{i}.{e}"] for i, j in ((1, 0), (2, 2)) for e in ("weight", "bias")})
+    write(name, tower, max(blocks), HALF, HALF, tensors, keys=[("clip.vision.image_grid_pinpoints", [v for p in pinpoints for v in p]),
+          ("clip.vision.mm_patch_merge_type", "spatial_unpad"), ("clip.vision.feature_layer", blocks)]) # use_gelu: "gelu_pytorch_tanh" is not "gelu"
+    px = tower.image_size
+    prep = LlavaNextImageProcessorPil(size=dict(height=px, width=px), crop_size=dict(height=px, width=px), image_grid_pinpoints=pinpoints,
+                                      image_mean=list(HALF), image_std=list(HALF), resample=3)
+    for picture in pictures:
+        img = prep(Image.open(OUT / f"{picture}.png").convert("RGB"), return_tensors="pt")
+        with torch.no_grad():
+            rows = m.get_image_features(img["pixel_values"], img["image_sizes"], vision_feature_layer=layers,
+                                        vision_feature_select_strategy="full", output_hidden_states=True).pooler_output
+        rows = torch.cat(list(rows)) if isinstance(rows, (list, tuple)) else rows
+        save(name, picture, rows, img["pixel_values"][0].numpy(), 9)
+        print(name, picture, tuple(img["pixel_values"].shape), tuple(rows.shape))
+
+
+def granite():
+    tower = SiglipVisionConfig(hidden_size=48, intermediate_size=88, num_hidden_layers=5, num_attention_heads=3, image_size=104, patch_size=14,
+                               vision_use_head=False)
+    text = GraniteConfig(hidden_size=56, intermediate_size=64, num_hidden_layers=1, num_attention_heads=4, vocab_size=64)
+    anyres("granite_vision", tower, [-3, -6, -1, -2], [[104, 104], [104, 208], [208, 104], [208, 208], [104, 312], [312, 104], [416, 104]],
+           ("landscape", "portrait", "small"), text, 41)
+
+
 def main():
     ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    ap.add_argument("what", choices=["mobilevlm"])
+    ap.add_argument("what", choices=["mobilevlm", "granite"])
     ap.add_argument("--authors")
     a = ap.parse_args()
-    mobilevlm(a.authors)
+    if a.what == "mobilevlm":
+        mobilevlm(a.authors)
+    if a.what == "granite":
+        granite()
 
 
 if __name__ == "__main__":
