@@ -171,6 +171,21 @@ static void mobilevlm_equals_its_papers(void **state)
     check_case("mobilevlm_v2", "small", VIS_FIT_DEFAULT);
 }
 
+static void llava_with_siglip_equals_transformers(void **state)
+{
+    (void)state;
+    check_case("llava_siglip", "landscape", VIS_FIT_DEFAULT); /* stretched, not padded */
+    check_case("llava_siglip", "portrait", VIS_FIT_DEFAULT);
+    check_case("llavanext_siglip", "landscape", VIS_FIT_DEFAULT);
+    check_case("llavanext_siglip", "portrait", VIS_FIT_DEFAULT);
+}
+
+static void features_of_two_layers_equal_transformers(void **state)
+{
+    (void)state;
+    check_case("llava_layers", "portrait", VIS_FIT_DEFAULT); /* CLIP: the class row is dropped from both */
+}
+
 /* Four feature layers, not in their order; patches that do not fill the tile; SigLIP's GELU in a file that says it has none. */
 static void granite_vision_equals_transformers(void **state)
 {
@@ -294,9 +309,10 @@ static void markers_stand_where_the_processor_puts_them(void **state)
 
 static void every_instruction_set_and_thread_count_agrees(void **state)
 {
-    static const char *const models[] = {DIR "llava15.gguf",   DIR "internvl.gguf",     DIR "pixtral.gguf",
-                                         DIR "mistral3.gguf",  DIR "gemma3.gguf",       DIR "qwen25vl.gguf",
-                                         DIR "mobilevlm.gguf", DIR "mobilevlm_v2.gguf", DIR "granite_vision.gguf"};
+    static const char *const models[] = {DIR "llava15.gguf",      DIR "internvl.gguf",     DIR "pixtral.gguf",
+                                         DIR "mistral3.gguf",     DIR "gemma3.gguf",       DIR "qwen25vl.gguf",
+                                         DIR "mobilevlm.gguf",    DIR "mobilevlm_v2.gguf", DIR "granite_vision.gguf",
+                                         DIR "llava_siglip.gguf", DIR "llava_layers.gguf"};
 
     (void)state;
     for (size_t m = 0; m < sizeof models / sizeof *models; m++) {
@@ -387,6 +403,8 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(internvl_equals_transformers),
     cmocka_unit_test(internvl_grids_equal_transformers),
     cmocka_unit_test(mobilevlm_equals_its_papers),
+    cmocka_unit_test(llava_with_siglip_equals_transformers),
+    cmocka_unit_test(features_of_two_layers_equal_transformers),
     cmocka_unit_test(granite_vision_equals_transformers),
     cmocka_unit_test(gemma3_equals_transformers),
     cmocka_unit_test(qwen2vl_and_qwen25vl_equal_transformers),

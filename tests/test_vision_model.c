@@ -163,7 +163,9 @@ static void families_are_told_by_their_projector(void **state)
                 {DIR "mistral3.gguf", "pixtral", 40},
                 {DIR "mobilevlm.gguf", "mobilevlm", 56},
                 {DIR "mobilevlm_v2.gguf", "mobilevlm-v2", 48},
-                {DIR "granite_vision.gguf", "granite-vision", 56}};
+                {DIR "granite_vision.gguf", "granite-vision", 56},
+                {DIR "llava_siglip.gguf", "llava", 40},
+                {DIR "llavanext_siglip.gguf", "llava-next", 40}};
 
     (void)state;
     for (size_t i = 0; i < sizeof want / sizeof *want; i++) {
@@ -319,9 +321,10 @@ static void expect_refused(const char *path, const edit *e)
 
 static void absurd_numbers_are_refused(void **state)
 {
-    static const char *const files[] = {DIR "llava15.gguf",  DIR "llavanext.gguf", DIR "smolvlm.gguf",      DIR "internvl.gguf",
-                                        DIR "pixtral.gguf",  DIR "mistral3.gguf",  DIR "gemma3.gguf",       DIR "qwen2vl.gguf",
-                                        DIR "qwen25vl.gguf", DIR "mobilevlm.gguf", DIR "mobilevlm_v2.gguf", DIR "granite_vision.gguf"};
+    static const char *const files[] = {DIR "llava15.gguf",     DIR "llavanext.gguf", DIR "smolvlm.gguf",      DIR "internvl.gguf",
+                                        DIR "pixtral.gguf",     DIR "mistral3.gguf",  DIR "gemma3.gguf",       DIR "qwen2vl.gguf",
+                                        DIR "qwen25vl.gguf",    DIR "mobilevlm.gguf", DIR "mobilevlm_v2.gguf", DIR "granite_vision.gguf",
+                                        DIR "llava_siglip.gguf"};
     static const char *const keys[] = {"clip.vision.image_size",          "clip.vision.patch_size",  "clip.vision.embedding_length",
                                        "clip.vision.feed_forward_length", "clip.vision.block_count", "clip.vision.attention.head_count"};
     static const double values[] = {0, 4294967295.0, 2147483648.0, 65537, NAN};

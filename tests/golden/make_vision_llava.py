@@ -7,6 +7,8 @@ tools/mtmd/legacy-models/convert_image_encoder_to_gguf.py) and what PyTorch comp
                                      the authors' module (--authors FILE: their mobilevlm/model/vision_projector.py; needs timm, torchvision)
   make_vision_llava.py granite       granite_vision.gguf: transformers' LlavaNextModel with a SigLIP tower and four feature layers, and its own
                                      image processor; patches do not fill the tile, as in the published models
+  make_vision_llava.py siglip        llava_siglip.gguf, llavanext_siglip.gguf: transformers' LlavaModel and LlavaNextModel with SigLIP towers, one
+                                     layer's features; llava_layers.gguf: CLIP, features of two layers
 
 NAME_PICTURE_rows.npy, NAME_PICTURE_in.npy: as make_vision_models.py says. Needs torch 2.15, transformers 5.24, gguf 0.19, numpy 2.4.6,
 Pillow 12.0.0.
@@ -19,9 +21,11 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from PIL import Image
-from transformers import CLIPVisionConfig, CLIPVisionModel, GraniteConfig, LlavaNextConfig, SiglipVisionConfig
+from transformers import CLIPVisionConfig, CLIPVisionModel, GraniteConfig, LlamaConfig, LlavaConfig, LlavaNextConfig, SiglipVisionConfig
+from transformers.models.llava.modeling_llava import LlavaModel
 from transformers.models.llava_next.image_processing_pil_llava_next import LlavaNextImageProcessorPil
 from transformers.models.llava_next.modeling_llava_next import LlavaNextModel
+from transformers.models.siglip.image_processing_pil_siglip import SiglipImageProcessorPil
 
 from make_vision_models import CLIP_MEAN, CLIP_STD, OUT, normalise, samples
 
@@ -169,9 +173,50 @@ def mobilevlm(authors):
             save(name, picture, rows, [px_in], 8)
 
 
-# ---- LLaVA-NeXT and Granite Vision ----
+# ---- LLaVA, LLaVA-NeXT and Granite Vision ----
 
 HALF = (0.5, 0.5, 0.5)
+
+
+def blocks_of(layers, tower):
+    """hidden_states' indices as blocks that have run: -1 is behind the last."""
+    return [i % (tower.num_hidden_layers + 1) for i in ([layers] if isinstance(layers, int) else layers)]
+
+
+def llava_tensors(state, n_run):
+    own = {k[len("vision_tower."):]: v for k, v in state.items() if k.startswith("vision_tower.")}
+    tensors = tower_tensors(own, n_run)
+    tensors.update({f"mm.{j}.{e}": state[f"multi_modal_projector.linear_{i}.{e}"] for i, j in ((1, 0), (2, 2)) for e in ("weight", "bias")})
+    return tensors
+
+
+def square(name, tower, layers, strategy, prepare, pictures, mean, std, seed):
+    """A LlavaModel whose rows are those of its get_image_features. prepare: a picture to pixels [3, h, w]."""
+    text = LlamaConfig(hidden_size=40, intermediate_size=64, num_hidden_layers=1, num_attention_heads=4, vocab_size=64)
+    m = LlavaModel(LlavaConfig(vision_config=tower, text_config=text, vision_feature_layer=layers, vision_feature_select_strategy=strategy)).eval()
+    blocks = blocks_of(layers, tower)
+    tensors = llava_tensors(randomise(m, seed), max(blocks))
+    write(name, tower, max(blocks), mean, std, tensors, keys=[("clip.vision.feature_layer", blocks)])
+    for picture in pictures:
+        px = prepare(Image.open(OUT / f"{picture}.png").convert("RGB"))
+        with torch.no_grad():
+            rows = m.get_image_features(torch.as_tensor(px)[None], vision_feature_layer=layers, vision_feature_select_strategy=strategy,
+                                        output_hidden_states=True).pooler_output[0]
+        save(name, picture, rows, [np.asarray(px)], 10)
+        print(name, picture, px.shape, tuple(rows.shape))
+
+
+def siglip():
+    small = dict(hidden_size=48, intermediate_size=88, num_hidden_layers=3, num_attention_heads=3, vision_use_head=False)
+    prep = SiglipImageProcessorPil(size=dict(height=104, width=104))
+    square("llava_siglip", SiglipVisionConfig(image_size=104, patch_size=14, **small), -1, "full",
+           lambda img: prep(img, return_tensors="pt")["pixel_values"][0].numpy(), ("landscape", "portrait"), HALF, HALF, 51)
+    clip = CLIPVisionConfig(hidden_size=40, intermediate_size=72, num_hidden_layers=4, num_attention_heads=5, image_size=100, patch_size=14)
+    square("llava_layers", clip, [-2, 1], "default", lambda img: normalise(padded(img, 100, CLIP_MEAN), CLIP_MEAN, CLIP_STD), ("portrait",),
+           CLIP_MEAN, CLIP_STD, 52)
+    text = LlamaConfig(hidden_size=40, intermediate_size=64, num_hidden_layers=1, num_attention_heads=4, vocab_size=64)
+    anyres("llavanext_siglip", SiglipVisionConfig(image_size=96, patch_size=16, **small), -2, [[96, 192], [192, 96], [192, 192], [288, 96], [96, 288]],
+           ("landscape", "portrait"), text, 53)
 
 
 def anyres(name, tower, layers, pinpoints, pictures, text, seed):
@@ -182,10 +227,8 @@ def anyres(name, tower, layers, pinpoints, pictures, text, seed):
     state = randomise(m, seed)
     state["image_newline"] = (torch.randn(text.hidden_size) * 0.5).half().float()
     m.image_newline.data.copy_(state["image_newline"])
-    own = lambda prefix: {k[len(prefix):]: v for k, v in state.items() if k.startswith(prefix)}
-    blocks = [i % (tower.num_hidden_layers + 1) for i in ([layers] if isinstance(layers, int) else layers)] # -1 is behind the last block
-    tensors = dict(tower_tensors(own("vision_tower."), max(blocks)), **{"model.image_newline": state["image_newline"]})
-    tensors.update({f"mm.{j}.{e}": state[f"multi_modal_projector.linear_{i}.{e}"] for i, j in ((1, 0), (2, 2)) for e in ("weight", "bias")})
+    blocks = blocks_of(layers, tower)
+    tensors = dict(llava_tensors(state, max(blocks)), **{"model.image_newline": state["image_newline"]})
     write(name, tower, max(blocks), HALF, HALF, tensors, keys=[("clip.vision.image_grid_pinpoints", [v for p in pinpoints for v in p]),
           ("clip.vision.mm_patch_merge_type", "spatial_unpad"), ("clip.vision.feature_layer", blocks)]) # use_gelu: "gelu_pytorch_tanh" is not "gelu"
     px = tower.image_size
@@ -211,13 +254,15 @@ def granite():
 
 def main():
     ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    ap.add_argument("what", choices=["mobilevlm", "granite"])
+    ap.add_argument("what", choices=["mobilevlm", "granite", "siglip"])
     ap.add_argument("--authors")
     a = ap.parse_args()
     if a.what == "mobilevlm":
         mobilevlm(a.authors)
     if a.what == "granite":
         granite()
+    if a.what == "siglip":
+        siglip()
 
 
 if __name__ == "__main__":

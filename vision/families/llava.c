@@ -139,6 +139,17 @@ void llava_close_adapter(vis_model *m)
 
 /* ---- preparing ---- */
 
+/* CLIP's LLaVA was trained on padded squares, though HF LlavaProcessor crops; SigLIP's processor stretches (HF SiglipImageProcessor), unless
+ * the file says that it was padded. */
+static vis_fit default_fit(const vis_model *m)
+{
+    sn_str aspect = {0};
+
+    if (m->vit.class_embd) return VIS_FIT_PAD;
+    (void)sn_gguf_str_or(m->gguf, "clip.vision.image_aspect_ratio", &aspect, NULL);
+    return sn_str_eq(aspect, "pad") ? VIS_FIT_PAD : VIS_FIT_STRETCH;
+}
+
 sn_status llava_prepare_square(const vis_model *m, const vis_image *img, vis_fit fit, size_t n_tok, vis_prepared *out, sn_err *err)
 {
     const vit_hparams *hp = &m->vit.hp;
@@ -147,7 +158,7 @@ sn_status llava_prepare_square(const vis_model *m, const vis_image *img, vis_fit
     sn_status st = vis_prepared_init(out, img, 1, s, s, n_tok, err);
 
     if (st != SN_OK) return st;
-    st = vis_fit_square(&square, img, fit == VIS_FIT_DEFAULT ? VIS_FIT_PAD : fit, hp, err); /* padded as it was trained */
+    st = vis_fit_square(&square, img, fit == VIS_FIT_DEFAULT ? default_fit(m) : fit, hp, err);
     if (st == SN_OK)
         vis_prepared_fill(out, 0, &square, 0, 0, hp);
     else

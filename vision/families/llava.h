@@ -13,7 +13,7 @@ typedef struct {
 
 /* Reads what the file says of the encoder into m->vit, to be bound by vit_bind: sizes, which blocks run, whose output is used. */
 sn_status llava_read_vit(vis_model *m, sn_err *err);
-/* One square: padded as it was trained, or fitted as asked. n_tok: rows that it becomes. */
+/* One square, as the encoder was trained or as asked. n_tok: rows that it becomes. */
 sn_status llava_prepare_square(const vis_model *m, const vis_image *img, vis_fit fit, size_t n_tok, vis_prepared *out, sn_err *err);
 /* Opens the encoder, its projector and, where want_newline, model.image_newline. */
 sn_status llava_open_adapter(vis_model *m, bool want_newline, sn_err *err);
