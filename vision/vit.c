@@ -127,7 +127,7 @@ static void bind_patches(vit *v, sn_bind *b)
     if (b->status == SN_OK) b->status = sn_linear_init(&v->patch, b->compute, SN_F32, d, 3 * p * p, v->patch_w, bias, b->err);
     sn_free(bias);
     sn_bind_f32(b, &v->class_embd, &d, 1, true, "v.class_embd");
-    if (v->opt.rope_base == 0) {
+    if (v->opt.rope_base == 0 || v->opt.stretch_pos) {
         const size_t rows[2] = {vit_n_class(v) + side * side, d};
         sn_bind_f32(b, &v->pos, rows, 2, false, "v.position_embd.weight");
     }
@@ -244,6 +244,41 @@ static void im2col_part(void *arg, size_t part, size_t n_parts)
     }
 }
 
+typedef struct {
+    const vit *v;
+    float *x;
+    const places *at;
+} stretch_job;
+
+/* Where patch i of n lies among `side` places: the one before it, and how far behind that. */
+static float between(size_t i, size_t n, size_t side, size_t *before)
+{
+    const float at = (float)i * (float)(side - 1) / (float)vis_max(n - 1, 1);
+
+    *before = (size_t)at;
+    return at - (float)*before;
+}
+
+/* x [n_patch, n_embd] += the learned positions, the corners' at the corners (torch interpolate: bilinear, align_corners). */
+static void stretch_part(void *arg, size_t part, size_t n_parts)
+{
+    const stretch_job *j = arg;
+    const size_t d = j->v->hp.n_embd, side = j->v->hp.image_px / j->v->hp.patch_px;
+    size_t begin, end, y, x;
+
+    sn_share(j->at->n_tok, 1, part, n_parts, &begin, &end);
+    for (size_t i = begin; i < end; i++) {
+        const float dy = between((size_t)j->at->pos_y[i], j->at->n_y, side, &y),
+                    dx = between((size_t)j->at->pos_x[i], j->at->n_x, side, &x);
+        const size_t right = vis_min(x + 1, side - 1), below = vis_min(y + 1, side - 1);
+        const float *corners[] = {j->v->pos + (y * side + x) * d, j->v->pos + (y * side + right) * d, j->v->pos + (below * side + x) * d,
+                                  j->v->pos + (below * side + right) * d};
+        const float weights[] = {(1 - dy) * (1 - dx), (1 - dy) * dx, dy * (1 - dx), dy * dx};
+        for (size_t c = 0; c < 4; c++)
+            for (size_t k = 0; k < d; k++) j->x[i * d + k] += weights[c] * corners[c][k];
+    }
+}
+
 /* x [n_tok, n_embd]: embedded patches behind the class row, with their positions. */
 static void embed(const vit *v, sn_compute *c, float *x, const float *pixels, size_t w, size_t h, const places *at, sn_arena *tmp)
 {
@@ -254,7 +289,10 @@ static void embed(const vit *v, sn_compute *c, float *x, const float *pixels, si
     sn_parallel(c, im2col_part, &(im2col_job){cols, pixels, w, h, p, at});
     if (v->class_embd) memcpy(x, v->class_embd, d * sizeof *x);
     sn_linear_apply(c, x + vit_n_class(v) * d, d, cols, 3 * p * p, &v->patch, n_patch, tmp);
-    if (v->pos) sn_add(c, x, v->pos, n_tok * d);
+    if (v->opt.stretch_pos)
+        sn_parallel(c, stretch_part, &(stretch_job){v, x, at});
+    else if (v->pos)
+        sn_add(c, x, v->pos, n_tok * d);
     sn_arena_reset(tmp, mark);
 }
 

@@ -36,9 +36,10 @@ typedef struct { /* what the family knows and the file does not say */
     sn_act act;
     bool rms;          /* RMS norms, no biases (Pixtral) */
     bool gated;        /* SwiGLU with v.blk.N.ffn_gate */
-    float rope_base;   /* 0: positions are learned; else rows turn the first half of a head's pairs, columns the second */
+    float rope_base;   /* 0: positions are learned alone; else rows turn the first half of a head's pairs, columns the second */
     bool post_ln;      /* v.post_ln must be there, and is applied */
     bool rope_halves;  /* rows and columns turn with the same frequencies, and a pair's values lie half a head apart */
+    bool stretch_pos;  /* with rope_base: positions are learned as well, for a square of image_px that is stretched over the picture */
     bool two_frames;   /* the convolution takes two frames (v.patch_embd.weight and .1): a picture is both of them */
     size_t merge;      /* rows come block by block of merge x merge patches; 0: row by row of the picture. Only with rope_base */
     size_t window;     /* patches a side, a multiple of merge: rows come window by window, and attend within theirs; 0: none */
@@ -90,7 +91,8 @@ static inline size_t vit_n_tok(const vit *v, size_t w, size_t h)
  * Windows and blocks at the right and lower edges may be smaller. */
 void vit_order(const vit *v, size_t n_x, size_t n_y, int32_t *pos_y, int32_t *pos_x);
 /* x [n_tok, vit_width], n_tok = vit_n_tok(v, w, h), class row first = the states behind n_run blocks (and post_ln, where asked for), or
- * the features, of pixels [3, h, w], normalised. With learned positions w = h = image_px. */
+ * the features, of pixels [3, h, w], normalised. With learned positions that
+ * are not stretched, w = h = image_px. */
 void vit_forward(const vit *v, sn_compute *c, float *x, const float *pixels, size_t w, size_t h, sn_arena *tmp);
 size_t vit_scratch_bytes(const vit *v, const sn_compute *c, size_t w, size_t h);
 
