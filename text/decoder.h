@@ -51,7 +51,8 @@ typedef struct {
     X(txt_family_smollm3) \
     X(txt_family_gemma3) \
     X(txt_family_qwen2vl) \
-    X(txt_family_qwen3)
+    X(txt_family_qwen3) \
+    X(txt_family_qwen3vl)
 /* clang-format on */
 #define TXT_DECLARE_FAMILY(family) extern const txt_family family;
 TXT_FAMILIES(TXT_DECLARE_FAMILY)
