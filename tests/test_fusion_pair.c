@@ -20,6 +20,7 @@ static const decoder vicuna = {"llama", "LLaMA v2", {NULL}}, llama3 = {"llama", 
                      qwen2vl = {"qwen2vl", "Qwen2 VL 7B Instruct", {"<|vision_start|>", "<|vision_end|>"}},
                      qwen25vl = {"qwen2vl", "Qwen2.5 VL 7B Instruct", {"<|vision_start|>", "<|vision_end|>"}},
                      qwen25vl_tuned = {"qwen2vl", "olmOCR 7B", {"<|vision_start|>", "<|vision_end|>"}},
+                     qwen3vl = {"qwen3vl", "Qwen3 VL 4B Instruct", {"<|vision_start|>", "<|vision_end|>"}},
                      qwen25 = {"qwen2", "Qwen2.5 7B Instruct", {"<|vision_start|>", "<|vision_end|>"}},
                      internvl = {"qwen2", "InternVL3 2B", {"<img>", "</img>", "<IMG_CONTEXT>"}},
                      qwen2audio = {"qwen2", "Qwen2 Audio 7B Instruct", {"<|AUDIO|>", "<|audio_bos|>", "<|audio_eos|>"}},
@@ -91,6 +92,7 @@ static void right_pairs_are_never_refused(void **state)
     check(SENSES_IMAGE, "qwen2vl", "", &qwen25vl_tuned, ""); /* a tuned model's name says nothing */
     check(SENSES_IMAGE, "qwen25vl", "", &qwen25vl_tuned, "");
     check(SENSES_IMAGE, "qwen25vl", "qwen2vl-tuned", &(decoder){"qwen2vl", "qwen2vl-tuned", {"<|vision_start|>", "<|vision_end|>"}}, "");
+    check(SENSES_IMAGE, "qwen3vl", "Qwen3 VL 4B Instruct", &qwen3vl, "");
     check(SENSES_IMAGE, "internvl", "InternVL3 2B", &internvl, "");
     check(SENSES_IMAGE, "mobilevlm", "openai/clip-vit-large-patch14-336", &mobilevlm, "");
     check(SENSES_IMAGE, "mobilevlm-v2", "openai/clip-vit-large-patch14-336", &mobilevlm2, "");
@@ -122,6 +124,9 @@ static void wrong_pairs_are_refused_with_the_reason(void **state)
     check(SENSES_IMAGE, "qwen25vl", "Qwen2.5 VL 7B", &qwen25, "not of the architecture qwen2vl");
     check(SENSES_IMAGE, "qwen2vl", "Qwen2 VL 7B", &qwen25vl, "the family qwen25vl, by its name");
     check(SENSES_IMAGE, "qwen25vl", "Qwen2.5 VL 7B", &qwen2vl, "the family qwen2vl, by its name");
+    check(SENSES_IMAGE, "qwen3vl", "Qwen3 VL 4B", &qwen25vl, "not of the architecture qwen3vl");
+    check(SENSES_IMAGE, "qwen25vl", "Qwen2.5 VL 7B", &qwen3vl, "not of the architecture qwen2vl");
+    check(SENSES_IMAGE, "llava", "clip", &qwen3vl, "the architecture qwen3vl");
     check(SENSES_AUDIO, "ultravox", "Ultravox", &qwen2audio, "<|AUDIO|>");
     check(SENSES_AUDIO, "ultravox", "Ultravox", &voxtral, "the family voxtral, by its name");
     check(SENSES_AUDIO, "voxtral", "Voxtral", &llama3, "[BEGIN_AUDIO]");

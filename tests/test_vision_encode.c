@@ -1,5 +1,5 @@
 /* The families against transformers, from the file to the decoder's rows; tests/golden/make_vision_models.py,
- * make_vision_gemma_qwen.py and make_vision_llava.py made the references. */
+ * make_vision_gemma_qwen.py, make_vision_llava.py and make_vision_qwen3vl.py made the references. */
 #include "../core/mem.h"
 #include "../vision/family.h"
 #include "testing.h"
@@ -208,6 +208,13 @@ static void qwen2vl_and_qwen25vl_equal_transformers(void **state)
     check_case("qwen25vl", "landscape", VIS_FIT_DEFAULT);
 }
 
+static void qwen3vl_equals_transformers(void **state)
+{
+    (void)state;
+    check_case("qwen3vl", "portrait", VIS_FIT_DEFAULT); /* 7 x 7 learned positions over 32 x 56 patches */
+    check_case("qwen3vl", "small", VIS_FIT_DEFAULT);    /* enlarged */
+}
+
 static void qwen_sizes_equal_transformers(void **state)
 {
     size_t shape[4], n_dims;
@@ -312,7 +319,7 @@ static void every_instruction_set_and_thread_count_agrees(void **state)
     static const char *const models[] = {DIR "llava15.gguf",      DIR "internvl.gguf",     DIR "pixtral.gguf",
                                          DIR "mistral3.gguf",     DIR "gemma3.gguf",       DIR "qwen25vl.gguf",
                                          DIR "mobilevlm.gguf",    DIR "mobilevlm_v2.gguf", DIR "granite_vision.gguf",
-                                         DIR "llava_siglip.gguf", DIR "llava_layers.gguf"};
+                                         DIR "llava_siglip.gguf", DIR "llava_layers.gguf", DIR "qwen3vl.gguf"};
 
     (void)state;
     for (size_t m = 0; m < sizeof models / sizeof *models; m++) {
@@ -408,6 +415,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(granite_vision_equals_transformers),
     cmocka_unit_test(gemma3_equals_transformers),
     cmocka_unit_test(qwen2vl_and_qwen25vl_equal_transformers),
+    cmocka_unit_test(qwen3vl_equals_transformers),
     cmocka_unit_test(qwen_sizes_equal_transformers),
     cmocka_unit_test(markers_stand_where_the_processor_puts_them),
     cmocka_unit_test(every_instruction_set_and_thread_count_agrees),

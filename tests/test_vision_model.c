@@ -165,7 +165,8 @@ static void families_are_told_by_their_projector(void **state)
                 {DIR "mobilevlm_v2.gguf", "mobilevlm-v2", 48},
                 {DIR "granite_vision.gguf", "granite-vision", 56},
                 {DIR "llava_siglip.gguf", "llava", 40},
-                {DIR "llavanext_siglip.gguf", "llava-next", 40}};
+                {DIR "llavanext_siglip.gguf", "llava-next", 40},
+                {DIR "qwen3vl.gguf", "qwen3vl", 72}};
 
     (void)state;
     for (size_t i = 0; i < sizeof want / sizeof *want; i++) {
@@ -321,10 +322,10 @@ static void expect_refused(const char *path, const edit *e)
 
 static void absurd_numbers_are_refused(void **state)
 {
-    static const char *const files[] = {DIR "llava15.gguf",     DIR "llavanext.gguf", DIR "smolvlm.gguf",      DIR "internvl.gguf",
-                                        DIR "pixtral.gguf",     DIR "mistral3.gguf",  DIR "gemma3.gguf",       DIR "qwen2vl.gguf",
-                                        DIR "qwen25vl.gguf",    DIR "mobilevlm.gguf", DIR "mobilevlm_v2.gguf", DIR "granite_vision.gguf",
-                                        DIR "llava_siglip.gguf"};
+    static const char *const files[] = {DIR "llava15.gguf",      DIR "llavanext.gguf", DIR "smolvlm.gguf",      DIR "internvl.gguf",
+                                        DIR "pixtral.gguf",      DIR "mistral3.gguf",  DIR "gemma3.gguf",       DIR "qwen2vl.gguf",
+                                        DIR "qwen25vl.gguf",     DIR "mobilevlm.gguf", DIR "mobilevlm_v2.gguf", DIR "granite_vision.gguf",
+                                        DIR "llava_siglip.gguf", DIR "qwen3vl.gguf"};
     static const char *const keys[] = {"clip.vision.image_size",          "clip.vision.patch_size",  "clip.vision.embedding_length",
                                        "clip.vision.feed_forward_length", "clip.vision.block_count", "clip.vision.attention.head_count"};
     static const double values[] = {0, 4294967295.0, 2147483648.0, 65537, NAN};
@@ -357,6 +358,11 @@ static void absurd_numbers_are_refused(void **state)
     expect_refused(DIR "gemma3.gguf", &(edit){.key = "clip.vision.projector.scale_factor", .value = 0});
     expect_refused(DIR "gemma3.gguf", &(edit){.key = "clip.vision.projector.scale_factor", .value = 3}); /* of 8 patches a side */
     expect_refused(DIR "qwen25vl.gguf", &(edit){.key = "clip.vision.n_wa_pattern", .value = 0});
+    expect_refused(DIR "qwen3vl.gguf", &(edit){.key = "clip.vision.is_deepstack_layers", .value = 1});
+    expect_refused(DIR "qwen3vl.gguf", &(edit){.key = "clip.vision.spatial_merge_size", .value = 0});
+    expect_refused(DIR "qwen3vl.gguf", &(edit){.key = "clip.vision.spatial_merge_size", .value = 3});
+    expect_refused(DIR "qwen3vl.gguf", &(edit){.key = "clip.vision.image_min_pixels", .value = 4294967295.0});
+    expect_refused(DIR "qwen3vl.gguf", &(edit){.key = "clip.vision.image_max_pixels", .value = 100}); /* less than the least */
     expect_refused(DIR "qwen25vl.gguf", &(edit){.key = "clip.vision.n_wa_pattern", .value = NAN});
 }
 
@@ -412,7 +418,14 @@ static void a_missing_tensor_is_named(void **state)
                  {DIR "mobilevlm_v2.gguf", "mm.model.mlp.0.bias"},
                  {DIR "mobilevlm_v2.gguf", "mm.model.peg.0.weight"},
                  {DIR "granite_vision.gguf", "v.blk.4.ffn_up.weight"},
-                 {DIR "granite_vision.gguf", "mm.0.weight"}};
+                 {DIR "granite_vision.gguf", "mm.0.weight"},
+                 {DIR "qwen3vl.gguf", "v.position_embd.weight"},
+                 {DIR "qwen3vl.gguf", "v.patch_embd.weight.1"},
+                 {DIR "qwen3vl.gguf", "v.post_ln.bias"},
+                 {DIR "qwen3vl.gguf", "v.deepstack.0.norm.bias"},
+                 {DIR "qwen3vl.gguf", "v.deepstack.2.fc1.weight"},
+                 {DIR "qwen3vl.gguf", "v.deepstack.2.fc2.weight"},
+                 {DIR "qwen3vl.gguf", "mm.2.weight"}};
 
     (void)state;
     for (size_t i = 0; i < sizeof drops / sizeof *drops; i++)

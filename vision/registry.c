@@ -16,6 +16,7 @@
     X(vis_mobilevlm) \
     X(vis_mobilevlm_v2) \
     X(vis_granite) \
+    X(vis_qwen3vl) \
     X(vis_senses_page)
 /* clang-format on */
 #define DECLARE(family) extern const vis_family family;

@@ -46,6 +46,7 @@ MODELS = {
     "text-smollm3": ("text/llama_smollm3.gguf", ASK), "text-mistral3": ("text/llama_mistral3.gguf", ASK),
     "llava": ("vision/llava15.gguf", SEE), "llavanext": ("vision/llavanext.gguf", SEE), "internvl": ("vision/internvl.gguf", SEE),
     "gemma3": ("vision/gemma3.gguf", SEE), "qwen2vl": ("vision/qwen2vl.gguf", SEE), "qwen25vl": ("vision/qwen25vl.gguf", SEE),
+    "qwen3vl": ("vision/qwen3vl.gguf", SEE),
     "granite-vision": ("vision/granite_vision.gguf", SEE), "mobilevlm": ("vision/mobilevlm.gguf", SEE),
     "pixtral": ("vision/pixtral.gguf", SEE), "page": ("page/sketch-mmproj.gguf", SEE), "ultravox": ("audio/front_ultravox.gguf", HEAR),
     "voxtral": ("audio/front_voxtral.gguf", HEAR), "qwen2audio": ("audio/front_qwen2audio.gguf", HEAR),
