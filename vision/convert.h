@@ -16,6 +16,7 @@ typedef enum {
     X_PLACES,
     X_PLACES_CLASS, /* with the class row */
     X_MERGED,       /* patches side by side in front of the projector */
+    X_TRIPLE,       /* queries, keys and values */
     X_FEATURES,     /* layers' features side by side in front of it */
     X_VOCAB,        /* the decoder's */
     N_EXTENTS
@@ -53,8 +54,11 @@ struct vis_conversion {
     vis_convert_shape shape;
     size_t n_run, n_text;                       /* blocks that are converted; the decoder's width */
     size_t n_projection;                        /* clip.vision.projection_dim: n_text but in CLIP's and SigLIP's own files */
-    int32_t features[VIS_CONVERT_MAX_FEATURES]; /* [n_features] clip.vision.feature_layer */
+    int32_t features[VIS_CONVERT_MAX_FEATURES]; /* [n_features] clip.vision.feature_layer; Qwen3-VL: blocks, from 0 */
     size_t n_features;
+    /* Tensors that each feature has, set by `read`: of the i-th <feature_from>i. there, <feature_to>features[i]. here; NULL: none */
+    const sn_convert_row *in_feature;
+    const char *feature_from, *feature_to;
     size_t extents[N_EXTENTS];
 };
 

@@ -310,6 +310,59 @@ static void qwen25vl_keys(vis_conversion *k, sn_gguf_writer *w)
     sn_gguf_set_u32(w, "clip.vision.n_wa_pattern", (uint32_t)every);
 }
 
+/* ---- Qwen3-VL ---- */
+/* clang-format off */
+static const sn_convert_row qwen3vl[] = {
+    QWEN_PATCHES, BIAS("patch_embed.proj", "v.patch_embd", X_EMBD),
+    {"pos_embed.weight", "v.position_embd.weight", {X_PLACES, X_EMBD}, SN_EDIT_NONE, SN_AS_F32, false},
+    NORM("merger.norm", "v.post_ln", X_EMBD),
+    LINEAR("merger.linear_fc1", "mm.0", X_MERGED, X_MERGED), LINEAR("merger.linear_fc2", "mm.2", X_TEXT, X_MERGED), {0}};
+static const sn_convert_row qwen3vl_layer[] = {
+    NORM("norm1", "ln1", X_EMBD), NORM("norm2", "ln2", X_EMBD), LINEAR("attn.qkv", "attn_qkv", X_TRIPLE, X_EMBD),
+    LINEAR("attn.proj", "attn_out", X_EMBD, X_EMBD), LINEAR("mlp.linear_fc1", "ffn_up", X_FF, X_EMBD),
+    LINEAR("mlp.linear_fc2", "ffn_down", X_EMBD, X_FF), {0}};
+static const sn_convert_row qwen3vl_feature[] = {
+    NORM("norm", "norm", X_MERGED), LINEAR("linear_fc1", "fc1", X_MERGED, X_MERGED), LINEAR("linear_fc2", "fc2", X_TEXT, X_MERGED), {0}};
+/* clang-format on */
+
+/* The learned positions make a square, whose side in pixels is called the picture's. */
+static void qwen3vl_read(vis_conversion *k)
+{
+    const cJSON *list = sn_config_get(&k->part, "deepstack_visual_indexes"), *v;
+    const size_t n_places = sn_config_count(&k->part, "num_position_embeddings", 2304, 1u << 20), side = (size_t)sqrt((double)n_places);
+    bool sound = list == NULL || cJSON_IsArray(list);
+    merge_read(k);
+    k->in_feature = qwen3vl_feature;
+    k->feature_from = "deepstack_merger_list.";
+    k->feature_to = "v.deepstack.";
+    k->shape.eps = sn_config_real_of(&k->whole, sn_config_get(&k->whole, "rms_norm_eps"), "rms_norm_eps", 1e-6);
+    k->shape.image_px = side * k->shape.patch_px;
+    k->extents[X_PLACES] = n_places;
+    k->extents[X_TRIPLE] = 3 * k->shape.n_embd;
+    if (side * side != n_places) sn_config_fail(&k->part, SN_EFORMAT, "num_position_embeddings is no square");
+    if (strcmp(act_of(k, "gelu_pytorch_tanh"), "gelu_pytorch_tanh") != 0)
+        sn_config_fail(&k->part, SN_EUNSUPPORTED, "hidden_act is %.40s, want gelu_pytorch_tanh", act_of(k, ""));
+    cJSON_ArrayForEach(v, list)
+    {
+        const double least = k->n_features > 0 ? k->features[k->n_features - 1] + 1 : 0;
+        sound = sound && cJSON_IsNumber(v) && v->valuedouble >= least && v->valuedouble < (double)k->shape.n_layer &&
+                v->valuedouble == floor(v->valuedouble) && k->n_features + 1 < VIS_CONVERT_MAX_FEATURES;
+        if (sound) k->features[k->n_features++] = (int32_t)v->valuedouble;
+    }
+    if (!sound)
+        sn_config_fail(&k->part, SN_EFORMAT, "deepstack_visual_indexes is not up to %d blocks in their order",
+                       VIS_CONVERT_MAX_FEATURES - 1);
+}
+
+static void qwen3vl_keys(vis_conversion *k, sn_gguf_writer *w)
+{
+    bool deep[512] = {false}; /* what read_shape allows */
+    for (size_t i = 0; i < k->n_features; i++) deep[k->features[i]] = true;
+    flag(w, "clip.use_gelu", true);
+    sn_gguf_set_u32(w, "clip.vision.spatial_merge_size", (uint32_t)k->shape.merge);
+    sn_gguf_set_array(w, "clip.vision.is_deepstack_layers", SN_KV_BOOL, deep, k->shape.n_layer);
+}
+
 /* ---- Gemma 3 ---- */
 /* clang-format off */
 static const sn_convert_row gemma3[] = {
@@ -364,6 +417,8 @@ static const vis_convert_family families[] = {
      "blocks.", qwen2vl, qwen2vl_layer, {560, 14, 1280, 3584, 32, 16, 0, 1e-6}, qwen2vl_read, qwen2vl_keys},
     {"qwen2_5_vl", NULL, "qwen2.5vl_merger", {"visual.", NULL, "visual."}, "hidden_size", "intermediate_size", "depth", "num_heads",
      "blocks.", qwen2vl, qwen25vl_layer, {560, 14, 3584, 3420, 32, 16, 0, 1e-6}, merge_read, qwen25vl_keys},
+    {"qwen3_vl", NULL, "qwen3vl_merger", {"visual.", NULL, "visual."}, "hidden_size", "intermediate_size", "depth", "num_heads",
+     "blocks.", qwen3vl, qwen3vl_layer, {768, 16, 1152, 4304, 27, 16, 0, 1e-6}, qwen3vl_read, qwen3vl_keys},
     {"gemma3", NULL, "gemma3", {"vision_tower. multi_modal_projector.", "vision_model.head. .position_ids", TOWER}, SIZES, "encoder.layers.",
      gemma3, siglip_layer, {224, 16, 768, 3072, 12, 12, 0, 1e-6}, gemma3_read, gemma3_keys},
 };

@@ -225,6 +225,31 @@ def qwen25vl(folder, t):
     return qwen2vl(folder, t, newer=True)
 
 
+def qwen3vl(folder, t):
+    p, deep = "model.visual.", [0, 2]
+    t.add(p + "patch_embed.proj.weight", D, 3, 2, PATCH, PATCH)
+    t.add(p + "patch_embed.proj.bias", D)
+    t.add(p + "pos_embed.weight", (PX // PATCH) ** 2, D)
+    for i in range(LAYERS):
+        q = f"{p}blocks.{i}."
+        t.linear(q + "attn.qkv", 3 * D, D)
+        t.linear(q + "attn.proj", D, D)
+        t.norm(q + "norm1", D)
+        t.norm(q + "norm2", D)
+        t.linear(q + "mlp.linear_fc1", FF, D)
+        t.linear(q + "mlp.linear_fc2", D, FF)
+    for q, n in [(p + "merger.", D)] + [(f"{p}deepstack_merger_list.{i}.", 4 * D) for i in range(len(deep))]:
+        t.norm(q + "norm", n)
+        t.linear(q + "linear_fc1", 4 * D, 4 * D)
+        t.linear(q + "linear_fc2", TEXT, 4 * D)
+    t.add("model.language_model.embed_tokens.weight", 20, TEXT)
+    preprocessor(folder, HALF, HALF)
+    v = dict(model_type="qwen3_vl", depth=LAYERS, hidden_size=D, intermediate_size=FF, num_heads=HEADS, patch_size=PATCH, spatial_merge_size=2,
+             temporal_patch_size=2, out_hidden_size=TEXT, num_position_embeddings=(PX // PATCH) ** 2, deepstack_visual_indexes=deep, hidden_act="gelu_pytorch_tanh")
+    return dict(architectures=["Qwen3VLForConditionalGeneration"], model_type="qwen3_vl", vision_config=v,
+                text_config=text("qwen3_vl_text", rms_norm_eps=1e-6, head_dim=8, rope_scaling=dict(rope_type="default", mrope_section=[2, 1, 1], mrope_interleaved=True))), "BF16"
+
+
 def gemma3(folder, t):
     siglip(t, "vision_tower.vision_model.")
     t.add("multi_modal_projector.mm_input_projection_weight", D, TEXT)
@@ -286,7 +311,7 @@ def qwen2audio(folder, t):
 
 
 FAMILIES = {f.__name__: f for f in (llava, llavanext, smolvlm, idefics3, pixtral, mistral3, internvl, qwen2vl, qwen25vl, gemma3, ultravox, voxtral,
-                                    qwen2audio, llava_siglip, granite_vision)}
+                                    qwen2audio, llava_siglip, granite_vision, qwen3vl)}
 
 # row: the converter passes over the decoder's tensors before it looks among them for the row of [IMG_BREAK], which llama.cpp's loader wants to find.
 RUN = """
