@@ -158,6 +158,12 @@ static void qwen3vl_agrees_with_transformers_from_the_picture_on(void **state)
     check_family("qwen3vl", SENSES_FIT_DEFAULT);
 }
 
+static void granite_vision_agrees_with_transformers_from_the_picture_on(void **state)
+{
+    (void)state;
+    check_family("granite_vision", SENSES_FIT_DEFAULT);
+}
+
 static void a_second_question_reads_only_what_is_new(void **state)
 {
     (void)state;
@@ -372,6 +378,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(llava_agrees_with_transformers_from_the_picture_on),
     cmocka_unit_test(smolvlm_agrees_with_transformers_from_the_picture_on),
     cmocka_unit_test(qwen3vl_agrees_with_transformers_from_the_picture_on),
+    cmocka_unit_test(granite_vision_agrees_with_transformers_from_the_picture_on),
     cmocka_unit_test(a_second_question_reads_only_what_is_new),
     cmocka_unit_test(a_conversation_equals_its_whole_text),
     cmocka_unit_test(text_of_media_and_users_holds_no_control_token),
