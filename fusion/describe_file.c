@@ -146,11 +146,9 @@ static void add_encoder(cJSON *o, const sn_gguf *g)
     add_key(o, g, "clip.vision.patch_size", "patch_size");
     add_key(o, g, "clip.vision.embedding_length", "embedding");
     add_key(o, g, "clip.vision.block_count", "layers");
-    add_key(o, g, "clip.vision.projection_dim", "decoder_width");
     add_key(o, g, "clip.audio.num_mel_bins", "mel_bins");
     add_key(o, g, "clip.audio.embedding_length", "embedding");
     add_key(o, g, "clip.audio.block_count", "layers");
-    add_key(o, g, "clip.audio.projection_dim", "decoder_width");
 }
 
 /* ---- what it goes with, and what it takes ---- */

@@ -84,7 +84,7 @@ bool fus_fits(senses_medium_kind kind, const char *family, const char *name, con
 
 sn_status fus_pair_check(const senses_text *t, const senses_encoder *c, sn_err *err)
 {
-    const size_t have = senses_encoder_n_embd(c), want = senses_text_n_embd(t);
+    const size_t have = senses_encoder_n_embd(c), want = txt_model_row_width(t->model);
     const char *arch = txt_model_hparams(t->model)->arch, *kind = c->vision ? "image" : "audio", *family = senses_encoder_family(c);
     fus_decoder d = {.arch = {arch, strlen(arch)}, .vocab = txt_model_vocab(t->model)};
     fus_reason why;

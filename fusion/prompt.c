@@ -173,13 +173,25 @@ void fus_prompt_runs(const fus_prompt *p, txt_run *runs)
     }
 }
 
-sn_status fus_prompt_embed(const fus_prompt *p, const txt_model *m, fus_medium *media, size_t n_media, float **out, sn_err *err)
+/* dst [n, width]: tokens, with nothing in what is wider than an embedding. */
+static void embed_ids(const txt_model *m, const txt_id *ids, size_t n, float *dst, size_t width)
 {
     const size_t d = txt_model_hparams(m)->n_embd;
+
+    txt_model_embed(m, ids, n, dst);
+    for (size_t i = n; width > d && i-- > 0;) { /* from the last: what is read is not yet written over */
+        memmove(dst + i * width, dst + i * d, d * sizeof *dst);
+        memset(dst + i * width + d, 0, (width - d) * sizeof *dst);
+    }
+}
+
+sn_status fus_prompt_embed(const fus_prompt *p, const txt_model *m, fus_medium *media, size_t n_media, float **out, sn_err *err)
+{
+    const size_t d = txt_model_row_width(m);
     size_t n_value = 0;
     sn_status st = SN_OK;
-    float *rows = sn_mul_ok(p->n_pos, d, &n_value) ? sn_alloc(n_value, sizeof(float)) : NULL; /* [n_pos, n_embd] */
-    float **encoded = calloc(n_media + 1, sizeof *encoded);                                   /* each [rows, n_embd] */
+    float *rows = sn_mul_ok(p->n_pos, d, &n_value) ? sn_alloc(n_value, sizeof(float)) : NULL; /* [n_pos, d] */
+    float **encoded = calloc(n_media + 1, sizeof *encoded);                                   /* each [rows, d] */
     if (rows == NULL || encoded == NULL) st = sn_fail(err, SN_ENOMEM, "out of memory for a prompt of %zu positions", p->n_pos);
     for (size_t i = 0; i < n_media && st == SN_OK; i++) {
         encoded[i] = sn_mul_ok(medium_rows(&media[i]), d, &n_value) ? sn_alloc(n_value, sizeof(float)) : NULL;
@@ -189,7 +201,7 @@ sn_status fus_prompt_embed(const fus_prompt *p, const txt_model *m, fus_medium *
     for (size_t i = 0; i < p->n_chunks && st == SN_OK; i++) {
         const fus_chunk *c = &p->chunks[i];
         if (c->n_rows) memcpy(dst, encoded[c->medium] + c->first * d, c->n_rows * d * sizeof(float));
-        if (c->n_ids) txt_model_embed(m, p->ids.ids + c->first_id, c->n_ids, dst);
+        embed_ids(m, p->ids.ids + c->first_id, c->n_ids, dst, d);
         dst += (c->n_rows + c->n_ids) * d;
     }
     for (size_t i = 0; encoded && i < n_media; i++) sn_free(encoded[i]);

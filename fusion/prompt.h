@@ -39,7 +39,7 @@ sn_status fus_prompt_build(fus_prompt *out, const txt_vocab *v, const txt_part *
 
 /* What each chunk is to a decoder: runs[p->n_chunks]. */
 void fus_prompt_runs(const fus_prompt *p, txt_run *runs);
-/* Encodes the media and gives the whole sequence as embedding rows *out [p->n_pos, n_embd]; sn_free it. */
+/* Encodes the media and gives the whole sequence as rows *out [p->n_pos, txt_model_row_width]; sn_free it. */
 sn_status fus_prompt_embed(const fus_prompt *p, const txt_model *m, fus_medium *media, size_t n_media, float **out, sn_err *err);
 
 /* Growing text. */

@@ -294,7 +294,7 @@ static sn_status close_answer(senses_session *s, sn_err *err)
 static sn_status evaluate(senses_session *s, const fus_prompt *p, fus_medium *media, size_t n_media, float *logits, bool all, sn_err *err)
 {
     if (p->n_rows == 0) return txt_session_eval_ids(s->kv, p->ids.ids, p->ids.n, logits, all, err);
-    float *rows = NULL; /* [n_pos, n_embd] */
+    float *rows = NULL; /* [n_pos, txt_model_row_width] */
     txt_run *runs = sn_alloc(p->n_chunks, sizeof *runs);
     if (runs == NULL) return sn_fail(err, SN_ENOMEM, "out of memory");
     fus_prompt_runs(p, runs);

@@ -20,9 +20,13 @@ static const decoder vicuna = {"llama", "LLaMA v2", {NULL}}, llama3 = {"llama", 
                      qwen2vl = {"qwen2vl", "Qwen2 VL 7B Instruct", {"<|vision_start|>", "<|vision_end|>"}},
                      qwen25vl = {"qwen2vl", "Qwen2.5 VL 7B Instruct", {"<|vision_start|>", "<|vision_end|>"}},
                      qwen25vl_tuned = {"qwen2vl", "olmOCR 7B", {"<|vision_start|>", "<|vision_end|>"}},
+                     qwen3vl = {"qwen3vl", "Qwen3 VL 4B Instruct", {"<|vision_start|>", "<|vision_end|>"}},
                      qwen25 = {"qwen2", "Qwen2.5 7B Instruct", {"<|vision_start|>", "<|vision_end|>"}},
                      internvl = {"qwen2", "InternVL3 2B", {"<img>", "</img>", "<IMG_CONTEXT>"}},
                      qwen2audio = {"qwen2", "Qwen2 Audio 7B Instruct", {"<|AUDIO|>", "<|audio_bos|>", "<|audio_eos|>"}},
+                     mobilevlm = {"llama", "MobileVLM-1.7B", {NULL}}, mobilevlm2 = {"llama", "MobileVLM_V2-1.7B", {NULL}},
+                     granite_vision = {"granite", "Granite Vision 3.2 2b", {"<image>"}},
+                     granite = {"granite", "Granite 3.1 2b Instruct", {NULL}},
                      gemma3 = {"gemma3", "Gemma 3 4b It", {"<start_of_image>", "<end_of_image>"}};
 
 static txt_vocab *vocab_of(const decoder *d)
@@ -88,7 +92,13 @@ static void right_pairs_are_never_refused(void **state)
     check(SENSES_IMAGE, "qwen2vl", "", &qwen25vl_tuned, ""); /* a tuned model's name says nothing */
     check(SENSES_IMAGE, "qwen25vl", "", &qwen25vl_tuned, "");
     check(SENSES_IMAGE, "qwen25vl", "qwen2vl-tuned", &(decoder){"qwen2vl", "qwen2vl-tuned", {"<|vision_start|>", "<|vision_end|>"}}, "");
+    check(SENSES_IMAGE, "qwen3vl", "Qwen3 VL 4B Instruct", &qwen3vl, "");
     check(SENSES_IMAGE, "internvl", "InternVL3 2B", &internvl, "");
+    check(SENSES_IMAGE, "mobilevlm", "openai/clip-vit-large-patch14-336", &mobilevlm, "");
+    check(SENSES_IMAGE, "mobilevlm-v2", "openai/clip-vit-large-patch14-336", &mobilevlm2, "");
+    check(SENSES_IMAGE, "mobilevlm-v2", "clip", &vicuna, ""); /* what the first converters called all of Llama's kin */
+    check(SENSES_IMAGE, "granite-vision", "siglip-model", &granite_vision, "");
+    check(SENSES_AUDIO, "ultravox", "Ultravox", &granite, "");
     check(SENSES_IMAGE, "gemma3", "Gemma 3 4b It", &gemma3, "");
     check(SENSES_AUDIO, "qwen2a", "Qwen2 Audio 7B Instruct", &qwen2audio, "");
 }
@@ -101,6 +111,12 @@ static void wrong_pairs_are_refused_with_the_reason(void **state)
     check(SENSES_IMAGE, "llava", "clip", &gemma3, "the architecture gemma3");
     check(SENSES_IMAGE, "llava", "clip", &qwen2vl, "the architecture qwen2vl");
     check(SENSES_IMAGE, "llava-next", "clip", &pixtral, "the family pixtral, by its name");
+    check(SENSES_IMAGE, "llava", "clip", &mobilevlm, "the family mobilevlm, by its name");
+    check(SENSES_IMAGE, "mobilevlm", "clip", &mobilevlm2, "the family mobilevlm-v2, by its name");
+    check(SENSES_IMAGE, "mobilevlm-v2", "clip", &mobilevlm, "the family mobilevlm, by its name");
+    check(SENSES_IMAGE, "mobilevlm", "clip", &smolvlm, "<fake_token_around_image>");
+    check(SENSES_IMAGE, "granite-vision", "siglip-model", &vicuna, "not of the architecture granite");
+    check(SENSES_IMAGE, "llava-next", "siglip-model", &granite_vision, "the architecture granite");
     check(SENSES_IMAGE, "idefics3", "SmolVLM", &smollm, "has not the token <fake_token_around_image>");
     check(SENSES_IMAGE, "gemma3", "Gemma 3", &vicuna, "<start_of_image>");
     check(SENSES_IMAGE, "pixtral", "Pixtral", &llama3, "[IMG_END]");
@@ -108,6 +124,9 @@ static void wrong_pairs_are_refused_with_the_reason(void **state)
     check(SENSES_IMAGE, "qwen25vl", "Qwen2.5 VL 7B", &qwen25, "not of the architecture qwen2vl");
     check(SENSES_IMAGE, "qwen2vl", "Qwen2 VL 7B", &qwen25vl, "the family qwen25vl, by its name");
     check(SENSES_IMAGE, "qwen25vl", "Qwen2.5 VL 7B", &qwen2vl, "the family qwen2vl, by its name");
+    check(SENSES_IMAGE, "qwen3vl", "Qwen3 VL 4B", &qwen25vl, "not of the architecture qwen3vl");
+    check(SENSES_IMAGE, "qwen25vl", "Qwen2.5 VL 7B", &qwen3vl, "not of the architecture qwen2vl");
+    check(SENSES_IMAGE, "llava", "clip", &qwen3vl, "the architecture qwen3vl");
     check(SENSES_AUDIO, "ultravox", "Ultravox", &qwen2audio, "<|AUDIO|>");
     check(SENSES_AUDIO, "ultravox", "Ultravox", &voxtral, "the family voxtral, by its name");
     check(SENSES_AUDIO, "voxtral", "Voxtral", &llama3, "[BEGIN_AUDIO]");

@@ -1,4 +1,4 @@
-/* The whole way through the public API against transformers (tests/golden/make_fusion.py), on every instruction set, and what a
+/* The whole way through the public API against transformers (tests/golden/make_fusion.py, make_fusion_families.py), on every instruction set, and what a
  * session promises: data stay data, refusals change nothing, a conversation is read once. */
 #include "testing.h"
 
@@ -149,6 +149,19 @@ static void smolvlm_agrees_with_transformers_from_the_picture_on(void **state)
 {
     (void)state;
     check_family("smolvlm", SENSES_FIT_DEFAULT);
+}
+
+/* Rows that are wider than the decoder: what is behind its width enters at later layers. */
+static void qwen3vl_agrees_with_transformers_from_the_picture_on(void **state)
+{
+    (void)state;
+    check_family("qwen3vl", SENSES_FIT_DEFAULT);
+}
+
+static void granite_vision_agrees_with_transformers_from_the_picture_on(void **state)
+{
+    (void)state;
+    check_family("granite_vision", SENSES_FIT_DEFAULT);
 }
 
 static void a_second_question_reads_only_what_is_new(void **state)
@@ -364,6 +377,8 @@ static void drafts_do_not_change_the_answer(void **state)
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(llava_agrees_with_transformers_from_the_picture_on),
     cmocka_unit_test(smolvlm_agrees_with_transformers_from_the_picture_on),
+    cmocka_unit_test(qwen3vl_agrees_with_transformers_from_the_picture_on),
+    cmocka_unit_test(granite_vision_agrees_with_transformers_from_the_picture_on),
     cmocka_unit_test(a_second_question_reads_only_what_is_new),
     cmocka_unit_test(a_conversation_equals_its_whole_text),
     cmocka_unit_test(text_of_media_and_users_holds_no_control_token),

@@ -14,8 +14,8 @@
 static void files_equal_those_of_llama_cpps_converter(void **state)
 {
     (void)state;
-    static const char *const families[] = {"llama3", "llama2",  "mistral",  "smollm",  "smollm3", "granite",  "qwen2",     "qwen3",
-                                           "gemma3", "smolvlm", "mistral3", "qwen2vl", "llava",   "internvl", "qwen2audio"};
+    static const char *const families[] = {"llama3", "llama2",  "mistral",  "smollm",  "smollm3", "granite",  "qwen2",      "qwen3",
+                                           "gemma3", "smolvlm", "mistral3", "qwen2vl", "llava",   "internvl", "qwen2audio", "qwen3vl"};
     for (size_t i = 0; i < sizeof families / sizeof *families; i++) {
         char dir[128];
         snprintf(dir, sizeof dir, GOLDEN "%s", families[i]);

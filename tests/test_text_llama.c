@@ -89,8 +89,8 @@ static void make_ids(txt_id *ids, size_t n, size_t n_vocab)
     }
 }
 
-static const char *const families[] = {"llama3",  "smollm",   "linear", "qwen2",   "granite",
-                                       "smollm3", "mistral3", "gemma3", "qwen2vl", "qwen3"};
+static const char *const families[] = {"llama3",   "smollm", "linear",  "qwen2", "granite", "smollm3",
+                                       "mistral3", "gemma3", "qwen2vl", "qwen3", "qwen3vl"};
 
 /* The bound is 1e-3; what is asked here is what float32 with keys and values in float16 reaches. A wrong epsilon, scale or rotation
  * gives 1e-4 and more. */
@@ -271,12 +271,12 @@ static size_t golden_runs(const char *name, txt_run *runs)
 }
 
 /* Gemma 3: media that see both ways, across local layers and longer than a block of the session. Qwen2-VL: positions in a map, and
- * text behind it. In one call, and in calls of a run each behind a cut that fell into a picture. */
+ * text behind it. Qwen3-VL: these woven, and media that enter behind two layers more. In one call, and in calls of a run each behind a cut that fell into a picture. */
 static void rows_with_media_equal_transformers(void **state)
 {
     (void)state;
-    static const char *const names[] = {"gemma3", "qwen2vl"};
-    for (size_t f = 0; f < 4; f++) {
+    static const char *const names[] = {"gemma3", "qwen2vl", "qwen3vl"};
+    for (size_t f = 0; f < 6; f++) {
         const char *name = names[f / 2];
         rig r = golden_rig(name, SN_ISA_BEST, 2);
         txt_run runs[16];
@@ -284,6 +284,7 @@ static void rows_with_media_equal_transformers(void **state)
         const size_t n_runs = golden_runs(name, runs);
         float *rows = golden(name, "rows", shape), *want = golden(name, "runs_logits", wshape), *got = floats(shape[0] * r.n_vocab);
         sn_err err = {0};
+        assert_int_equal(shape[1], txt_model_row_width(r.model));
         if (f % 2 == 0) {
             if (txt_session_eval_runs(r.session, rows, runs, n_runs, got, true, &err) != SN_OK) fail_msg("%s", err.msg);
         } else {
@@ -293,7 +294,7 @@ static void rows_with_media_equal_transformers(void **state)
             at = runs[0].n;
             for (size_t i = 0; i<n_runs; at += i> 0 ? runs[i].n : 0, i++) {
                 const sn_status st =
-                    i == 0 ? SN_OK : txt_session_eval_runs(r.session, rows + at * r.n_embd, runs + i, 1, got + at * r.n_vocab, true, &err);
+                    i == 0 ? SN_OK : txt_session_eval_runs(r.session, rows + at * shape[1], runs + i, 1, got + at * r.n_vocab, true, &err);
                 if (st != SN_OK) fail_msg("%s", err.msg);
             }
         }

@@ -122,8 +122,8 @@ static void accepted(sn_compute *c, const char *name, change what)
 static void copies_without_a_change_open(void **state)
 {
     (void)state;
-    static const char *const names[] = {"llama3",  "smollm",   "linear", "qwen2",   "granite",
-                                        "smollm3", "mistral3", "gemma3", "qwen2vl", "qwen3"};
+    static const char *const names[] = {"llama3",   "smollm", "linear",  "qwen2", "granite", "smollm3",
+                                        "mistral3", "gemma3", "qwen2vl", "qwen3", "qwen3vl"};
     sn_compute *c = compute();
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) accepted(c, names[i], (change){0});
     sn_compute_close(c);
@@ -242,7 +242,7 @@ static void what_would_be_computed_wrongly_is_refused_by_name(void **state)
     sn_compute_close(c);
 }
 
-static void the_keys_of_gemma3_and_qwen2vl_are_checked(void **state)
+static void the_keys_of_gemma3_qwen2vl_and_qwen3vl_are_checked(void **state)
 {
     (void)state;
     const char *base = "gemma3.rope.freq_base_swa", *sections = "qwen2vl.rope.dimension_sections";
@@ -258,6 +258,11 @@ static void the_keys_of_gemma3_and_qwen2vl_are_checked(void **state)
     refused(c, "qwen2vl", (change){.key = sections, .how = AS_U32, .number = 8}, sections);
     refused(c, "qwen2vl", (change){.key = sections, .how = AS_ARRAY}, sections);
     refused(c, "qwen2vl", (change){.key = "qwen2vl.rope.dimension_count", .how = AS_U32, .number = 8}, sections);
+    refused(c, "qwen3vl", (change){.key = "qwen3vl.rope.dimension_sections", .how = DROP}, "qwen3vl.rope.dimension_sections");
+    refused(c, "qwen3vl", (change){.key = "qwen3vl.rope.dimension_sections", .how = AS_ARRAY}, "qwen3vl.rope.dimension_sections");
+    refused(c, "qwen3vl", (change){.key = "qwen3vl.n_deepstack_layers", .how = AS_U32, .number = 4}, "n_deepstack_layers"); /* of 3 */
+    refused(c, "qwen3vl", (change){.key = "qwen3vl.n_deepstack_layers", .how = AS_U32, .number = 4294967295.0}, "n_deepstack_layers");
+    accepted(c, "qwen3vl", (change){.key = "qwen3vl.n_deepstack_layers", .how = DROP});
     sn_compute_close(c);
 }
 
@@ -333,7 +338,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(sizes_that_disagree_are_refused),
         cmocka_unit_test(tensors_missing_or_misshapen_are_refused),
         cmocka_unit_test(what_would_be_computed_wrongly_is_refused_by_name),
-        cmocka_unit_test(the_keys_of_gemma3_and_qwen2vl_are_checked),
+        cmocka_unit_test(the_keys_of_gemma3_qwen2vl_and_qwen3vl_are_checked),
         cmocka_unit_test(the_scales_of_granite_are_checked),
         cmocka_unit_test(weights_of_nan_give_tokens_all_the_same),
         cmocka_unit_test(what_is_no_model_is_refused),

@@ -11,8 +11,8 @@
 static void files_equal_those_of_llama_cpps_converter(void **state)
 {
     (void)state;
-    static const char *const families[] = {"llava",    "llavanext", "smolvlm", "idefics3", "pixtral",
-                                           "mistral3", "internvl",  "qwen2vl", "qwen25vl", "gemma3"};
+    static const char *const families[] = {"llava",   "llavanext", "smolvlm", "idefics3",     "pixtral",        "mistral3", "internvl",
+                                           "qwen2vl", "qwen25vl",  "gemma3",  "llava_siglip", "granite_vision", "qwen3vl"};
     for (size_t i = 0; i < sizeof families / sizeof *families; i++) {
         char dir[128];
         snprintf(dir, sizeof dir, GOLDEN "%s", families[i]);
@@ -26,9 +26,18 @@ static void files_open_as_models(void **state)
     (void)state;
     static const struct {
         const char *folder, *family;
-    } all[] = {{"llava", "llava"},       {"llavanext", "llava-next"}, {"smolvlm", "idefics3"},
-               {"idefics3", "idefics3"}, {"pixtral", "pixtral"},      {"internvl", "internvl"},
-               {"qwen2vl", "qwen2vl"},   {"qwen25vl", "qwen25vl"},    {"gemma3", "gemma3"}};
+    } all[] = {{"llava", "llava"},
+               {"llavanext", "llava-next"},
+               {"smolvlm", "idefics3"},
+               {"idefics3", "idefics3"},
+               {"pixtral", "pixtral"},
+               {"internvl", "internvl"},
+               {"qwen2vl", "qwen2vl"},
+               {"qwen25vl", "qwen25vl"},
+               {"gemma3", "gemma3"},
+               {"llava_siglip", "llava"},
+               {"granite_vision", "granite-vision"},
+               {"qwen3vl", "qwen3vl"}};
     const sn_convert_params params = {.type = SN_TYPE_MAX};
     sn_err err = {0};
     sn_compute *c = NULL;
@@ -40,7 +49,7 @@ static void files_open_as_models(void **state)
         snprintf(dir, sizeof dir, GOLDEN "%s", all[i].folder);
         if (vis_convert(dir, out, &params, &err) != SN_OK || vis_model_open(&m, out, c, &err) != SN_OK) fail_msg("%s: %s", dir, err.msg);
         assert_string_equal(vis_model_family(m), all[i].family);
-        assert_int_equal(vis_model_n_embd(m), strcmp(all[i].folder, "smolvlm") == 0 ? 32 : 12);
+        assert_int_equal(vis_model_n_embd(m), strcmp(all[i].folder, "smolvlm") == 0 ? 32 : strcmp(all[i].folder, "qwen3vl") == 0 ? 36 : 12);
         vis_model_close(m);
     }
     sn_compute_close(c);
@@ -71,9 +80,20 @@ static void wrong_folders_are_refused_by_name(void **state)
     refused("llava", config, "\"num_hidden_layers\": 4", "\"num_hidden_layers\": 6", "encoder.layers.4.");
     refused("llava", config, "\"num_hidden_layers\": 4", "\"num_hidden_layers\": 2", "has no place");
     refused("llava", config, "\"vision_feature_layer\": -2", "\"vision_feature_layer\": -7", "vision_feature_layer");
-    refused("llava", config, "\"vision_feature_layer\": -2", "\"vision_feature_layer\": [1, 2]", "side by side");
+    refused("llava", config, "\"vision_feature_layer\": -2", "\"vision_feature_layer\": [1, 2]", "linear_1.weight: want [12, 32]");
+    refused("llava", config, "\"vision_feature_layer\": -2", "\"vision_feature_layer\": []", "names no layer's output");
+    refused("llava", config, "\"vision_feature_layer\": -2", "\"vision_feature_layer\": 0", "names no layer's output");
+    refused("llava", config, "\"vision_feature_layer\": -2", "\"vision_feature_layer\": [1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1]",
+            "more than 16");
+    refused("granite_vision", config, "[-3, -1, -2]", "[-3, -1, \"last\"]", "vision_feature_layer");
+    refused("granite_vision", config, "[-3, -1, -2]", "[-3, -1, -5]", "vision_feature_layer");
+    refused("granite_vision", config, "\"full\"", "\"default\"", "the first patch is dropped");
+    refused("granite_vision", config, "\"patch_size\": 8", "\"patch_size\": 8, \"hidden_act\": \"gelu\"", "want gelu_pytorch_tanh");
+    refused("granite_vision", config, "[68, 68]", "[68]", "image_grid_pinpoints");
+    refused("granite_vision", weights, "embeddings.position_embedding", "embeddings.position_embeddinx", "position_embedd");
     refused("llava", config, "\"default\"", "\"full\"", "class row");
-    refused("llava", config, "clip_vision_model", "siglip_vision_model", "siglip_vision_model");
+    refused("llava", config, "clip_vision_model", "siglip_vision_model", "the first patch is dropped");
+    refused("llava", config, "clip_vision_model", "siglip2_vision_model", "siglip2_vision_model");
     refused("llava", config, "vision_config", "vision_setting", "no vision_config");
     refused("llava", config, "\"hidden_size\": 12", "\"hidden_size\": 14", "want [14");
     refused("llava", processor, "\"image_mean\": [", "\"image_mean\": [1, ", "image_mean is not three numbers");
@@ -93,6 +113,14 @@ static void wrong_folders_are_refused_by_name(void **state)
     refused("qwen2vl", config, "\"temporal_patch_size\": 2", "\"temporal_patch_size\": 3", "temporal_patch_size");
     refused("qwen2vl", config, "\"mlp_ratio\": 2", "\"mlp_ratio\": 3", "want [48, 16]");
     refused("qwen25vl", config, "[0, 1, 2]", "[0, 2, 3]", "fullatt_block_indexes");
+    refused("qwen3vl", config, "[0, 2]", "[0, 3]", "deepstack_visual_indexes");
+    refused("qwen3vl", config, "[0, 2]", "[2, 0]", "deepstack_visual_indexes");
+    refused("qwen3vl", config, "[0, 2]", "[0, 0.5]", "deepstack_visual_indexes");
+    refused("qwen3vl", config, "[0, 2]", "[0]", "deepstack_merger_list.1.");
+    refused("qwen3vl", config, "[0, 2]", "[0, 1, 2]", "deepstack_merger_list.2.");
+    refused("qwen3vl", config, "\"num_position_embeddings\": 16", "\"num_position_embeddings\": 17", "no square");
+    refused("qwen3vl", config, "\"temporal_patch_size\": 2", "\"temporal_patch_size\": 3", "temporal_patch_size");
+    refused("qwen3vl", config, "gelu_pytorch_tanh", "relu", "want gelu_pytorch_tanh");
     refused("gemma3", processor, "\"image_seq_length\": 4", "\"image_seq_length\": 0", "image_seq_length");
     refused("gemma3", config, "\"model_type\": \"gemma3\"", "\"model_type\": \"gemma9\"", "gemma9");
 }

@@ -1,5 +1,5 @@
-/* The families against transformers, from the file to the decoder's rows; tests/golden/make_vision_models.py and
- * make_vision_gemma_qwen.py made the references. */
+/* The families against transformers, from the file to the decoder's rows; tests/golden/make_vision_models.py,
+ * make_vision_gemma_qwen.py, make_vision_llava.py and make_vision_qwen3vl.py made the references. */
 #include "../core/mem.h"
 #include "../vision/family.h"
 #include "testing.h"
@@ -161,6 +161,40 @@ static void internvl_equals_transformers(void **state)
     check_case("internvl", "landscape", VIS_FIT_DEFAULT);
 }
 
+/* 9 x 9 patches become 5 x 5 rows, 15 x 15 become 12 x 12. */
+static void mobilevlm_equals_its_papers(void **state)
+{
+    (void)state;
+    check_case("mobilevlm", "portrait", VIS_FIT_DEFAULT);
+    check_case("mobilevlm", "small", VIS_FIT_DEFAULT);
+    check_case("mobilevlm_v2", "portrait", VIS_FIT_DEFAULT);
+    check_case("mobilevlm_v2", "small", VIS_FIT_DEFAULT);
+}
+
+static void llava_with_siglip_equals_transformers(void **state)
+{
+    (void)state;
+    check_case("llava_siglip", "landscape", VIS_FIT_DEFAULT); /* stretched, not padded */
+    check_case("llava_siglip", "portrait", VIS_FIT_DEFAULT);
+    check_case("llavanext_siglip", "landscape", VIS_FIT_DEFAULT);
+    check_case("llavanext_siglip", "portrait", VIS_FIT_DEFAULT);
+}
+
+static void features_of_two_layers_equal_transformers(void **state)
+{
+    (void)state;
+    check_case("llava_layers", "portrait", VIS_FIT_DEFAULT); /* CLIP: the class row is dropped from both */
+}
+
+/* Four feature layers, not in their order; patches that do not fill the tile; SigLIP's GELU in a file that says it has none. */
+static void granite_vision_equals_transformers(void **state)
+{
+    (void)state;
+    check_case("granite_vision", "landscape", VIS_FIT_DEFAULT);
+    check_case("granite_vision", "portrait", VIS_FIT_DEFAULT);
+    check_case("granite_vision", "small", VIS_FIT_DEFAULT);
+}
+
 static void gemma3_equals_transformers(void **state)
 {
     (void)state;
@@ -172,6 +206,13 @@ static void qwen2vl_and_qwen25vl_equal_transformers(void **state)
     (void)state;
     check_case("qwen2vl", "landscape", VIS_FIT_DEFAULT); /* 26 x 17 rows: no multiple of a window */
     check_case("qwen25vl", "landscape", VIS_FIT_DEFAULT);
+}
+
+static void qwen3vl_equals_transformers(void **state)
+{
+    (void)state;
+    check_case("qwen3vl", "portrait", VIS_FIT_DEFAULT); /* 7 x 7 learned positions over 32 x 56 patches */
+    check_case("qwen3vl", "small", VIS_FIT_DEFAULT);    /* enlarged */
 }
 
 static void qwen_sizes_equal_transformers(void **state)
@@ -275,8 +316,10 @@ static void markers_stand_where_the_processor_puts_them(void **state)
 
 static void every_instruction_set_and_thread_count_agrees(void **state)
 {
-    static const char *const models[] = {DIR "llava15.gguf",  DIR "internvl.gguf", DIR "pixtral.gguf",
-                                         DIR "mistral3.gguf", DIR "gemma3.gguf",   DIR "qwen25vl.gguf"};
+    static const char *const models[] = {DIR "llava15.gguf",      DIR "internvl.gguf",     DIR "pixtral.gguf",
+                                         DIR "mistral3.gguf",     DIR "gemma3.gguf",       DIR "qwen25vl.gguf",
+                                         DIR "mobilevlm.gguf",    DIR "mobilevlm_v2.gguf", DIR "granite_vision.gguf",
+                                         DIR "llava_siglip.gguf", DIR "llava_layers.gguf", DIR "qwen3vl.gguf"};
 
     (void)state;
     for (size_t m = 0; m < sizeof models / sizeof *models; m++) {
@@ -366,8 +409,13 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(mistral3_equals_transformers),
     cmocka_unit_test(internvl_equals_transformers),
     cmocka_unit_test(internvl_grids_equal_transformers),
+    cmocka_unit_test(mobilevlm_equals_its_papers),
+    cmocka_unit_test(llava_with_siglip_equals_transformers),
+    cmocka_unit_test(features_of_two_layers_equal_transformers),
+    cmocka_unit_test(granite_vision_equals_transformers),
     cmocka_unit_test(gemma3_equals_transformers),
     cmocka_unit_test(qwen2vl_and_qwen25vl_equal_transformers),
+    cmocka_unit_test(qwen3vl_equals_transformers),
     cmocka_unit_test(qwen_sizes_equal_transformers),
     cmocka_unit_test(markers_stand_where_the_processor_puts_them),
     cmocka_unit_test(every_instruction_set_and_thread_count_agrees),

@@ -11,11 +11,13 @@
 
 #define DIR "tests/golden/vision/"
 
-/* One change to a file: a key set to a number, or (value NAN) left away; a tensor copied under a second name or left away. */
+/* One change to a file: a key set to a number, to a list, or (value NAN) left away; a tensor copied under a second name or left away. */
 typedef struct {
     const char *key;
     double value;
     bool is_float;
+    const int32_t *list; /* [n_list]; NULL: none */
+    size_t n_list;
     const char *drop_tensor, *copy_from, *copy_to; /* prefixes: v.blk.1. */
 } edit;
 
@@ -38,7 +40,9 @@ static const char *rewrite(const char *path, const edit *edits, size_t n_edits)
     }
     for (size_t k = 0; k < n_edits; k++) {
         if (!edits[k].key || isnan(edits[k].value)) continue;
-        if (edits[k].is_float)
+        if (edits[k].list)
+            sn_gguf_set_array(w, edits[k].key, SN_KV_I32, edits[k].list, edits[k].n_list);
+        else if (edits[k].is_float)
             sn_gguf_set_f32(w, edits[k].key, (float)edits[k].value);
         else
             sn_gguf_set_u32(w, edits[k].key, (uint32_t)edits[k].value);
@@ -151,8 +155,18 @@ static void families_are_told_by_their_projector(void **state)
     static const struct {
         const char *file, *family;
         size_t n_embd;
-    } want[] = {{DIR "llava15.gguf", "llava", 64},     {DIR "llavanext.gguf", "llava-next", 64}, {DIR "smolvlm.gguf", "idefics3", 64},
-                {DIR "internvl.gguf", "internvl", 40}, {DIR "pixtral.gguf", "pixtral", 64},      {DIR "mistral3.gguf", "pixtral", 40}};
+    } want[] = {{DIR "llava15.gguf", "llava", 64},
+                {DIR "llavanext.gguf", "llava-next", 64},
+                {DIR "smolvlm.gguf", "idefics3", 64},
+                {DIR "internvl.gguf", "internvl", 40},
+                {DIR "pixtral.gguf", "pixtral", 64},
+                {DIR "mistral3.gguf", "pixtral", 40},
+                {DIR "mobilevlm.gguf", "mobilevlm", 56},
+                {DIR "mobilevlm_v2.gguf", "mobilevlm-v2", 48},
+                {DIR "granite_vision.gguf", "granite-vision", 56},
+                {DIR "llava_siglip.gguf", "llava", 40},
+                {DIR "llavanext_siglip.gguf", "llava-next", 40},
+                {DIR "qwen3vl.gguf", "qwen3vl", 72}};
 
     (void)state;
     for (size_t i = 0; i < sizeof want / sizeof *want; i++) {
@@ -308,9 +322,10 @@ static void expect_refused(const char *path, const edit *e)
 
 static void absurd_numbers_are_refused(void **state)
 {
-    static const char *const files[] = {DIR "llava15.gguf",  DIR "llavanext.gguf", DIR "smolvlm.gguf",
-                                        DIR "internvl.gguf", DIR "pixtral.gguf",   DIR "mistral3.gguf",
-                                        DIR "gemma3.gguf",   DIR "qwen2vl.gguf",   DIR "qwen25vl.gguf"};
+    static const char *const files[] = {DIR "llava15.gguf",      DIR "llavanext.gguf", DIR "smolvlm.gguf",      DIR "internvl.gguf",
+                                        DIR "pixtral.gguf",      DIR "mistral3.gguf",  DIR "gemma3.gguf",       DIR "qwen2vl.gguf",
+                                        DIR "qwen25vl.gguf",     DIR "mobilevlm.gguf", DIR "mobilevlm_v2.gguf", DIR "granite_vision.gguf",
+                                        DIR "llava_siglip.gguf", DIR "qwen3vl.gguf"};
     static const char *const keys[] = {"clip.vision.image_size",          "clip.vision.patch_size",  "clip.vision.embedding_length",
                                        "clip.vision.feed_forward_length", "clip.vision.block_count", "clip.vision.attention.head_count"};
     static const double values[] = {0, 4294967295.0, 2147483648.0, 65537, NAN};
@@ -343,22 +358,74 @@ static void absurd_numbers_are_refused(void **state)
     expect_refused(DIR "gemma3.gguf", &(edit){.key = "clip.vision.projector.scale_factor", .value = 0});
     expect_refused(DIR "gemma3.gguf", &(edit){.key = "clip.vision.projector.scale_factor", .value = 3}); /* of 8 patches a side */
     expect_refused(DIR "qwen25vl.gguf", &(edit){.key = "clip.vision.n_wa_pattern", .value = 0});
+    expect_refused(DIR "qwen3vl.gguf", &(edit){.key = "clip.vision.is_deepstack_layers", .value = 1});
+    expect_refused(DIR "qwen3vl.gguf", &(edit){.key = "clip.vision.spatial_merge_size", .value = 0});
+    expect_refused(DIR "qwen3vl.gguf", &(edit){.key = "clip.vision.spatial_merge_size", .value = 3});
+    expect_refused(DIR "qwen3vl.gguf", &(edit){.key = "clip.vision.image_min_pixels", .value = 4294967295.0});
+    expect_refused(DIR "qwen3vl.gguf", &(edit){.key = "clip.vision.image_max_pixels", .value = 100}); /* less than the least */
     expect_refused(DIR "qwen25vl.gguf", &(edit){.key = "clip.vision.n_wa_pattern", .value = NAN});
+}
+
+static void absurd_lists_of_feature_layers_are_refused(void **state)
+{
+    static const char *const key = "clip.vision.feature_layer";
+    static const int32_t behind_the_last[] = {1, 3, 6, 5}, negative[] = {1, 3, -1, 5}, lowest[] = {INT32_MIN, 5},
+                         many[17] = {1, 2, 3, 4, 5}, fewer[] = {1, 5}, more[] = {1, 2, 3, 4, 5}, one[] = {5}, two_of_one[] = {1, 2};
+
+    (void)state;
+    expect_refused(DIR "granite_vision.gguf", &(edit){.key = key, .list = behind_the_last, .n_list = 4});
+    expect_refused(DIR "granite_vision.gguf", &(edit){.key = key, .list = negative, .n_list = 4});
+    expect_refused(DIR "granite_vision.gguf", &(edit){.key = key, .list = lowest, .n_list = 2});
+    expect_refused(DIR "granite_vision.gguf", &(edit){.key = key, .list = many, .n_list = 17});
+    expect_refused(DIR "granite_vision.gguf", &(edit){.key = key, .list = many, .n_list = 0});
+    expect_refused(DIR "granite_vision.gguf", &(edit){.key = key, .list = fewer, .n_list = 2}); /* not what the projector takes */
+    expect_refused(DIR "granite_vision.gguf", &(edit){.key = key, .list = more, .n_list = 5});
+    expect_refused(DIR "granite_vision.gguf", &(edit){.key = key, .list = one, .n_list = 1});
+    expect_refused(DIR "granite_vision.gguf", &(edit){.key = key, .value = NAN});
+    expect_refused(DIR "granite_vision.gguf", &(edit){.key = key, .value = 5});
+    expect_refused(DIR "granite_vision.gguf", &(edit){.key = "clip.vision.image_grid_pinpoints", .list = fewer, .n_list = 2});
+    expect_refused(DIR "llava15.gguf", &(edit){.key = key, .list = two_of_one, .n_list = 2});
+    expect_refused(DIR "llavanext.gguf", &(edit){.key = key, .list = two_of_one, .n_list = 2});
+    expect_refused(DIR "mobilevlm.gguf", &(edit){.key = key, .list = two_of_one, .n_list = 2});
 }
 
 static void a_missing_tensor_is_named(void **state)
 {
     static const struct {
         const char *file, *tensor;
-    } drops[] = {{DIR "llava15.gguf", "v.blk.1.attn_q.weight"},     {DIR "llava15.gguf", "mm.2.weight"},
-                 {DIR "llava15.gguf", "v.position_embd.weight"},    {DIR "llava15.gguf", "v.class_embd"},
-                 {DIR "smolvlm.gguf", "mm.model.fc.weight"},        {DIR "smolvlm.gguf", "v.post_ln.weight"},
-                 {DIR "internvl.gguf", "mm.model.mlp.0.bias"},      {DIR "internvl.gguf", "v.patch_embd.weight"},
-                 {DIR "pixtral.gguf", "v.blk.0.ffn_gate.weight"},   {DIR "pixtral.gguf", "v.token_embd.img_break"},
-                 {DIR "mistral3.gguf", "mm.patch_merger.weight"},   {DIR "mistral3.gguf", "mm.input_norm.weight"},
-                 {DIR "gemma3.gguf", "mm.input_projection.weight"}, {DIR "gemma3.gguf", "mm.soft_emb_norm.weight"},
-                 {DIR "qwen2vl.gguf", "v.patch_embd.weight.1"},     {DIR "qwen2vl.gguf", "mm.0.weight"},
-                 {DIR "qwen25vl.gguf", "v.blk.2.ffn_gate.weight"}};
+    } drops[] = {{DIR "llava15.gguf", "v.blk.1.attn_q.weight"},
+                 {DIR "llava15.gguf", "mm.2.weight"},
+                 {DIR "llava15.gguf", "v.position_embd.weight"},
+                 {DIR "llava15.gguf", "v.class_embd"},
+                 {DIR "smolvlm.gguf", "mm.model.fc.weight"},
+                 {DIR "smolvlm.gguf", "v.post_ln.weight"},
+                 {DIR "internvl.gguf", "mm.model.mlp.0.bias"},
+                 {DIR "internvl.gguf", "v.patch_embd.weight"},
+                 {DIR "pixtral.gguf", "v.blk.0.ffn_gate.weight"},
+                 {DIR "pixtral.gguf", "v.token_embd.img_break"},
+                 {DIR "mistral3.gguf", "mm.patch_merger.weight"},
+                 {DIR "mistral3.gguf", "mm.input_norm.weight"},
+                 {DIR "gemma3.gguf", "mm.input_projection.weight"},
+                 {DIR "gemma3.gguf", "mm.soft_emb_norm.weight"},
+                 {DIR "qwen2vl.gguf", "v.patch_embd.weight.1"},
+                 {DIR "qwen2vl.gguf", "mm.0.weight"},
+                 {DIR "qwen25vl.gguf", "v.blk.2.ffn_gate.weight"},
+                 {DIR "mobilevlm.gguf", "mm.model.mlp.3.weight"},
+                 {DIR "mobilevlm.gguf", "mm.model.mb_block.1.block.0.0.weight"},
+                 {DIR "mobilevlm.gguf", "mm.model.mb_block.1.block.1.fc1.bias"},
+                 {DIR "mobilevlm.gguf", "mm.model.mb_block.2.block.1.fc1.weight"},
+                 {DIR "mobilevlm.gguf", "mm.model.mb_block.2.block.2.1.bias"},
+                 {DIR "mobilevlm_v2.gguf", "mm.model.mlp.0.bias"},
+                 {DIR "mobilevlm_v2.gguf", "mm.model.peg.0.weight"},
+                 {DIR "granite_vision.gguf", "v.blk.4.ffn_up.weight"},
+                 {DIR "granite_vision.gguf", "mm.0.weight"},
+                 {DIR "qwen3vl.gguf", "v.position_embd.weight"},
+                 {DIR "qwen3vl.gguf", "v.patch_embd.weight.1"},
+                 {DIR "qwen3vl.gguf", "v.post_ln.bias"},
+                 {DIR "qwen3vl.gguf", "v.deepstack.0.norm.bias"},
+                 {DIR "qwen3vl.gguf", "v.deepstack.2.fc1.weight"},
+                 {DIR "qwen3vl.gguf", "v.deepstack.2.fc2.weight"},
+                 {DIR "qwen3vl.gguf", "mm.2.weight"}};
 
     (void)state;
     for (size_t i = 0; i < sizeof drops / sizeof *drops; i++)
@@ -418,6 +485,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(quantised_weights_stay_near_the_dense_ones),
     cmocka_unit_test(a_fused_qkv_equals_its_parts),
     cmocka_unit_test(absurd_numbers_are_refused),
+    cmocka_unit_test(absurd_lists_of_feature_layers_are_refused),
     cmocka_unit_test(a_missing_tensor_is_named),
     cmocka_unit_test(other_files_are_named),
     cmocka_unit_test_teardown(a_damaged_head_never_does_harm, close_compute),

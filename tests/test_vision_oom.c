@@ -65,9 +65,11 @@ static void until_enough(size_t at_least)
 static void seeing_reports_that_memory_is_out(void **state)
 {
     (void)state;
-    static const char *const encoders[] = {"tests/golden/vision/gemma3.gguf", "tests/golden/vision/qwen2vl.gguf",
-                                           "tests/golden/vision/pixtral.gguf", "tests/golden/vision/internvl.gguf",
-                                           "tests/golden/vision/qwen25vl.gguf"};
+    static const char *const encoders[] = {"tests/golden/vision/gemma3.gguf",       "tests/golden/vision/qwen2vl.gguf",
+                                           "tests/golden/vision/pixtral.gguf",      "tests/golden/vision/internvl.gguf",
+                                           "tests/golden/vision/qwen25vl.gguf",     "tests/golden/vision/mobilevlm.gguf",
+                                           "tests/golden/vision/mobilevlm_v2.gguf", "tests/golden/vision/granite_vision.gguf",
+                                           "tests/golden/vision/llava_siglip.gguf", "tests/golden/vision/qwen3vl.gguf"};
     picture = "tests/golden/vision/files/rgb.png";
     assert_int_equal(sn_compute_open(&compute, 1, SN_ISA_BEST, NULL), SN_OK);
     for (size_t i = 0; i < sizeof encoders / sizeof *encoders; i++) {

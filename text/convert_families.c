@@ -66,6 +66,8 @@ static const txt_convert_family families[] = {
      {152064, 32768, 8192, 29568, 80, 64, 8, 0, 1e-5, 1e6}, false, false, false},
     {" qwen3 ", "qwen3", outside, qwen3_layer,
      {151936, 32768, 4096, 22016, 32, 32, 32, 128, 1e-6, 1e4}, true, false, false},
+    {" qwen3_vl qwen3_vl_text ", "qwen3vl", outside, qwen3_layer,
+     {151936, 128000, 4096, 22016, 32, 32, 32, 128, 1e-6, 5e5}, true, false, false},
     {" gemma3 gemma3_text ", "gemma3", gemma3_outside, gemma3_layer,
      {262208, 131072, 2304, 9216, 26, 8, 4, 256, 1e-6, 1e6}, true, false, false},
 };
@@ -198,6 +200,13 @@ static void gemma3_keys(const keys *k, sn_config *c)
         count(k, "attention.sliding_window", sn_config_count(c, "sliding_window", 4096, 1 << 30));
 }
 
+/* How many layers a picture's features enter behind: as many as its encoder gives, by its configuration beside this one. */
+static void qwen3vl_keys(const keys *k, const sn_config *c)
+{
+    const cJSON *deep = sn_json_get(sn_json_get(c->root, "vision_config"), "deepstack_visual_indexes");
+    count(k, "n_deepstack_layers", (size_t)cJSON_GetArraySize(deep));
+}
+
 void txt_convert_keys(sn_gguf_writer *w, sn_config *c, const txt_convert_family *f, const txt_shape *s)
 {
     const keys k = {w, f->arch};
@@ -218,6 +227,7 @@ void txt_convert_keys(sn_gguf_writer *w, sn_config *c, const txt_convert_family 
     if (f->gives_rope_size) count(&k, "rope.dimension_count", s->d_head);
     if (granite) granite_keys(&k, c);
     if (strcmp(f->arch, "gemma3") == 0) gemma3_keys(&k, c);
+    if (strcmp(f->arch, "qwen3vl") == 0) qwen3vl_keys(&k, c);
 }
 
 /* As in transformers' modeling_rope_utils.py, _compute_llama3_parameters: waves much longer than the context that the model was first

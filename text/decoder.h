@@ -26,9 +26,11 @@ typedef struct {
     float rope_base_local;   /* theta of local layers, whose positions are not divided */
     bool media_both_ways;    /* the rows of a medium attend to one another in both directions */
     size_t rope_sections[3]; /* pairs that turn with a row's time, height, width, in this order; all 0: all with its position */
+    bool sections_woven;     /* not in this order: of each three pairs one turns with each, until the height's and width's are all */
+    size_t n_deep;           /* layers behind each of which a medium's rows get a further n_embd values added (DeepStack) */
 } txt_arch;
 
-/* A family: one file in families/, ending in this, and one line in model.c. */
+/* A family: one file in families/, ending in this, and one line in TXT_FAMILIES. */
 typedef struct {
     const char *arch;              /* general.architecture, and the prefix of its keys */
     bool rope_interleaved;         /* q and k are stored with the pairs of a rotation side by side */
@@ -40,8 +42,23 @@ typedef struct {
     sn_status (*read)(txt_arch *a, const txt_hparams *hp, const sn_gguf *g, sn_err *err);
 } txt_family;
 
-extern const txt_family txt_family_llama, txt_family_mistral3, txt_family_qwen2, txt_family_granite, txt_family_smollm3, txt_family_gemma3,
-    txt_family_qwen2vl, txt_family_qwen3;
+/* clang-format off */
+#define TXT_FAMILIES(X) \
+    X(txt_family_llama) \
+    X(txt_family_mistral3) \
+    X(txt_family_qwen2) \
+    X(txt_family_granite) \
+    X(txt_family_smollm3) \
+    X(txt_family_gemma3) \
+    X(txt_family_qwen2vl) \
+    X(txt_family_qwen3) \
+    X(txt_family_qwen3vl)
+/* clang-format on */
+#define TXT_DECLARE_FAMILY(family) extern const txt_family family;
+TXT_FAMILIES(TXT_DECLARE_FAMILY)
+
+/* a->rope_sections of the array under `key`, which must sum up to the pairs that rotate. */
+sn_status txt_read_rope_sections(txt_arch *a, const sn_gguf *g, const char *key, sn_err *err);
 
 typedef struct {
     sn_norm attn_norm;                     /* [n_embd]; HF input_layernorm */
@@ -100,6 +117,8 @@ typedef struct { /* rows that go through the layers together */
     size_t n_tok;       /* in all */
     const int32_t *pos; /* [m->n_axes, n_tok]: what they turn with */
     bool both_ways;     /* each sees all of its stretch, not only those before it */
+    const float *deep;  /* what is added behind the first n_deep layers, [n_tok, n_deep, n_embd], rows ld_deep apart; or NULL */
+    size_t ld_deep;
 } txt_block;
 
 /* Runs a block through all layers: x [n_tok, n_embd] becomes, in its last n_out rows, what enters the last norm; the rows before

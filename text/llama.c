@@ -1,6 +1,6 @@
 /* llama.c: the forward pass of the Llama family (Touvron et al. 2023; grouped queries: Ainslie et al. 2023; RoPE: Su et al.
  * 2021; SwiGLU: Shazeer 2020; norms of queries and keys: Dehghani et al. 2023; local layers: Beltagy et al. 2020; positions in
- * three directions: Qwen2-VL, Wang et al. 2024). */
+ * three directions: Qwen2-VL, Wang et al. 2024; media that enter at several layers: DeepStack, Meng et al. 2024). */
 #include "../core/nn.h"
 #include "decoder.h"
 
@@ -152,9 +152,20 @@ static void llama_layer(const txt_model *m, size_t il, const txt_block *b, float
     sn_arena_reset(tmp, mark);
 }
 
+/* x [n_tok, n_embd] += what the rows bring for the stream behind layer il. */
+static void add_deep(const txt_model *m, size_t il, const txt_block *b, float *x)
+{
+    const size_t d = m->hp.n_embd;
+    for (size_t i = 0; i < b->n_tok; i++)
+        for (size_t j = 0; j < d; j++) x[i * d + j] += b->deep[i * b->ld_deep + il * d + j];
+}
+
 void txt_llama_forward(const txt_model *m, const txt_block *b, float *x, size_t n_out, sn_arena *tmp)
 {
-    for (size_t il = 0; il < m->hp.n_layer; il++) llama_layer(m, il, b, x, il + 1 < m->hp.n_layer ? b->n_tok : n_out, tmp);
+    for (size_t il = 0; il < m->hp.n_layer; il++) {
+        llama_layer(m, il, b, x, il + 1 < m->hp.n_layer ? b->n_tok : n_out, tmp);
+        if (b->deep != NULL && il < m->a.n_deep) add_deep(m, il, b, x);
+    }
 }
 
 void txt_llama_logits(const txt_model *m, float *logits, float *x, size_t n, sn_arena *tmp)

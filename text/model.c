@@ -7,8 +7,8 @@
 #include <stdio.h>
 #include <string.h>
 
-static const txt_family *const families[] = {&txt_family_llama,   &txt_family_mistral3, &txt_family_qwen2,   &txt_family_granite,
-                                             &txt_family_smollm3, &txt_family_gemma3,   &txt_family_qwen2vl, &txt_family_qwen3};
+#define ADDRESS(family) &family,
+static const txt_family *const families[] = {TXT_FAMILIES(ADDRESS)};
 
 /* Limits far above any model known, and low enough that no product of three of them overflows. */
 enum {
@@ -108,6 +108,24 @@ static void read_rope_scaling(keys *k, txt_arch *a)
     a->rope_factor = factor > 0 && !sn_str_eq(type, "none") ? factor : 1; /* 0 stands for 1 in old files */
 }
 
+sn_status txt_read_rope_sections(txt_arch *a, const sn_gguf *g, const char *key, sn_err *err)
+{
+    const sn_kv *kv = sn_gguf_find(g, key);
+    size_t sum = 0;
+    if (kv == NULL || kv->type != SN_KV_ARRAY || (kv->elem != SN_KV_I32 && kv->elem != SN_KV_U32) || kv->n < 3)
+        return sn_fail(err, SN_EFORMAT, "%s: %s: want an array of at least 3 integers", sn_gguf_path(g), key);
+    for (size_t i = 0; i < kv->n; i++) {
+        const int64_t n = sn_kv_i64(kv, i);
+        if (n < 0 || n > (i < 3 ? (int64_t)(a->n_rot / 2) : 0))
+            return sn_fail(err, SN_EFORMAT, "%s: %s: value %zu is %lld", sn_gguf_path(g), key, i, (long long)n);
+        if (i < 3) a->rope_sections[i] = (size_t)n;
+        sum += (size_t)n;
+    }
+    if (sum != a->n_rot / 2)
+        return sn_fail(err, SN_EFORMAT, "%s: %s: want %zu pairs in all, file has %zu", sn_gguf_path(g), key, a->n_rot / 2, sum);
+    return SN_OK;
+}
+
 static sn_status read_hparams(txt_model *m, sn_err *err)
 {
     keys k = {.m = m, .err = err};
@@ -167,6 +185,7 @@ static sn_status read_vocab(txt_model *m, sn_err *err)
 /* The axis that pair i turns with. */
 static size_t pair_axis(const txt_arch *a, size_t i)
 {
+    if (a->sections_woven) return i < 3 * a->rope_sections[i % 3] ? i % 3 : 0;
     if (i < a->rope_sections[0]) return 0;
     return i < a->rope_sections[0] + a->rope_sections[1] ? 1 : 2;
 }
@@ -351,6 +370,11 @@ size_t txt_model_mapped_bytes(const txt_model *m)
         for (size_t i = 0; i < sizeof all / sizeof *all; i++) n += sn_linear_mapped_bytes(all[i]);
     }
     return n;
+}
+
+size_t txt_model_row_width(const txt_model *m)
+{
+    return (1 + m->a.n_deep) * m->hp.n_embd;
 }
 
 void txt_model_embed(const txt_model *m, const txt_id *ids, size_t n, float *out)

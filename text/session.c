@@ -159,7 +159,7 @@ void txt_session_set_cancel(txt_session *s, bool (*fn)(void *user), void *user)
     s->cancel_user = user;
 }
 
-/* The rows of an eval on their way through: exactly one of ids [n] and rows [n, n_embd] is given. */
+/* The rows of an eval on their way through: exactly one of ids [n] and rows [n, txt_model_row_width] is given. */
 typedef struct {
     const txt_id *ids;
     const float *rows;
@@ -200,11 +200,26 @@ static size_t next_block(const txt_session *s, const input *in, size_t left, boo
     return n < s->n_block ? n : s->n_block;
 }
 
+/* The rows of a block, `done` and on, into s->x. */
+static void take_rows(txt_session *s, const input *in, size_t done, txt_block *b)
+{
+    const txt_model *m = s->model;
+    const size_t d = m->hp.n_embd, width = txt_model_row_width(m);
+    if (in->ids != NULL) {
+        txt_model_embed(m, in->ids + done, b->n_tok, s->x);
+    } else {
+        for (size_t i = 0; i < b->n_tok; i++) memcpy(s->x + i * d, in->rows + (done + i) * width, d * sizeof(float));
+        if (width > d) b->deep = in->rows + done * width + d;
+        b->ld_deep = width;
+    }
+    for (size_t i = 0; m->a.embd_scale != 1 && i < b->n_tok * d; i++) s->x[i] *= m->a.embd_scale;
+}
+
 /* n rows, block by block. All or nothing: a call that is cancelled leaves n_past where it was. */
 static sn_status eval(txt_session *s, input in, float *logits, bool all, sn_err *err)
 {
     const txt_model *m = s->model;
-    const size_t d = m->hp.n_embd, first = s->n_past, n = in.n;
+    const size_t first = s->n_past, n = in.n;
     if (n == 0) return logits == NULL || all ? SN_OK : sn_fail(err, SN_EUSAGE, "no position to compute logits for");
     if (n > s->kv.n_ctx - s->n_past)
         return sn_fail(err, SN_ELIMIT, "the context of %zu positions is full: %zu taken, %zu more wanted", s->kv.n_ctx, s->n_past, n);
@@ -222,15 +237,12 @@ static sn_status eval(txt_session *s, input in, float *logits, bool all, sn_err 
             place_row(s, in.run, in.at, s->n_past + i, s->pos + i, n_tok);
         }
         const size_t n_out = logits == NULL ? 0 : all ? n_tok : done + n_tok == n; /* rows whose logits are asked for */
-        if (in.ids != NULL)
-            txt_model_embed(m, in.ids + done, n_tok, s->x);
-        else
-            memcpy(s->x, in.rows + done * d, n_tok * d * sizeof(float));
-        for (size_t i = 0; m->a.embd_scale != 1 && i < n_tok * d; i++) s->x[i] *= m->a.embd_scale;
+        take_rows(s, &in, done, &b);
 
         s->writing ? sn_turn_take_last(m->compute) : sn_turn_take(m->compute);
         txt_llama_forward(m, &b, s->x, n_out, &s->tmp);
-        if (n_out > 0) txt_llama_logits(m, all ? logits + done * m->hp.n_vocab : logits, s->x + (n_tok - n_out) * d, n_out, &s->tmp);
+        if (n_out > 0)
+            txt_llama_logits(m, all ? logits + done * m->hp.n_vocab : logits, s->x + (n_tok - n_out) * m->hp.n_embd, n_out, &s->tmp);
         sn_turn_end(m->compute);
     }
     return SN_OK;

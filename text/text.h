@@ -129,6 +129,10 @@ const char *txt_arch_at(size_t i);
 /* Embedding rows of tokens as the decoder reads them: out [n, n_embd]. Ids must be in range. */
 void txt_model_embed(const txt_model *m, const txt_id *ids, size_t n, float *out);
 
+/* Values of a row that is given to a session: n_embd, or (1 + n) * n_embd where the decoder adds to a medium's rows behind its first n layers. What
+ * is not a medium has zeros there. */
+size_t txt_model_row_width(const txt_model *m);
+
 /* A KV cache, F16, for n_ctx positions (more than the model was trained on is the caller's affair). All memory of a run is
  * taken here, but for a medium longer than a block of rows whose rows see one another; SN_ELIMIT, with the figures, when the machine
  * does not have it. */
@@ -140,7 +144,7 @@ size_t txt_session_bytes(const txt_model *m, size_t n_ctx, sn_type kv_type); /* 
 size_t txt_session_n_past(const txt_session *s);
 size_t txt_session_n_ctx(const txt_session *s);
 void txt_session_truncate(txt_session *s, size_t n_past); /* forget what lies behind position n_past */
-/* Appends n positions given as token ids, or as embedding rows [n, n_embd]; any n: cut into blocks inside.
+/* Appends n positions given as token ids, or as embedding rows [n, txt_model_row_width]; any n: cut into blocks inside.
  * `logits` NULL, or [n_vocab] for the last position, or with `all` [n, n_vocab]. SN_ELIMIT when the context is full
  * (nothing evaluated then); SN_ECANCELLED when the session's cancel function answers true between blocks (n_past is as before
  * then); SN_EUSAGE for an id out of range. Up to TXT_MAX_EXACT positions get the logits that they would get one at a time, to the
@@ -158,7 +162,7 @@ typedef struct {
     bool medium;         /* the rows of one tile or one sound; else text */
     size_t map_w, map_h; /* of a tile: its rows lie in a map of map_w x map_h = n, row by row; 0: in a line */
 } txt_run;
-/* txt_session_eval_embd of rows [sum of n, n_embd] of which is known what they are. SN_EUSAGE for a map that does not hold n. */
+/* txt_session_eval_embd of rows [sum of n, txt_model_row_width] of which is known what they are. SN_EUSAGE for a map that does not hold n. */
 sn_status txt_session_eval_runs(txt_session *s, const float *rows, const txt_run *runs, size_t n_runs, float *logits, bool all,
                                 sn_err *err);
 /* While an answer is written, token by token: where the compute has several callers (sn_compute_set_callers, before the model was

@@ -32,8 +32,8 @@ const cli_command cmd_convert = {
         "it as one GGUF file, with the names and keys that llama.cpp's converter gives: Llama, Vicuna, Mistral, TinyLlama, SmolLM 1 to 3, "
         "Granite, Qwen 2 to 3, Gemma 3, and the decoder inside an image or audio model of these.\n"
         "With --mmproj FILE it writes the model's image or audio encoder as well, or alone where there is no -o: LLaVA-1.5 and "
-        "LLaVA-NeXT (llava-hf), Idefics3 and SmolVLM, Pixtral and Mistral 3, InternVL, Qwen2-VL and Qwen2.5-VL, Gemma 3, Ultravox, "
-        "Voxtral, Qwen2-Audio. There are both files or none.\n"
+        "LLaVA-NeXT (llava-hf), Granite Vision, Idefics3 and SmolVLM, Pixtral and Mistral 3, InternVL, Qwen2-VL to Qwen3-VL, Gemma 3, "
+        "Ultravox, Voxtral, Qwen2-Audio. There are both files or none.\n"
         "A Whisper folder, Hugging Face's or CTranslate2's (model.bin, config.json, vocabulary), becomes a Whisper GGUF.\n"
         "Weights pass through in pieces: memory does not grow with the model.",
     .examples = "senses convert SmolLM2-135M-Instruct -o smollm2-135m.gguf\n"

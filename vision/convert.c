@@ -127,6 +127,11 @@ static sn_status plan(vis_conversion *k)
         snprintf(to, sizeof to, "v.blk.%zu.", il);
         st = sn_convert_rows(&k->core, k->family->in_layer, k->extents, from, to);
     }
+    for (size_t i = 0; i < k->n_features && k->in_feature != NULL && st == SN_OK; i++) {
+        snprintf(from, sizeof from, "%s%zu.", k->feature_from, i);
+        snprintf(to, sizeof to, "%s%d.", k->feature_to, (int)k->features[i]);
+        st = sn_convert_rows(&k->core, k->in_feature, k->extents, from, to);
+    }
     snprintf(what, sizeof what, "the encoder of a model of type %.40s", sn_json_str(sn_json_get(k->core.json, "model_type")));
     return st == SN_OK ? sn_convert_all_taken(&k->core, what) : st;
 }

@@ -16,6 +16,8 @@ typedef enum {
     X_PLACES,
     X_PLACES_CLASS, /* with the class row */
     X_MERGED,       /* patches side by side in front of the projector */
+    X_TRIPLE,       /* queries, keys and values */
+    X_FEATURES,     /* layers' features side by side in front of it */
     X_VOCAB,        /* the decoder's */
     N_EXTENTS
 } vis_extent;
@@ -42,14 +44,21 @@ typedef struct {
     void (*keys)(vis_conversion *k, sn_gguf_writer *w); /* but those that all have */
 } vis_convert_family;
 
+#define VIS_CONVERT_MAX_FEATURES 16
+
 struct vis_conversion {
     sn_convert core;
     sn_config whole, part; /* config.json with text_config in front; its vision_config alone */
     cJSON *preprocessor, *processor;
     const vis_convert_family *family;
     vis_convert_shape shape;
-    size_t n_run, n_text; /* blocks that are converted; the decoder's width */
-    size_t n_projection;  /* clip.vision.projection_dim: n_text but in CLIP's own files */
+    size_t n_run, n_text;                       /* blocks that are converted; the decoder's width */
+    size_t n_projection;                        /* clip.vision.projection_dim: n_text but in CLIP's and SigLIP's own files */
+    int32_t features[VIS_CONVERT_MAX_FEATURES]; /* [n_features] clip.vision.feature_layer; Qwen3-VL: blocks, from 0 */
+    size_t n_features;
+    /* Tensors that each feature has, set by `read`: of the i-th <feature_from>i. there, <feature_to>features[i]. here; NULL: none */
+    const sn_convert_row *in_feature;
+    const char *feature_from, *feature_to;
     size_t extents[N_EXTENTS];
 };
 

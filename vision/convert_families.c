@@ -56,48 +56,77 @@ static void act_keys(vis_conversion *k, sn_gguf_writer *w)
         sn_config_fail(&k->part, SN_EUNSUPPORTED, "hidden_act is %.40s, want silu or gelu", act);
 }
 
-/* ---- LLaVA-1.5 and LLaVA-NeXT: CLIP; the first files gave the second matrix of a block the name of the first, and so it stayed ---- */
+/* ---- LLaVA-1.5, LLaVA-NeXT and Granite Vision: CLIP or SigLIP; the first files gave the second matrix of a block the name of the first, and so
+ * it stayed ---- */
 /* clang-format off */
+#define LLAVA_PROJECTOR \
+    LINEAR("multi_modal_projector.linear_1", "mm.0", X_TEXT, X_FEATURES), \
+    LINEAR("multi_modal_projector.linear_2", "mm.2", X_TEXT, X_TEXT), \
+    {"image_newline", "model.image_newline", {X_TEXT}, SN_EDIT_NONE, SN_AS_F32, true}
 static const sn_convert_row llava[] = {
     {"embeddings.class_embedding", "v.class_embd", {X_EMBD}, SN_EDIT_NONE, SN_AS_F32, false},
     PATCHES("embeddings.patch_embedding", SN_AS_F16),
     WEIGHT("embeddings.position_embedding", "v.position_embd", X_PLACES_CLASS, X_EMBD),
-    NORM("pre_layrnorm", "v.pre_ln", X_EMBD),
-    LINEAR("multi_modal_projector.linear_1", "mm.0", X_TEXT, X_EMBD),
-    LINEAR("multi_modal_projector.linear_2", "mm.2", X_TEXT, X_TEXT),
-    {"image_newline", "model.image_newline", {X_TEXT}, SN_EDIT_NONE, SN_AS_F32, true}, {0}};
+    NORM("pre_layrnorm", "v.pre_ln", X_EMBD), LLAVA_PROJECTOR, {0}};
+static const sn_convert_row llava_siglip[] = {
+    PATCHES("embeddings.patch_embedding", SN_AS_F16),
+    WEIGHT("embeddings.position_embedding", "v.position_embd", X_PLACES, X_EMBD), LLAVA_PROJECTOR, {0}};
 static const sn_convert_row llava_layer[] = {BLOCK("ffn_down", "ffn_up")};
 /* clang-format on */
 
-/* vision_feature_layer is an index into the outputs of all blocks, the embeddings in front; -1 is the last. */
-static void llava_read(vis_conversion *k)
+/* An index into the outputs of all blocks, the embeddings in front; -1 is the last. */
+static void add_feature(vis_conversion *k, const cJSON *v)
 {
-    const cJSON *v = sn_json_get(k->core.json, "vision_feature_layer"),
-                *select = sn_json_get(k->core.json, "vision_feature_select_strategy");
     const double n = (double)k->shape.n_layer;
-    if (cJSON_IsArray(v) && cJSON_GetArraySize(v) == 1) v = v->child;
-    k->n_projection = sn_config_count(&k->part, "projection_dim", 512, 1u << 20);
-    if (cJSON_IsArray(v)) {
-        sn_config_fail(&k->whole, SN_EUNSUPPORTED, "features of several layers side by side are not computed");
-        return;
-    }
     double layer = sn_config_real_of(&k->whole, v, "vision_feature_layer", -2);
     if (layer < 0) layer += n + 1;
-    if (!(layer >= 1 && layer <= n) || layer != floor(layer))
+    if (!(layer >= 0 && layer <= n) || layer != floor(layer))
         sn_config_fail(&k->whole, SN_EFORMAT, "vision_feature_layer is none of %zu layers", k->shape.n_layer);
+    else if (k->n_features == VIS_CONVERT_MAX_FEATURES)
+        sn_config_fail(&k->whole, SN_ELIMIT, "vision_feature_layer has more than %d layers", VIS_CONVERT_MAX_FEATURES);
     else
-        k->n_run = (size_t)layer;
-    if (select != NULL && (sn_json_str(select) == NULL || strcmp(sn_json_str(select), "default") != 0))
-        sn_config_fail(&k->whole, SN_EUNSUPPORTED, "vision_feature_select_strategy is not \"default\": the class row is not dropped");
+        k->features[k->n_features++] = (int32_t)layer;
+}
+
+static void read_features(vis_conversion *k, const char *strategy, const char *says)
+{
+    const cJSON *v = sn_json_get(k->core.json, "vision_feature_layer"), *each;
+    const char *select = sn_json_str(sn_json_get(k->core.json, "vision_feature_select_strategy"));
+    cJSON_ArrayForEach(each, v)
+    {
+        add_feature(k, each);
+    }
+    if (!cJSON_IsArray(v)) add_feature(k, v);
+    k->n_run = 0;
+    for (size_t i = 0; i < k->n_features; i++)
+        if ((size_t)k->features[i] > k->n_run) k->n_run = (size_t)k->features[i];
+    if (k->n_run == 0) sn_config_fail(&k->whole, SN_EFORMAT, "vision_feature_layer names no layer's output");
+    k->extents[X_FEATURES] = k->n_features * k->shape.n_embd;
+    if (strcmp(select != NULL ? select : "default", strategy) != 0)
+        sn_config_fail(&k->whole, SN_EUNSUPPORTED, "vision_feature_select_strategy is not \"%s\": %s", strategy, says);
+}
+
+static void llava_read(vis_conversion *k)
+{
+    k->n_projection = sn_config_count(&k->part, "projection_dim", 512, 1u << 20);
+    read_features(k, "default", "the class row is not dropped");
+}
+
+static void llava_siglip_read(vis_conversion *k)
+{
+    const char *act = act_of(k, "gelu_pytorch_tanh");
+    k->n_projection = 0; /* what the converter says of a SigLIP, which has none */
+    if (strcmp(act, "gelu_pytorch_tanh") != 0)
+        sn_config_fail(&k->part, SN_EUNSUPPORTED, "hidden_act is %.40s, want gelu_pytorch_tanh", act);
+    read_features(k, "full", "the first patch is dropped, as if there were a class row");
 }
 
 static void llava_keys(vis_conversion *k, sn_gguf_writer *w)
 {
-    const int32_t layer = (int32_t)k->n_run;
     flag(w, "clip.has_text_encoder", false);
     flag(w, "clip.has_llava_projector", true);
     flag(w, "clip.use_gelu", strcmp(act_of(k, "quick_gelu"), "gelu") == 0);
-    sn_gguf_set_array(w, "clip.vision.feature_layer", SN_KV_I32, &layer, 1);
+    sn_gguf_set_array(w, "clip.vision.feature_layer", SN_KV_I32, k->features, k->n_features);
 }
 
 static void llavanext_keys(vis_conversion *k, sn_gguf_writer *w)
@@ -281,6 +310,59 @@ static void qwen25vl_keys(vis_conversion *k, sn_gguf_writer *w)
     sn_gguf_set_u32(w, "clip.vision.n_wa_pattern", (uint32_t)every);
 }
 
+/* ---- Qwen3-VL ---- */
+/* clang-format off */
+static const sn_convert_row qwen3vl[] = {
+    QWEN_PATCHES, BIAS("patch_embed.proj", "v.patch_embd", X_EMBD),
+    {"pos_embed.weight", "v.position_embd.weight", {X_PLACES, X_EMBD}, SN_EDIT_NONE, SN_AS_F32, false},
+    NORM("merger.norm", "v.post_ln", X_EMBD),
+    LINEAR("merger.linear_fc1", "mm.0", X_MERGED, X_MERGED), LINEAR("merger.linear_fc2", "mm.2", X_TEXT, X_MERGED), {0}};
+static const sn_convert_row qwen3vl_layer[] = {
+    NORM("norm1", "ln1", X_EMBD), NORM("norm2", "ln2", X_EMBD), LINEAR("attn.qkv", "attn_qkv", X_TRIPLE, X_EMBD),
+    LINEAR("attn.proj", "attn_out", X_EMBD, X_EMBD), LINEAR("mlp.linear_fc1", "ffn_up", X_FF, X_EMBD),
+    LINEAR("mlp.linear_fc2", "ffn_down", X_EMBD, X_FF), {0}};
+static const sn_convert_row qwen3vl_feature[] = {
+    NORM("norm", "norm", X_MERGED), LINEAR("linear_fc1", "fc1", X_MERGED, X_MERGED), LINEAR("linear_fc2", "fc2", X_TEXT, X_MERGED), {0}};
+/* clang-format on */
+
+/* The learned positions make a square, whose side in pixels is called the picture's. */
+static void qwen3vl_read(vis_conversion *k)
+{
+    const cJSON *list = sn_config_get(&k->part, "deepstack_visual_indexes"), *v;
+    const size_t n_places = sn_config_count(&k->part, "num_position_embeddings", 2304, 1u << 20), side = (size_t)sqrt((double)n_places);
+    bool sound = list == NULL || cJSON_IsArray(list);
+    merge_read(k);
+    k->in_feature = qwen3vl_feature;
+    k->feature_from = "deepstack_merger_list.";
+    k->feature_to = "v.deepstack.";
+    k->shape.eps = sn_config_real_of(&k->whole, sn_config_get(&k->whole, "rms_norm_eps"), "rms_norm_eps", 1e-6);
+    k->shape.image_px = side * k->shape.patch_px;
+    k->extents[X_PLACES] = n_places;
+    k->extents[X_TRIPLE] = 3 * k->shape.n_embd;
+    if (side * side != n_places) sn_config_fail(&k->part, SN_EFORMAT, "num_position_embeddings is no square");
+    if (strcmp(act_of(k, "gelu_pytorch_tanh"), "gelu_pytorch_tanh") != 0)
+        sn_config_fail(&k->part, SN_EUNSUPPORTED, "hidden_act is %.40s, want gelu_pytorch_tanh", act_of(k, ""));
+    cJSON_ArrayForEach(v, list)
+    {
+        const double least = k->n_features > 0 ? k->features[k->n_features - 1] + 1 : 0;
+        sound = sound && cJSON_IsNumber(v) && v->valuedouble >= least && v->valuedouble < (double)k->shape.n_layer &&
+                v->valuedouble == floor(v->valuedouble) && k->n_features + 1 < VIS_CONVERT_MAX_FEATURES;
+        if (sound) k->features[k->n_features++] = (int32_t)v->valuedouble;
+    }
+    if (!sound)
+        sn_config_fail(&k->part, SN_EFORMAT, "deepstack_visual_indexes is not up to %d blocks in their order",
+                       VIS_CONVERT_MAX_FEATURES - 1);
+}
+
+static void qwen3vl_keys(vis_conversion *k, sn_gguf_writer *w)
+{
+    bool deep[512] = {false}; /* what read_shape allows */
+    for (size_t i = 0; i < k->n_features; i++) deep[k->features[i]] = true;
+    flag(w, "clip.use_gelu", true);
+    sn_gguf_set_u32(w, "clip.vision.spatial_merge_size", (uint32_t)k->shape.merge);
+    sn_gguf_set_array(w, "clip.vision.is_deepstack_layers", SN_KV_BOOL, deep, k->shape.n_layer);
+}
+
 /* ---- Gemma 3 ---- */
 /* clang-format off */
 static const sn_convert_row gemma3[] = {
@@ -313,11 +395,16 @@ static void gemma3_keys(vis_conversion *k, sn_gguf_writer *w)
 /* clang-format off */
 #define TOWER "vision_tower. vision_model."
 #define CLIP_NAMES {"vision_tower. multi_modal_projector. image_newline", ".position_ids post_layernorm.", TOWER}
+#define SIGLIP_NAMES {"vision_tower. multi_modal_projector. image_newline", ".position_ids post_layernorm. vision_model.head. vision_tower.head.", TOWER}
 static const vis_convert_family families[] = {
     {"llava", "clip_vision_model", "mlp", CLIP_NAMES, SIZES, "encoder.layers.", llava, llava_layer,
      {224, 32, 768, 3072, 12, 12, 0, 1e-5}, llava_read, llava_keys},
     {"llava_next", "clip_vision_model", "mlp", CLIP_NAMES, SIZES, "encoder.layers.", llava, llava_layer,
      {224, 32, 768, 3072, 12, 12, 0, 1e-5}, llava_read, llavanext_keys},
+    {"llava", "siglip_vision_model", "mlp", SIGLIP_NAMES, SIZES, "encoder.layers.", llava_siglip, llava_layer,
+     {224, 16, 768, 3072, 12, 12, 0, 1e-6}, llava_siglip_read, llava_keys},
+    {"llava_next", "siglip_vision_model", "mlp", SIGLIP_NAMES, SIZES, "encoder.layers.", llava_siglip, llava_layer,
+     {224, 16, 768, 3072, 12, 12, 0, 1e-6}, llava_siglip_read, llavanext_keys},
     {"idefics3 smolvlm", NULL, "idefics3", {"vision_model. connector.", ".position_ids", TOWER}, SIZES, "encoder.layers.", idefics3, siglip_layer,
      {224, 32, 1152, 3072, 12, 16, 0, 1e-6}, idefics3_read, idefics3_keys},
     {"llava mistral3", "pixtral", "pixtral",
@@ -330,6 +417,8 @@ static const vis_convert_family families[] = {
      "blocks.", qwen2vl, qwen2vl_layer, {560, 14, 1280, 3584, 32, 16, 0, 1e-6}, qwen2vl_read, qwen2vl_keys},
     {"qwen2_5_vl", NULL, "qwen2.5vl_merger", {"visual.", NULL, "visual."}, "hidden_size", "intermediate_size", "depth", "num_heads",
      "blocks.", qwen2vl, qwen25vl_layer, {560, 14, 3584, 3420, 32, 16, 0, 1e-6}, merge_read, qwen25vl_keys},
+    {"qwen3_vl", NULL, "qwen3vl_merger", {"visual.", NULL, "visual."}, "hidden_size", "intermediate_size", "depth", "num_heads",
+     "blocks.", qwen3vl, qwen3vl_layer, {768, 16, 1152, 4304, 27, 16, 0, 1e-6}, qwen3vl_read, qwen3vl_keys},
     {"gemma3", NULL, "gemma3", {"vision_tower. multi_modal_projector.", "vision_model.head. .position_ids", TOWER}, SIZES, "encoder.layers.",
      gemma3, siglip_layer, {224, 16, 768, 3072, 12, 12, 0, 1e-6}, gemma3_read, gemma3_keys},
 };

@@ -3,10 +3,27 @@
 
 #include "../core/mem.h"
 
-extern const vis_family vis_llava, vis_llavanext, vis_idefics3, vis_internvl, vis_pixtral, vis_gemma3, vis_qwen2vl, vis_qwen25vl,
-    vis_senses_page;
-static const vis_family *const families[] = {&vis_llava,  &vis_llavanext, &vis_idefics3, &vis_internvl,   &vis_pixtral,
-                                             &vis_gemma3, &vis_qwen2vl,   &vis_qwen25vl, &vis_senses_page};
+/* clang-format off */
+#define FAMILIES(X) \
+    X(vis_llava) \
+    X(vis_llavanext) \
+    X(vis_idefics3) \
+    X(vis_internvl) \
+    X(vis_pixtral) \
+    X(vis_gemma3) \
+    X(vis_qwen2vl) \
+    X(vis_qwen25vl) \
+    X(vis_mobilevlm) \
+    X(vis_mobilevlm_v2) \
+    X(vis_granite) \
+    X(vis_qwen3vl) \
+    X(vis_senses_page)
+/* clang-format on */
+#define DECLARE(family) extern const vis_family family;
+#define ADDRESS(family) &family,
+
+FAMILIES(DECLARE)
+static const vis_family *const families[] = {FAMILIES(ADDRESS)};
 
 static sn_status find_family(const vis_family **out, const sn_gguf *g, sn_err *err)
 {

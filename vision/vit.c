@@ -61,7 +61,7 @@ sn_status vit_read_hparams(vit_hparams *hp, const sn_gguf *g, sn_err *err)
     hp->d_head = hp->n_embd / hp->n_head;
     if (hp->d_head > SN_MAX_D_HEAD)
         return sn_fail(err, SN_ELIMIT, "%s: heads of %zu values; the limit is %d", path, hp->d_head, SN_MAX_D_HEAD);
-    if (hp->image_px % hp->patch_px || (hp->image_px / hp->patch_px) * (hp->image_px / hp->patch_px) > MAX_PATCHES)
+    if (hp->image_px < hp->patch_px || (hp->image_px / hp->patch_px) * (hp->image_px / hp->patch_px) > MAX_PATCHES)
         return sn_fail(err, SN_EFORMAT, "%s: patches of %zu pixels do not cut a picture of %zu", path, hp->patch_px, hp->image_px);
     return SN_OK;
 }
@@ -127,7 +127,7 @@ static void bind_patches(vit *v, sn_bind *b)
     if (b->status == SN_OK) b->status = sn_linear_init(&v->patch, b->compute, SN_F32, d, 3 * p * p, v->patch_w, bias, b->err);
     sn_free(bias);
     sn_bind_f32(b, &v->class_embd, &d, 1, true, "v.class_embd");
-    if (v->opt.rope_base == 0) {
+    if (v->opt.rope_base == 0 || v->opt.stretch_pos) {
         const size_t rows[2] = {vit_n_class(v) + side * side, d};
         sn_bind_f32(b, &v->pos, rows, 2, false, "v.position_embd.weight");
     }
@@ -244,6 +244,41 @@ static void im2col_part(void *arg, size_t part, size_t n_parts)
     }
 }
 
+typedef struct {
+    const vit *v;
+    float *x;
+    const places *at;
+} stretch_job;
+
+/* Where patch i of n lies among `side` places: the one before it, and how far behind that. */
+static float between(size_t i, size_t n, size_t side, size_t *before)
+{
+    const float at = (float)i * (float)(side - 1) / (float)vis_max(n - 1, 1);
+
+    *before = (size_t)at;
+    return at - (float)*before;
+}
+
+/* x [n_patch, n_embd] += the learned positions, the corners' at the corners (torch interpolate: bilinear, align_corners). */
+static void stretch_part(void *arg, size_t part, size_t n_parts)
+{
+    const stretch_job *j = arg;
+    const size_t d = j->v->hp.n_embd, side = j->v->hp.image_px / j->v->hp.patch_px;
+    size_t begin, end, y, x;
+
+    sn_share(j->at->n_tok, 1, part, n_parts, &begin, &end);
+    for (size_t i = begin; i < end; i++) {
+        const float dy = between((size_t)j->at->pos_y[i], j->at->n_y, side, &y),
+                    dx = between((size_t)j->at->pos_x[i], j->at->n_x, side, &x);
+        const size_t right = vis_min(x + 1, side - 1), below = vis_min(y + 1, side - 1);
+        const float *corners[] = {j->v->pos + (y * side + x) * d, j->v->pos + (y * side + right) * d, j->v->pos + (below * side + x) * d,
+                                  j->v->pos + (below * side + right) * d};
+        const float weights[] = {(1 - dy) * (1 - dx), (1 - dy) * dx, dy * (1 - dx), dy * dx};
+        for (size_t c = 0; c < 4; c++)
+            for (size_t k = 0; k < d; k++) j->x[i * d + k] += weights[c] * corners[c][k];
+    }
+}
+
 /* x [n_tok, n_embd]: embedded patches behind the class row, with their positions. */
 static void embed(const vit *v, sn_compute *c, float *x, const float *pixels, size_t w, size_t h, const places *at, sn_arena *tmp)
 {
@@ -254,7 +289,10 @@ static void embed(const vit *v, sn_compute *c, float *x, const float *pixels, si
     sn_parallel(c, im2col_part, &(im2col_job){cols, pixels, w, h, p, at});
     if (v->class_embd) memcpy(x, v->class_embd, d * sizeof *x);
     sn_linear_apply(c, x + vit_n_class(v) * d, d, cols, 3 * p * p, &v->patch, n_patch, tmp);
-    if (v->pos) sn_add(c, x, v->pos, n_tok * d);
+    if (v->opt.stretch_pos)
+        sn_parallel(c, stretch_part, &(stretch_job){v, x, at});
+    else if (v->pos)
+        sn_add(c, x, v->pos, n_tok * d);
     sn_arena_reset(tmp, mark);
 }
 
@@ -337,12 +375,25 @@ static void block_forward(const vit *v, size_t il, sn_compute *c, float *x, cons
     sn_arena_reset(tmp, mark);
 }
 
-/* x [n_tok, n_embd], in place: all between the embedded patches and the output. */
-static void run_blocks(const vit *v, sn_compute *c, float *x, const places *at, sn_arena *tmp)
+/* x [n_tok, n_embd], the states behind n_run blocks, to their places in y [n_tok, n_features * n_embd]; y NULL: no features. */
+static void keep_features(const vit *v, float *y, const float *x, size_t n_run, size_t n_tok)
+{
+    const size_t d = v->hp.n_embd, width = vit_width(v);
+
+    for (size_t f = 0; y && f < v->n_features; f++)
+        for (size_t i = 0; v->features[f] == n_run && i < n_tok; i++) memcpy(y + i * width + f * d, x + i * d, d * sizeof *y);
+}
+
+/* x [n_tok, n_embd], in place: all between the embedded patches and the output. With features, which go to y, x is what is left behind. */
+static void run_blocks(const vit *v, sn_compute *c, float *x, float *y, const places *at, sn_arena *tmp)
 {
     if (v->pre_ln.n) norm(v, c, x, x, &v->pre_ln, at->n_tok);
-    for (size_t il = 0; il < v->n_run; il++) block_forward(v, il, c, x, at, tmp);
-    if (v->opt.post_ln) norm(v, c, x, x, &v->post_ln, at->n_tok);
+    keep_features(v, y, x, 0, at->n_tok);
+    for (size_t il = 0; il < v->n_run; il++) {
+        block_forward(v, il, c, x, at, tmp);
+        keep_features(v, y, x, il + 1, at->n_tok);
+    }
+    if (v->opt.post_ln && v->n_features == 0) norm(v, c, x, x, &v->post_ln, at->n_tok);
 }
 
 void vit_order(const vit *v, size_t n_x, size_t n_y, int32_t *pos_y, int32_t *pos_x)
@@ -372,14 +423,15 @@ void vit_forward(const vit *v, sn_compute *c, float *x, const float *pixels, siz
         at.pos_x = sn_arena_alloc(tmp, at.n_tok * sizeof *at.pos_x);
         vit_order(v, at.n_x, at.n_y, at.pos_y, at.pos_x);
     }
-    embed(v, c, x, pixels, w, h, &at, tmp);
-    run_blocks(v, c, x, &at, tmp);
+    float *states = v->n_features ? sn_arena_f32(tmp, at.n_tok * v->hp.n_embd) : x; /* [n_tok, n_embd] */
+    embed(v, c, states, pixels, w, h, &at, tmp);
+    run_blocks(v, c, states, x, &at, tmp);
     sn_arena_reset(tmp, mark);
 }
 
 void vit_blocks(const vit *v, sn_compute *c, float *x, size_t n_x, size_t n_y, sn_arena *tmp)
 {
-    run_blocks(v, c, x, &(places){.n_tok = n_x * n_y, .n_x = n_x, .n_y = n_y}, tmp);
+    run_blocks(v, c, x, NULL, &(places){.n_tok = n_x * n_y, .n_x = n_x, .n_y = n_y}, tmp);
 }
 
 size_t vit_blocks_scratch_bytes(const vit *v, const sn_compute *c, size_t n_tok)
@@ -409,5 +461,6 @@ size_t vit_scratch_bytes(const vit *v, const sn_compute *c, size_t w, size_t h)
     const size_t n_tok = vit_n_tok(v, w, h);
     const size_t embedding = sn_arena_cost_f32(n_tok * 3 * v->hp.patch_px * v->hp.patch_px) + sn_linear_scratch_bytes(c, &v->patch, n_tok);
 
-    return vis_max(embedding, vit_blocks_scratch_bytes(v, c, n_tok)) + (v->freq_y ? 2 * sn_arena_cost(n_tok * sizeof(int32_t)) : 0);
+    return vis_max(embedding, vit_blocks_scratch_bytes(v, c, n_tok)) + (v->freq_y ? 2 * sn_arena_cost(n_tok * sizeof(int32_t)) : 0) +
+           (v->n_features ? sn_arena_cost_f32(n_tok * v->hp.n_embd) : 0);
 }

@@ -36,9 +36,10 @@ typedef struct { /* what the family knows and the file does not say */
     sn_act act;
     bool rms;          /* RMS norms, no biases (Pixtral) */
     bool gated;        /* SwiGLU with v.blk.N.ffn_gate */
-    float rope_base;   /* 0: positions are learned; else rows turn the first half of a head's pairs, columns the second */
+    float rope_base;   /* 0: positions are learned alone; else rows turn the first half of a head's pairs, columns the second */
     bool post_ln;      /* v.post_ln must be there, and is applied */
     bool rope_halves;  /* rows and columns turn with the same frequencies, and a pair's values lie half a head apart */
+    bool stretch_pos;  /* with rope_base: positions are learned as well, for a square of image_px that is stretched over the picture */
     bool two_frames;   /* the convolution takes two frames (v.patch_embd.weight and .1): a picture is both of them */
     size_t merge;      /* rows come block by block of merge x merge patches; 0: row by row of the picture. Only with rope_base */
     size_t window;     /* patches a side, a multiple of merge: rows come window by window, and attend within theirs; 0: none */
@@ -46,10 +47,15 @@ typedef struct { /* what the family knows and the file does not say */
     bool no_patches;   /* the family makes the rows itself, positions included, and runs vit_blocks on them */
 } vit_options;
 
+#define VIT_MAX_FEATURES 16
+
 typedef struct {
     vit_hparams hp;
     vit_options opt;
-    size_t n_run;            /* blocks that run, <= n_layer */
+    size_t n_run; /* blocks that run, <= n_layer */
+    /* 0: the output is that of the last block. Else the states behind features[i] <= n_run blocks (0: what goes into the first) come
+     * side by side, and post_ln is not applied. */
+    size_t n_features, features[VIT_MAX_FEATURES];
     sn_linear patch;         /* [n_embd, 3 * patch_px * patch_px] */
     float *patch_w;          /* its f32 rows, owned */
     float *class_embd;       /* [n_embd] or NULL: a class token in front of the patches */
@@ -70,7 +76,12 @@ static inline size_t vit_n_class(const vit *v)
 {
     return v->class_embd ? 1 : 0;
 }
-/* Rows of the output for a picture of w x h pixels, both multiples of patch_px. */
+/* Columns of the output. */
+static inline size_t vit_width(const vit *v)
+{
+    return (v->n_features ? v->n_features : 1) * v->hp.n_embd;
+}
+/* Rows of the output for a picture of w x h pixels; pixels at the right and lower edges that fill no patch are not seen. */
 static inline size_t vit_n_tok(const vit *v, size_t w, size_t h)
 {
     return vit_n_class(v) + (w / v->hp.patch_px) * (h / v->hp.patch_px);
@@ -79,12 +90,13 @@ static inline size_t vit_n_tok(const vit *v, size_t w, size_t h)
 /* Which patch of n_x x n_y each row is, pos_y and pos_x [n_x * n_y]: windows, in them merged blocks, in them patches, row by row each.
  * Windows and blocks at the right and lower edges may be smaller. */
 void vit_order(const vit *v, size_t n_x, size_t n_y, int32_t *pos_y, int32_t *pos_x);
-/* x [n_tok, n_embd], n_tok = vit_n_tok(v, w, h), class row first = the states behind n_run blocks (and post_ln, where asked for) of
- * pixels [3, h, w], normalised. With learned positions w = h = image_px. */
+/* x [n_tok, vit_width], n_tok = vit_n_tok(v, w, h), class row first = the states behind n_run blocks (and post_ln, where asked for), or
+ * the features, of pixels [3, h, w], normalised. With learned positions that
+ * are not stretched, w = h = image_px. */
 void vit_forward(const vit *v, sn_compute *c, float *x, const float *pixels, size_t w, size_t h, sn_arena *tmp);
 size_t vit_scratch_bytes(const vit *v, const sn_compute *c, size_t w, size_t h);
 
-/* The part of it behind the patches: x [n_x * n_y, n_embd], rows that a family made, in place. Only with no_patches. */
+/* The part of it behind the patches: x [n_x * n_y, n_embd], rows that a family made, in place. Only with no_patches, without features. */
 void vit_blocks(const vit *v, sn_compute *c, float *x, size_t n_x, size_t n_y, sn_arena *tmp);
 size_t vit_blocks_scratch_bytes(const vit *v, const sn_compute *c, size_t n_tok);
 

@@ -219,7 +219,7 @@ def larger(folder, rng, text, architecture, model_type, prefix, head, **more):
     """The text model of FAMILIES inside an image model, whose encoder is passed over."""
     c, _, dtype, parts = text(folder, rng)
     c.pop("architectures")
-    tensors = weights(c, rng, bias=model_type in ("qwen2_vl", "internvl_chat", "qwen2_audio"), tied=c["tie_word_embeddings"], prefix=prefix, head=head)
+    tensors = weights(c, rng, bias=model_type in ("qwen2_vl", "internvl_chat", "qwen2_audio"), head_norms=model_type == "qwen3_vl", tied=c["tie_word_embeddings"], prefix=prefix, head=head)
     tensors["model.vision_tower.patch_embed.weight"] = rng.standard_normal((4, 4)).astype(np.float32)
     return dict(architectures=[architecture], model_type=model_type, text_config=c, vision_config={}, **more), tensors, dtype, parts
 
@@ -242,6 +242,13 @@ def qwen2vl(folder, rng):
     return c, tensors, dtype, parts
 
 
+def qwen3vl(folder, rng):
+    c, tensors, dtype, parts = larger(folder, rng, qwen3, "Qwen3VLForConditionalGeneration", "qwen3_vl", "model.language_model.", "")
+    c["text_config"].update(model_type="qwen3_vl_text", rope_scaling=dict(rope_type="default", mrope_section=[4, 2, 2], mrope_interleaved=True))
+    c["vision_config"] = dict(deepstack_visual_indexes=[1])
+    return c, tensors, dtype, parts
+
+
 def llava(folder, rng):
     return larger(folder, rng, llama2, "LlavaForConditionalGeneration", "llava", "language_model.model.", "language_model.")
 
@@ -261,7 +268,7 @@ def qwen2audio(folder, rng):
 FAMILIES = {"llama3": (llama3, "llama-bpe"), "llama2": (llama2, None), "mistral": (mistral, "tekken"), "smollm": (smollm, "smollm"),
             "smollm3": (smollm3, "llama-bpe"), "granite": (granite, "refact"), "qwen2": (qwen2, "qwen2"), "qwen3": (qwen3, "qwen2"),
             "gemma3": (gemma3, None), "smolvlm": (smolvlm, "smollm"), "mistral3": (mistral3, "tekken"), "qwen2vl": (qwen2vl, "qwen2"), "llava": (llava, None),
-            "internvl": (internvl, "qwen2"), "qwen2audio": (qwen2audio, "qwen2")}
+            "internvl": (internvl, "qwen2"), "qwen2audio": (qwen2audio, "qwen2"), "qwen3vl": (qwen3vl, "qwen2")}
 
 RUN = """
 import runpy, sys

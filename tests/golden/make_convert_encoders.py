@@ -99,6 +99,30 @@ def llavanext(folder, t):
     return c, dtype
 
 
+def llava_siglip(folder, t, newline=False, features=-1):
+    """A head that pools the picture, which a LLaVA has no use for, lies in the folder of a Granite Vision."""
+    p = "vision_tower.vision_model."
+    siglip(t, p, 34)
+    n = 1 if isinstance(features, int) else len(features)
+    if newline:
+        t.add(p + "head.probe", 1, 1, D)
+        t.linear(p + "head.mlp.fc1", FF, D)
+        t.add("image_newline", TEXT)
+    t.linear("multi_modal_projector.linear_1", TEXT, n * D)
+    t.linear("multi_modal_projector.linear_2", TEXT, TEXT)
+    t.add("language_model.model.embed_tokens.weight", 20, TEXT)
+    preprocessor(folder, HALF, HALF)
+    return dict(architectures=["LlavaForConditionalGeneration"], model_type="llava", vision_feature_layer=features, vision_feature_select_strategy="full",
+                text_config=text("qwen2"), vision_config=vision(model_type="siglip_vision_model", image_size=34)), "F16"
+
+
+def granite_vision(folder, t):
+    c, dtype = llava_siglip(folder, t, True, [-3, -1, -2])
+    c.update(architectures=["LlavaNextForConditionalGeneration"], model_type="llava_next", image_grid_pinpoints=[[34, 68], [68, 34], [68, 68], [34, 102]],
+             text_config=text("granite"))
+    return c, dtype
+
+
 def idefics3(folder, t, width=TEXT):
     """Weights of 32 bits, and no size in the processor's configuration."""
     siglip(t, "model.vision_model.")
@@ -201,6 +225,31 @@ def qwen25vl(folder, t):
     return qwen2vl(folder, t, newer=True)
 
 
+def qwen3vl(folder, t):
+    p, deep = "model.visual.", [0, 2]
+    t.add(p + "patch_embed.proj.weight", D, 3, 2, PATCH, PATCH)
+    t.add(p + "patch_embed.proj.bias", D)
+    t.add(p + "pos_embed.weight", (PX // PATCH) ** 2, D)
+    for i in range(LAYERS):
+        q = f"{p}blocks.{i}."
+        t.linear(q + "attn.qkv", 3 * D, D)
+        t.linear(q + "attn.proj", D, D)
+        t.norm(q + "norm1", D)
+        t.norm(q + "norm2", D)
+        t.linear(q + "mlp.linear_fc1", FF, D)
+        t.linear(q + "mlp.linear_fc2", D, FF)
+    for q, n in [(p + "merger.", D)] + [(f"{p}deepstack_merger_list.{i}.", 4 * D) for i in range(len(deep))]:
+        t.norm(q + "norm", n)
+        t.linear(q + "linear_fc1", 4 * D, 4 * D)
+        t.linear(q + "linear_fc2", TEXT, 4 * D)
+    t.add("model.language_model.embed_tokens.weight", 20, TEXT)
+    preprocessor(folder, HALF, HALF)
+    v = dict(model_type="qwen3_vl", depth=LAYERS, hidden_size=D, intermediate_size=FF, num_heads=HEADS, patch_size=PATCH, spatial_merge_size=2,
+             temporal_patch_size=2, out_hidden_size=TEXT, num_position_embeddings=(PX // PATCH) ** 2, deepstack_visual_indexes=deep, hidden_act="gelu_pytorch_tanh")
+    return dict(architectures=["Qwen3VLForConditionalGeneration"], model_type="qwen3_vl", vision_config=v,
+                text_config=text("qwen3_vl_text", rms_norm_eps=1e-6, head_dim=8, rope_scaling=dict(rope_type="default", mrope_section=[2, 1, 1], mrope_interleaved=True))), "BF16"
+
+
 def gemma3(folder, t):
     siglip(t, "vision_tower.vision_model.")
     t.add("multi_modal_projector.mm_input_projection_weight", D, TEXT)
@@ -262,7 +311,7 @@ def qwen2audio(folder, t):
 
 
 FAMILIES = {f.__name__: f for f in (llava, llavanext, smolvlm, idefics3, pixtral, mistral3, internvl, qwen2vl, qwen25vl, gemma3, ultravox, voxtral,
-                                    qwen2audio)}
+                                    qwen2audio, llava_siglip, granite_vision, qwen3vl)}
 
 # row: the converter passes over the decoder's tensors before it looks among them for the row of [IMG_BREAK], which llama.cpp's loader wants to find.
 RUN = """
@@ -286,7 +335,7 @@ sys.path.insert(0, {root!r} + "/gguf-py")
 import torch
 from safetensors.torch import load_file
 w = load_file({folder!r} + "/model.safetensors")
-clip = {{n[len("vision_tower."):]: v for n, v in w.items() if n.startswith("vision_tower.")}}
+clip = {{n[len("vision_tower."):]: v for n, v in w.items() if n.startswith("vision_tower.") and ".head." not in n}} # vision_use_head: false
 torch.save({{n: v for n, v in w.items() if n.startswith("multi_modal_projector.") or n == "image_newline"}}, {temp!r} + "/llava.projector")
 class CLIPVisionModel:
     def __init__(self):
@@ -296,11 +345,11 @@ class CLIPVisionModel:
         n = len(self.vision_model.encoder.layers)
         return {{k: v for k, v in clip.items() if ".layers." not in k or int(k.split(".layers.")[1].split(".")[0]) < n}}
 m = types.ModuleType("transformers")
-m.CLIPVisionModel = CLIPVisionModel
-m.CLIPModel = m.CLIPProcessor = m.SiglipVisionModel = m.AutoModelForCausalLM = None
+m.CLIPVisionModel = m.SiglipVisionModel = CLIPVisionModel
+m.CLIPModel = m.CLIPProcessor = m.AutoModelForCausalLM = None
 sys.modules["transformers"] = m
 sys.argv = ["convert_image_encoder_to_gguf.py", "-m", {temp!r} + "/clip", "--llava-projector", {temp!r} + "/llava.projector",
-            "--clip-model-is-vision", "-o", {temp!r}]
+            "--clip-model-is-vision", "-o", {temp!r}] + {siglip!r}
 runpy.run_path({root!r} + "/tools/mtmd/legacy-models/convert_image_encoder_to_gguf.py", run_name="__main__")
 """
 
@@ -313,13 +362,15 @@ def run(script, name):
 
 def legacy(root, folder, config, temp):
     """The legacy converter reads LLaVA's own config.json, which is the encoder's with the model's keys in it."""
-    v = dict({"layer_norm_eps": 1e-5, "hidden_act": "quick_gelu"}, **config["vision_config"])
+    siglip = config["vision_config"]["model_type"] == "siglip_vision_model"
+    v = dict({"layer_norm_eps": 1e-6, "hidden_act": "gelu_pytorch_tanh"} if siglip else {"layer_norm_eps": 1e-5, "hidden_act": "quick_gelu"}, **config["vision_config"])
     v["vision_feature_layer"] = config["vision_feature_layer"]
     if "image_grid_pinpoints" in config:
         v.update(image_grid_pinpoints=config["image_grid_pinpoints"], image_aspect_ratio="anyres", mm_patch_merge_type="spatial_unpad")
     os.makedirs(temp + "/clip")
     write_json(temp + "/clip/config.json", v)
-    run(LEGACY.format(root=root, folder=folder, temp=temp, layers=v["num_hidden_layers"]), folder)
+    run(LEGACY.format(root=root, folder=folder, temp=temp, layers=v["num_hidden_layers"],
+                      siglip=["--clip-model-is-siglip", "--image-mean"] + ["0.5"] * 3 + ["--image-std"] + ["0.5"] * 3 if siglip else []), folder)
     # Two keys that the newer converter gives to every file.
     with open(folder + "/expected.txt", "w", encoding="utf-8") as f:
         lines = listing(temp + "/mmproj-model-f16.gguf").splitlines()
@@ -340,7 +391,7 @@ def main():
         write_json(folder + "/config.json", config)
         save(folder + "/model.safetensors", t, dtype)
         with tempfile.TemporaryDirectory() as temp:
-            if name in ("llava", "llavanext"):
+            if name in ("llava", "llavanext", "llava_siglip", "granite_vision"):
                 legacy(root, folder, config, temp)
             else:
                 run(RUN.format(root=root, row=name in ("pixtral", "mistral3"), folder=folder, out=temp + "/mmproj.gguf"), name)

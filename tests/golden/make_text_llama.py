@@ -79,6 +79,9 @@ FAMILIES = {
     "qwen2vl": ("qwen2_vl_text", "qwen2vl", False, dict(
         hidden_size=64, rope_parameters=dict(rope_type="default", rope_theta=1e4, mrope_section=[2, 3, 3])), {"rope.dimension_sections": [2, 3, 3, 0]}),
     "qwen3": ("qwen3", "qwen3", False, dict(head_dim=16, rope_parameters=dict(rope_type="default", rope_theta=1e6)), {}),
+    "qwen3vl": ("qwen3_vl_text", "qwen3vl", False, dict(
+        head_dim=24, num_hidden_layers=3, rope_parameters=dict(rope_type="default", rope_theta=1e4, mrope_section=[5, 4, 3], mrope_interleaved=True)),
+        {"rope.dimension_sections": [5, 4, 3, 0], "n_deepstack_layers": 2}),
 }
 GEMMA_NAMES = {"post_attention_norm": "post_attention_layernorm", "ffn_norm": "pre_feedforward_layernorm", "post_ffw_norm": "post_feedforward_layernorm"}
 # A sequence with media: rows, medium or text, the map that a medium's rows lie in.
@@ -109,8 +112,8 @@ class Headed(torch.nn.Module):
         return SimpleNamespace(logits=self.lm_head(self.model(ids, **args).last_hidden_state))
 
 
-def media(name, model, cfg, seed):
-    """Logits behind each fifth row of a sequence with media."""
+def media(name, model, cfg, seed, n_deep=0):
+    """Logits behind each fifth row of a sequence with media. n_deep: layers behind which they enter again; rows hold it behind the embedding."""
     n = sum(r[0] for r in RUNS)
     torch.manual_seed(seed)
     with torch.no_grad():
@@ -134,8 +137,11 @@ def media(name, model, cfg, seed):
             args = dict(attention_mask=dict(full_attention=mask(seen), sliding_attention=mask(seen & (k > q - cfg.sliding_window))))
         else:
             args = dict(position_ids=pos)
+        deep = torch.randn(n_deep, n, cfg.hidden_size).half().float() * (block >= 0)[None, :, None]
+        if n_deep:
+            args.update(visual_pos_masks=(block >= 0)[None], deepstack_visual_embeds=[d[block >= 0] for d in deep])
         logits = model(inputs_embeds=rows, **args).logits[0, ::5].numpy()
-    save(f"{name}_rows", rows[0].numpy())
+    save(f"{name}_rows", torch.cat([rows[0], *deep], 1).numpy())
     save(f"{name}_runs", RUNS)
     save(f"{name}_runs_logits", logits)
 
@@ -144,7 +150,7 @@ def family(name, seed):
     kind, arch, interleaved, config, keys = FAMILIES[name]
     torch.manual_seed(seed)
     cfg = AutoConfig.for_model(kind, **{**TINY, **config})
-    headed = kind == "qwen2_vl_text"
+    headed = kind in ("qwen2_vl_text", "qwen3_vl_text")
     model = (Headed(cfg) if headed else AutoModelForCausalLM.from_config(cfg, dtype=torch.float32)).eval()
     with torch.no_grad():
         for key, p in model.named_parameters():  # larger than an initialisation, so that attention is not uniform; exact in float16
@@ -194,8 +200,8 @@ def family(name, seed):
         logits = model(torch.tensor(ids)).logits[:, -1].numpy()
     save(f"{name}_ids", ids)
     save(f"{name}_logits", logits)
-    if arch in ("gemma3", "qwen2vl"):
-        media(name, model, cfg, seed)
+    if arch in ("gemma3", "qwen2vl", "qwen3vl"):
+        media(name, model, cfg, seed, keys.get("n_deepstack_layers", 0))
     print(name, path.stat().st_size, "bytes; logits' sd", logits.std())
 
 

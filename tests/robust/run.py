@@ -42,10 +42,12 @@ SPEAK = [["transcribe", "--whisper", "FILE", SOUND], ["info", "FILE"]]
 ADAPT = [["ask", "-n", "1", "--raw", "-m", GOLDEN + "/text/llama_smollm.gguf", "--lora", "FILE", "hi"], ["info", "FILE"]]
 MODELS = {
     "text": ("text/llama_linear.gguf", ASK), "text-qwen3": ("text/llama_qwen3.gguf", ASK), "text-gemma3": ("text/llama_gemma3.gguf", ASK),
-    "text-qwen2vl": ("text/llama_qwen2vl.gguf", ASK), "text-granite": ("text/llama_granite.gguf", ASK),
+    "text-qwen2vl": ("text/llama_qwen2vl.gguf", ASK), "text-qwen3vl": ("text/llama_qwen3vl.gguf", ASK), "text-granite": ("text/llama_granite.gguf", ASK),
     "text-smollm3": ("text/llama_smollm3.gguf", ASK), "text-mistral3": ("text/llama_mistral3.gguf", ASK),
     "llava": ("vision/llava15.gguf", SEE), "llavanext": ("vision/llavanext.gguf", SEE), "internvl": ("vision/internvl.gguf", SEE),
     "gemma3": ("vision/gemma3.gguf", SEE), "qwen2vl": ("vision/qwen2vl.gguf", SEE), "qwen25vl": ("vision/qwen25vl.gguf", SEE),
+    "qwen3vl": ("vision/qwen3vl.gguf", SEE),
+    "granite-vision": ("vision/granite_vision.gguf", SEE), "mobilevlm": ("vision/mobilevlm.gguf", SEE),
     "pixtral": ("vision/pixtral.gguf", SEE), "page": ("page/sketch-mmproj.gguf", SEE), "ultravox": ("audio/front_ultravox.gguf", HEAR),
     "voxtral": ("audio/front_voxtral.gguf", HEAR), "qwen2audio": ("audio/front_qwen2audio.gguf", HEAR),
     "lora": ("text/lora_smollm_b.gguf", ADAPT), "whisper": (None, SPEAK), "whisper-bin": (None, SPEAK),

@@ -45,55 +45,76 @@ static bool block_is_copy(const sn_gguf *g, size_t il)
     return n > 0;
 }
 
-/* With clip.vision.feature_layer: that many (n is the output of n blocks). Without: all that are stored, as the LLaVA converter
- * already took off the last; but for a filler, a copy of the block before it, that Moondream2's file has at its end. */
-static sn_status count_blocks(size_t *n_run, const sn_gguf *g, size_t n_layer, sn_err *err)
+size_t llava_n_features(const sn_gguf *g)
 {
     const sn_kv *kv = sn_gguf_find(g, "clip.vision.feature_layer");
-    int64_t n;
+
+    return kv && kv->type == SN_KV_ARRAY ? kv->n : 1;
+}
+
+/* With clip.vision.feature_layer: as many as its largest (n is the output of n blocks). Without: all that are stored, as the LLaVA
+ * converter already took off the last; but for a filler, a copy of the block before it, that Moondream2's file has at its end. */
+static sn_status read_features(vit *v, const sn_gguf *g, sn_err *err)
+{
+    const sn_kv *kv = sn_gguf_find(g, "clip.vision.feature_layer");
+    const size_t n_layer = v->hp.n_layer;
 
     if (!kv) {
-        *n_run = n_layer > 1 && block_is_copy(g, n_layer - 1) ? n_layer - 1 : n_layer;
+        v->n_run = n_layer > 1 && block_is_copy(g, n_layer - 1) ? n_layer - 1 : n_layer;
         return SN_OK;
     }
     if (kv->type == SN_KV_STRING || (kv->type == SN_KV_ARRAY && kv->elem == SN_KV_STRING) || kv->n == 0)
         return sn_fail(err, SN_EFORMAT, "%s: clip.vision.feature_layer: want a number", sn_gguf_path(g));
-    if (kv->n > 1) return sn_fail(err, SN_EUNSUPPORTED, "%s: features of %zu layers side by side are not computed", sn_gguf_path(g), kv->n);
-    n = sn_kv_i64(kv, 0);
-    if (n < 0 || (uint64_t)n > n_layer)
-        return sn_fail(err, SN_EFORMAT, "%s: clip.vision.feature_layer is %lld of %zu blocks", sn_gguf_path(g), (long long)n, n_layer);
-    *n_run = (size_t)n;
+    if (kv->n > VIT_MAX_FEATURES)
+        return sn_fail(err, SN_ELIMIT, "%s: clip.vision.feature_layer: features of %zu layers side by side; the limit is %d",
+                       sn_gguf_path(g), kv->n, VIT_MAX_FEATURES);
+    for (size_t i = 0; i < kv->n; i++) {
+        const int64_t n = sn_kv_i64(kv, i);
+        if (n < 0 || (uint64_t)n > n_layer)
+            return sn_fail(err, SN_EFORMAT, "%s: clip.vision.feature_layer is %lld of %zu blocks", sn_gguf_path(g), (long long)n, n_layer);
+        v->features[i] = (size_t)n;
+        v->n_run = vis_max(v->n_run, (size_t)n);
+    }
+    v->n_features = kv->n > 1 ? kv->n : 0;
     return SN_OK;
 }
 
 /* ---- open, close ---- */
 
+sn_status llava_read_vit(vis_model *m, sn_err *err)
+{
+    const sn_gguf *g = m->gguf;
+    const bool siglip = !sn_gguf_tensor(g, "v.class_embd"), layer_said = sn_gguf_find(g, "clip.vision.feature_layer") != NULL;
+    vit *v = &m->vit;
+    bool gelu;
+    sn_status st;
+
+    if ((st = vit_read_hparams(&v->hp, g, err)) != SN_OK) return st;
+    if ((st = read_features(v, g, err)) != SN_OK) return st;
+    if ((st = sn_gguf_bool_or(g, "clip.use_gelu", false, &gelu, err)) != SN_OK) return st;
+    /* SigLIP's GELU is the tanh form, whatever the key says: the converter has no word for it. OpenCLIP has the exact one, OpenAI's CLIP
+     * x sigmoid(1.702 x). A layer's output has no norm behind it (HF hidden_states); Moondream2's file names no layer, and is normed. */
+    v->opt = (vit_options){.act = siglip ? SN_ACT_GELU_TANH
+                                  : gelu ? SN_ACT_GELU_ERF
+                                         : SN_ACT_GELU_QUICK,
+                           .post_ln = siglip && !layer_said && sn_gguf_tensor(g, "v.post_ln.weight")};
+    return SN_OK;
+}
+
 sn_status llava_open_adapter(vis_model *m, bool want_newline, sn_err *err)
 {
     const sn_gguf *g = m->gguf;
     llava_adapter *a = m->adapter = sn_calloc(1, sizeof *a);
-    vit_hparams hp;
-    size_t n_run = 0;
-    bool gelu;
-    const bool siglip = !sn_gguf_tensor(g, "v.class_embd");
     sn_bind b;
     sn_status st;
 
     if (!a) return sn_fail(err, SN_ENOMEM, "%s: out of memory", sn_gguf_path(g));
-    if ((st = vit_read_hparams(&hp, g, err)) != SN_OK) return st;
-    if ((st = count_blocks(&n_run, g, hp.n_layer, err)) != SN_OK) return st;
-    if ((st = sn_gguf_bool_or(g, "clip.use_gelu", false, &gelu, err)) != SN_OK) return st;
+    if ((st = llava_read_vit(m, err)) != SN_OK) return st;
     if ((st = vis_tensor_rows(&m->n_embd, g, "mm.2.weight", err)) != SN_OK) return st;
-    m->vit = (vit){.hp = hp, .n_run = n_run};
-    /* SigLIP's GELU is the tanh form, OpenAI's CLIP has x sigmoid(1.702 x), OpenCLIP's the exact one. */
-    m->vit.opt = (vit_options){.act = !gelu    ? SN_ACT_GELU_QUICK
-                                      : siglip ? SN_ACT_GELU_TANH
-                                               : SN_ACT_GELU_ERF,
-                               .post_ln = siglip && sn_gguf_tensor(g, "v.post_ln.weight")};
     if ((st = sn_bind_init(&b, g, m->compute, err)) != SN_OK) return st;
     vit_bind(&m->vit, &b);
-    sn_bind_linear(&b, &a->fc1, m->n_embd, hp.n_embd, SN_BIAS_OPTIONAL, "mm.0"); /* w [n_embd, vit n_embd] */
-    sn_bind_linear(&b, &a->fc2, m->n_embd, m->n_embd, SN_BIAS_OPTIONAL, "mm.2"); /* w [n_embd, n_embd] */
+    sn_bind_linear(&b, &a->fc1, m->n_embd, vit_width(&m->vit), SN_BIAS_OPTIONAL, "mm.0"); /* w [n_embd, vit width] */
+    sn_bind_linear(&b, &a->fc2, m->n_embd, m->n_embd, SN_BIAS_OPTIONAL, "mm.2");          /* w [n_embd, n_embd] */
     if (want_newline) sn_bind_f32(&b, &a->newline, &m->n_embd, 1, false, "model.image_newline");
     return sn_bind_done(&b);
 }
@@ -118,21 +139,39 @@ void llava_close_adapter(vis_model *m)
 
 /* ---- preparing ---- */
 
-static sn_status llava_prepare(const vis_model *m, const vis_image *img, vis_fit fit, vis_prepared *out, sn_err *err)
+/* CLIP's LLaVA was trained on padded squares, though HF LlavaProcessor crops; SigLIP's processor stretches (HF SiglipImageProcessor), unless
+ * the file says that it was padded. */
+static vis_fit default_fit(const vis_model *m)
+{
+    sn_str aspect = {0};
+
+    if (m->vit.class_embd) return VIS_FIT_PAD;
+    (void)sn_gguf_str_or(m->gguf, "clip.vision.image_aspect_ratio", &aspect, NULL);
+    return sn_str_eq(aspect, "pad") ? VIS_FIT_PAD : VIS_FIT_STRETCH;
+}
+
+sn_status llava_prepare_square(const vis_model *m, const vis_image *img, vis_fit fit, size_t n_tok, vis_prepared *out, sn_err *err)
 {
     const vit_hparams *hp = &m->vit.hp;
-    const size_t s = hp->image_px, side = s / hp->patch_px;
+    const size_t s = hp->image_px;
     vis_image square = {0};
-    sn_status st = vis_prepared_init(out, img, 1, s, s, side * side, err);
+    sn_status st = vis_prepared_init(out, img, 1, s, s, n_tok, err);
 
     if (st != SN_OK) return st;
-    st = vis_fit_square(&square, img, fit == VIS_FIT_DEFAULT ? VIS_FIT_PAD : fit, hp, err); /* padded as it was trained */
+    st = vis_fit_square(&square, img, fit == VIS_FIT_DEFAULT ? default_fit(m) : fit, hp, err);
     if (st == SN_OK)
         vis_prepared_fill(out, 0, &square, 0, 0, hp);
     else
         vis_prepared_free(out);
     vis_image_free(&square);
     return st;
+}
+
+static sn_status llava_prepare(const vis_model *m, const vis_image *img, vis_fit fit, vis_prepared *out, sn_err *err)
+{
+    const size_t side = m->vit.hp.image_px / m->vit.hp.patch_px;
+
+    return llava_prepare_square(m, img, fit, side * side, out, err);
 }
 
 /* ---- encoding ---- */
@@ -142,9 +181,9 @@ void llava_encode_tile(vis_model *m, const vis_prepared *p, size_t i, float *out
     const llava_adapter *a = m->adapter;
     sn_compute *c = m->compute;
     sn_arena *tmp = &m->arena;
-    const size_t d = m->vit.hp.n_embd, n_class = vit_n_class(&m->vit), w = p->tile_w[i], h = p->tile_h[i];
+    const size_t d = vit_width(&m->vit), n_class = vit_n_class(&m->vit), w = p->tile_w[i], h = p->tile_h[i];
     const size_t n_tok = vit_n_tok(&m->vit, w, h), n = n_tok - n_class, mark = sn_arena_mark(tmp);
-    float *x = sn_arena_f32(tmp, n_tok * d), *y = sn_arena_f32(tmp, n * m->n_embd); /* [n_tok, vit n_embd], [n, n_embd] */
+    float *x = sn_arena_f32(tmp, n_tok * d), *y = sn_arena_f32(tmp, n * m->n_embd); /* [n_tok, vit width], [n, n_embd] */
 
     vit_forward(&m->vit, c, x, p->pixels[i], w, h, tmp);
     sn_linear_apply(c, y, m->n_embd, x + n_class * d, d, &a->fc1, n, tmp); /* the class row stays behind */
@@ -159,7 +198,7 @@ size_t llava_scratch_bytes(const vis_model *m)
     const size_t s = m->vit.hp.image_px, n_tok = vit_n_tok(&m->vit, s, s), n = n_tok - vit_n_class(&m->vit);
     const size_t linear = vis_max(sn_linear_scratch_bytes(m->compute, &a->fc1, n), sn_linear_scratch_bytes(m->compute, &a->fc2, n));
 
-    return sn_arena_cost_f32(n_tok * m->vit.hp.n_embd) + sn_arena_cost_f32(n * m->n_embd) +
+    return sn_arena_cost_f32(n_tok * vit_width(&m->vit)) + sn_arena_cost_f32(n * m->n_embd) +
            vis_max(vit_scratch_bytes(&m->vit, m->compute, s, s), linear);
 }
 

@@ -12,9 +12,10 @@
 #define MAX_GRIDS 128
 #define MAX_GRID_TILES 64
 
+/* Features of several layers are Granite Vision's. */
 static bool llavanext_match(const sn_gguf *g, sn_str projector)
 {
-    return sn_str_eq(projector, "mlp") && llava_is_anyres(g);
+    return sn_str_eq(projector, "mlp") && llava_is_anyres(g) && llava_n_features(g) < 2;
 }
 
 /* clip.vision.image_grid_pinpoints: h, w, h, w ... in pixels. */
@@ -39,7 +40,7 @@ static sn_status read_grids(llava_adapter *a, const sn_gguf *g, size_t s, sn_err
     return SN_OK;
 }
 
-static sn_status llavanext_open(vis_model *m, sn_err *err)
+sn_status llavanext_open(vis_model *m, sn_err *err)
 {
     const sn_status st = llava_open_adapter(m, true, err);
 
@@ -107,7 +108,7 @@ static sn_status fit_grid(vis_image *out, const vis_image *img, size_t gw, size_
     return st;
 }
 
-static sn_status llavanext_prepare(const vis_model *m, const vis_image *img, vis_fit fit, vis_prepared *out, sn_err *err)
+sn_status llavanext_prepare(const vis_model *m, const vis_image *img, vis_fit fit, vis_prepared *out, sn_err *err)
 {
     const vit_hparams *hp = &m->vit.hp;
     const size_t s = hp->image_px, side = s / hp->patch_px;
@@ -157,7 +158,7 @@ static void arrange_map(const vis_model *m, const vis_prepared *p, const float *
     }
 }
 
-static sn_status llavanext_encode(vis_model *m, const vis_prepared *p, float *out, sn_err *err)
+sn_status llavanext_encode(vis_model *m, const vis_prepared *p, float *out, sn_err *err)
 {
     const size_t n = p->tiles[0].n_tok, d = m->n_embd, n_grid = p->n_tiles - 1;
     const sn_status st = vis_reserve(m, llava_scratch_bytes(m) + sn_arena_cost_f32(n_grid * n * d), err);

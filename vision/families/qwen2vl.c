@@ -3,7 +3,7 @@
  * 2.5 has RMS norms, SwiGLU and, in all blocks but each so-manieth, attention within windows.
  *
  *   picture -> multiples of 2 patches -> ViT, post_ln -> [n / 4, 4 * vit n_embd] -> mm.0 -> GELU -> mm.2 */
-#include "../family.h"
+#include "qwen2vl.h"
 
 #include "../../core/mem.h"
 
@@ -12,8 +12,8 @@
 
 #define ROPE_BASE 10000
 #define MERGE ((size_t)2) /* patches a side that become one row */
-#define MIN_PIXELS 3136.0 /* HF Qwen2VLImageProcessor's bounds: as the checkpoints are published; in no file */
-#define MAX_PIXELS 12845056.0
+#define MIN_PIXELS 3136   /* HF Qwen2VLImageProcessor's bounds: as the checkpoints are published; in no file */
+#define MAX_PIXELS 12845056
 #define MAX_ASPECT 200
 
 typedef struct {
@@ -114,8 +114,8 @@ static size_t units(double n, size_t unit)
     return n >= 1 ? (size_t)n * unit : unit;
 }
 
-/* Both sides to multiples of `unit`, the area within its bounds. */
-static void size_smart(size_t *w, size_t *h, size_t unit)
+/* Both sides to multiples of `unit`, the area within the cut's bounds. */
+static void size_smart(size_t *w, size_t *h, size_t unit, const qwen2vl_cut *cut)
 {
     const double u = (double)unit, area = (double)*w * (double)*h;
     const double new_area = nearbyint((double)*w / u) * u * (nearbyint((double)*h / u) * u); /* half to even, as Python rounds */
@@ -123,21 +123,21 @@ static void size_smart(size_t *w, size_t *h, size_t unit)
 
     *w = units(nearbyint((double)src_w / u), unit);
     *h = units(nearbyint((double)src_h / u), unit);
-    if (new_area > MAX_PIXELS) {
-        const double beta = sqrt(area / MAX_PIXELS);
+    if (new_area > cut->max_pixels) {
+        const double beta = sqrt(area / cut->max_pixels);
         *w = units(floor((double)src_w / beta / u), unit);
         *h = units(floor((double)src_h / beta / u), unit);
-    } else if (new_area < MIN_PIXELS) {
-        const double beta = sqrt(MIN_PIXELS / area);
+    } else if (new_area < cut->min_pixels) {
+        const double beta = sqrt(cut->min_pixels / area);
         *w = units(ceil((double)src_w * beta / u), unit);
         *h = units(ceil((double)src_h * beta / u), unit);
     }
 }
 
-static sn_status qwen2vl_prepare(const vis_model *m, const vis_image *img, vis_fit fit, vis_prepared *out, sn_err *err)
+sn_status qwen2vl_prepare_as(const vis_model *m, const vis_image *img, vis_fit fit, const qwen2vl_cut *cut, vis_prepared *out, sn_err *err)
 {
     const vit_hparams *hp = &m->vit.hp;
-    const size_t unit = MERGE * hp->patch_px;
+    const size_t unit = cut->merge * hp->patch_px;
     size_t w = img->w, h = img->h;
     vis_image fitted = {0};
     sn_status st;
@@ -147,7 +147,7 @@ static sn_status qwen2vl_prepare(const vis_model *m, const vis_image *img, vis_f
     if (w > MAX_ASPECT * h || h > MAX_ASPECT * w)
         return sn_fail(err, SN_EUNSUPPORTED, "a picture of %zux%zu: this encoder reads none more than %d times as long as wide", w, h,
                        MAX_ASPECT);
-    size_smart(&w, &h, unit);
+    size_smart(&w, &h, unit, cut);
     if ((st = vis_prepared_init(out, img, 1, w, h, (w / unit) * (h / unit), err)) != SN_OK) return st;
     out->tiles[0].map_w = w / unit;
     out->tiles[0].map_h = h / unit;
@@ -159,6 +159,11 @@ static sn_status qwen2vl_prepare(const vis_model *m, const vis_image *img, vis_f
     vis_image_free(&fitted);
     if (st != SN_OK) vis_prepared_free(out);
     return st;
+}
+
+static sn_status qwen2vl_prepare(const vis_model *m, const vis_image *img, vis_fit fit, vis_prepared *out, sn_err *err)
+{
+    return qwen2vl_prepare_as(m, img, fit, &(qwen2vl_cut){MERGE, MIN_PIXELS, MAX_PIXELS}, out, err);
 }
 
 /* ---- encoding ---- */
