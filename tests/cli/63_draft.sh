@@ -18,7 +18,20 @@ claim_a_draft_says_what_came_true() {
 }
 claim_the_cache_in_blocks_takes_half() {
     needs "$MODELS/smollm2-135m-instruct-q4_1.gguf"
-    run ask -v -m "$MODELS/smollm2-135m-instruct-q4_1.gguf" -n 8 --kv-type q8 "What is the capital of France?"; is 0; err_has "54.3 MiB (q8)"
-    run ask -v -m "$MODELS/smollm2-135m-instruct-q4_1.gguf" -n 8 "What is the capital of France?"; is 0; err_has "96.5 MiB (f16)"
+    run ask -v -m "$MODELS/smollm2-135m-instruct-q4_1.gguf" -n 8 --kv-type q8 "What is the capital of France?"; is 0; err_has "53.9 MiB (q8)"
+    run ask -v -m "$MODELS/smollm2-135m-instruct-q4_1.gguf" -n 8 "What is the capital of France?"; is 0; err_has "96.1 MiB (f16)"
     run ask -m "$TINY" --kv-type q4 hi; wrong_usage; err_has "f16 or q8"
+}
+claim_precision_is_for_wide_quantised_models() {
+    needs "$MODELS/smollm2-135m-instruct-q4_1.gguf"
+    local wide=$MODELS/smollm2-135m-instruct-q4_1.gguf
+    for how in int8 f32; do
+        run logits -q -m "$wide" --precision $how --raw -o $how.npy "The crates arrive in Hamburg on"; is 0
+        run logits -q -m "$TINY" --precision $how --raw -o tiny-$how.npy "The crates arrive in Hamburg on"; is 0
+    done
+    run logits -q -m "$wide" --raw -o usual.npy "The crates arrive in Hamburg on"; is 0
+    cmp -s usual.npy int8.npy || wrong "int8 is not the default"
+    cmp -s int8.npy f32.npy && wrong "--precision changes nothing"
+    cmp -s tiny-int8.npy tiny-f32.npy || wrong "a narrow model is not taken closely"
+    run ask -m "$TINY" --precision f16 hi; wrong_usage; err_has "int8 or f32"
 }
