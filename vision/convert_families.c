@@ -474,7 +474,7 @@ static const vis_convert_family families[] = {
      "blocks.", qwen2vl, qwen25vl_layer, {560, 14, 3584, 3420, 32, 16, 0, 1e-6}, merge_read, qwen25vl_keys},
     {"qwen3_vl", NULL, "qwen3vl_merger", {"visual.", NULL, "visual."}, "hidden_size", "intermediate_size", "depth", "num_heads",
      "blocks.", qwen3vl, qwen3vl_layer, {768, 16, 1152, 4304, 27, 16, 0, 1e-6}, qwen3vl_read, qwen3vl_keys},
-    {"gemma3", NULL, "gemma3", {"vision_tower. multi_modal_projector.", "vision_model.head. .position_ids", TOWER}, SIZES, "encoder.layers.",
+    {"gemma3", NULL, "gemma3", {"vision_tower. multi_modal_projector.", "vision_model.head. vision_tower.head. .position_ids", TOWER}, SIZES, "encoder.layers.",
      gemma3, siglip_layer, {224, 16, 768, 3072, 12, 12, 0, 1e-6}, gemma3_read, gemma3_keys},
 };
 /* clang-format on */
