@@ -5,7 +5,7 @@
 
 LLAMA_CPP is a source tree of llama.cpp (MIT; the sdist of llama-cpp-python 0.3.36 was used): its models/templates. CHAT_JSON is
 what make_text_chat.py made, whose conversations and templates are used, too. Made with Jinja2 3.1.6. Without `all`, only the
-SHA-256 of the renderings is written, and templates only up to 7,000 bytes that are not in CHAT_JSON (which keeps them, too).
+SHA-256 of the renderings is written, and templates only that are not in CHAT_JSON (which keeps them, too).
 """
 import datetime, hashlib, json, sys
 from pathlib import Path
@@ -68,7 +68,7 @@ def main():
     programs += [(p.name, p.read_text()) for p in sorted((root / "models/templates").glob("*.jinja"))]
     out = []
     for name, jinja in programs:
-        if not everything and (jinja in known or len(jinja) > 7000) and not name.startswith("chat"):
+        if not everything and jinja in known and not name.startswith("chat"):
             continue
         template = environment().from_string(jinja)
         cases = []
