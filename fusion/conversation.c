@@ -151,7 +151,7 @@ static sn_status render_new(fus_conversation *c, txt_parts *parts, sn_err *err)
         messages[i] =
             (txt_message){.role = c->turns[i].role, .text = c->turns[i].text.p ? c->turns[i].text.p : "", .n = c->turns[i].text.n};
     fus_text whole = {0};
-    sn_status st = txt_chat_render(c->framed, messages, c->n, true, parts, err);
+    sn_status st = txt_framing_render(c->framed, messages, c->n, true, parts, err);
     if (st == SN_OK) st = append_parts(&whole, parts, err);
     if (st == SN_OK) {
         bool same = c->read.n == 0 || (whole.n >= c->read.n && memcmp(whole.p, c->read.p, c->read.n) == 0);

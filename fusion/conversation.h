@@ -12,7 +12,7 @@ typedef struct {
 /* `framed`: how the turns are framed, NULL for raw prompts, which are appended as they are. `read`: the text, marks included,
  * that the decoder holds. */
 typedef struct {
-    const txt_chat_template *framed;
+    const txt_framing *framed;
     fus_turn *turns;
     size_t n, cap;
     fus_text read;

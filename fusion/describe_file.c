@@ -122,6 +122,8 @@ static void add_text(cJSON *o, const sn_gguf *g, sn_str arch)
     const txt_chat_template *t = NULL;
     if (sn_gguf_find(g, "tokenizer.ggml.model") && !writes_pages(g) && txt_chat_template_get(&t, g, NULL, NULL) == SN_OK)
         cJSON_AddStringToObject(o, "chat_template", txt_chat_template_name(t));
+    else if (sn_gguf_find(g, "tokenizer.chat_template") != NULL)
+        cJSON_AddStringToObject(o, "chat_template", "a program of its own");
 }
 
 /* Of an adapter for a text model. */

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #define AUTO_CTX_MIN 4096    /* positions, when the caller leaves the choice to us */
 #define AUTO_CTX_ANSWER 2048 /* room for an answer of open length */
@@ -16,6 +17,7 @@ struct senses_session {
     senses_encoder *vision, *audio;
     senses_session_params params;
     char *system;
+    txt_framing *framing; /* NULL: prompts are raw */
     fus_conversation talk;
     txt_session *kv; /* opened with the first prompt, when its size is known */
     txt_sampler *sampler;
@@ -79,7 +81,12 @@ static sn_status open_grammar(senses_session *s, sn_err *err)
 static sn_status open_conversation(senses_session *s, sn_err *err)
 {
     if (s->params.raw) return SN_OK;
-    sn_status st = txt_chat_template_get(&s->talk.framed, txt_model_gguf(s->text->model), s->params.chat_template, err);
+    const time_t now = time(NULL);
+    struct tm today = {0};
+    localtime_r(&now, &today);
+    sn_status st = txt_framing_open(&s->framing, txt_model_gguf(s->text->model), txt_model_vocab(s->text->model), s->params.chat_template,
+                                    &today, err);
+    s->talk.framed = s->framing;
     if (st != SN_OK) {
         sn_wrap(err, "%s", s->text->path);
         return st;
@@ -120,6 +127,7 @@ void senses_session_close(senses_session *s)
 {
     if (s == NULL) return;
     fus_conversation_free(&s->talk);
+    txt_framing_close(s->framing);
     txt_session_close(s->kv);
     txt_sampler_close(s->sampler);
     txt_matcher_close(s->matcher);
@@ -539,7 +547,7 @@ senses_status senses_session_answer(senses_session *s, size_t n_predict, senses_
 {
     txt_ids list = {0};
     outlet o = {.fn = fn, .user = user, .text = &s->answer, .trim = s->talk.framed != NULL && s->matcher == NULL};
-    if (s->talk.framed && s->matcher == NULL) o.stop = txt_chat_stop(s->talk.framed);
+    if (s->talk.framed && s->matcher == NULL) o.stop = txt_framing_stop(s->talk.framed);
     s->answer.n = 0;
     sn_status st = SN_OK;
     if (s->kv) txt_session_write(s->kv, true);

@@ -302,7 +302,7 @@ static const char *evil_text(size_t i)
 /* Renders with hostile texts and with harmless ones; the control tokens must be the same. False: the template takes no such conversation. */
 static bool hostile_is_harmless(const txt_vocab *v, const char *name, const txt_chat_template *t, const txt_jinja *j, bool halves)
 {
-    static const txt_jinja_setting setting = {"<s>", "</s>", NULL};
+    static const txt_jinja_setting setting = {"<s>", "</s>", NULL, false};
     static const txt_role roles[] = {TXT_SYSTEM, TXT_USER, TXT_ASSISTANT, TXT_USER};
     txt_id controls[2][512];
     size_t n[2];

@@ -1,5 +1,6 @@
 /* Hugging Face folders against what llama.cpp's converter makes of them (tests/golden/make_convert.py), key by key and tensor by
  * tensor; and folders that are wrong. */
+#include "../core/json.h"
 #include "../core/safetensors.h"
 #include "../text/text.h"
 #include "converted.h"
@@ -14,12 +15,49 @@
 static void files_equal_those_of_llama_cpps_converter(void **state)
 {
     (void)state;
-    static const char *const families[] = {"llama3", "llama2",  "mistral",  "smollm",  "smollm3", "granite",  "qwen2",      "qwen3",
-                                           "gemma3", "smolvlm", "mistral3", "qwen2vl", "llava",   "internvl", "qwen2audio", "qwen3vl"};
+    static const char *const families[] = {"llama3",     "llama2",  "mistral", "smollm",   "smollm3",    "granite",  "qwen2",
+                                           "qwen3",      "gemma3",  "smolvlm", "mistral3", "qwen2vl",    "llava",    "internvl",
+                                           "qwen2audio", "qwen3vl", "tekken",  "voxtral",  "qwen2files", "gpt2files"};
     for (size_t i = 0; i < sizeof families / sizeof *families; i++) {
         char dir[128];
         snprintf(dir, sizeof dir, GOLDEN "%s", families[i]);
         converted_as_expected(txt_convert, dir);
+    }
+}
+
+/* Folders without tokenizer.json: texts become the ids that the folder's own tokenizer gives them (ids.json). Texts whose special tokens count
+ * are among them, and none else spells one. */
+static void ids_equal_those_of_the_folders_tokenizer(void **state)
+{
+    (void)state;
+    static const char *const folders[] = {"tekken", "voxtral", "qwen2files", "gpt2files"};
+    const sn_convert_params params = {.type = SN_TYPE_MAX};
+    sn_err err = {0};
+    for (size_t i = 0; i < sizeof folders / sizeof *folders; i++) {
+        char dir[128];
+        sn_gguf *g = NULL;
+        txt_vocab *v = NULL;
+        cJSON *cases = NULL, *c;
+        const char *out = testing_temp("", 0);
+        snprintf(dir, sizeof dir, GOLDEN "%s", folders[i]);
+        if (txt_convert(dir, out, &params, &err) != SN_OK || sn_gguf_open(&g, out, &err) != SN_OK || txt_vocab_open(&v, g, &err) != SN_OK ||
+            sn_json_open_in(&cases, dir, "ids.json", &err) != SN_OK)
+            fail_msg("%s", err.msg);
+        assert_true(cJSON_GetArraySize(cases) > 30);
+        cJSON_ArrayForEach(c, cases)
+        {
+            const char *text = sn_json_str(cJSON_GetArrayItem(c, 0));
+            const cJSON *want = cJSON_GetArrayItem(c, 1);
+            txt_ids ids = {0};
+            assert_int_equal(txt_tokenize(v, text, strlen(text), TXT_PARSE_SPECIAL, &ids, &err), SN_OK);
+            bool same = ids.n == (size_t)cJSON_GetArraySize(want);
+            for (size_t k = 0; same && k < ids.n; k++) same = ids.ids[k] == cJSON_GetArrayItem(want, (int)k)->valueint;
+            if (!same) fail_msg("%s: \"%s\"", dir, text);
+            txt_ids_free(&ids);
+        }
+        cJSON_Delete(cases);
+        txt_vocab_close(v);
+        sn_gguf_close(g);
     }
 }
 
@@ -63,6 +101,40 @@ static void wrong_folders_are_refused_by_name(void **state)
     refused("tokenizer.json", "\"vocab\"", "\"words\"", "no words");
 }
 
+static void wrong_tokenizers_are_refused_by_name(void **state)
+{
+    (void)state;
+    static const char *const of_tekken[] = {"config.json", "model.safetensors", "tekken.json"},
+                             *const of_two[] = {"config.json", "model.safetensors", "tokenizer_config.json", "vocab.json", "merges.txt"},
+                             *const of_none[] = {"config.json", "model.safetensors", "tokenizer_config.json"};
+    static const struct {
+        const char *file, *from, *to, *says;
+    } tekken[] = {
+        {"tekken.json", "\"token_bytes\": \"BA==\"", "\"token_bytes\": \"BQ==\"", "tekken.json: word 4 is not one of that rank"},
+        {"tekken.json", "\"token_bytes\": \"BA==\"", "\"token_bytes\": \"B*==\"", "tekken.json: word 4 is not one of that rank"},
+        {"tekken.json", "\"rank\": 300", "\"rank\": 301", "tekken.json: word 300 is not one of that rank"},
+        {"tekken.json", "\\p{N}|", "\\p{N}+|", "tekken.json: its pre-tokenizer"},
+        {"tekken.json", "\"version\": \"v3\"", "\"version\": \"v8\"", "names no special tokens"},
+        {"tekken.json", "\"version\": \"v3\"", "\"version\": \"b3\"", "version \"b3\" is not known"},
+        {"tekken.json", "\"default_num_special_tokens\": 30", "\"default_num_special_tokens\": 0", "make no sense"},
+        {"tekken.json", "\"default_num_special_tokens\": 30", "\"default_num_special_tokens\": 20", "make no sense"},
+        {"tekken.json", "\"vocab\"", "\"words\"", "make no sense"},
+        {"tekken.json", "\"default_vocab_size\": 356", "\"default_vocab_size\": 357",
+         "tekken.json: has 357 words, more than the model's 356"},
+    };
+    for (size_t i = 0; i < sizeof tekken / sizeof *tekken; i++)
+        converted_refused(txt_convert, GOLDEN "tekken", of_tekken, 3, tekken[i].file, tekken[i].from, tekken[i].to, tekken[i].says);
+    converted_refused(txt_convert, GOLDEN "qwen2files", of_two, 5, "merges.txt", "\nh e\n", "\nh e r\n",
+                      "merges.txt: line 2 is not two words");
+    converted_refused(txt_convert, GOLDEN "qwen2files", of_two, 5, "merges.txt", "\nh e\n", "\nhe\n",
+                      "merges.txt: line 2 is not two words");
+    converted_refused(txt_convert, GOLDEN "qwen2files", of_two, 5, "vocab.json", ": 7,", ": 7000,", "vocab.json: ");
+    converted_refused(txt_convert, GOLDEN "qwen2files", of_two, 5, "tokenizer_config.json", "Qwen2Tokenizer", "LlamaTokenizer",
+                      "tokenizer_class");
+    converted_refused(txt_convert, GOLDEN "qwen2files", of_two, 4, "config.json", "qwen2", "qwen2", "merges.txt: cannot open");
+    converted_refused(txt_convert, GOLDEN "qwen2files", of_none, 3, "config.json", "qwen2", "qwen2", "has no tokenizer");
+}
+
 /* One file with these tensors of 4 bytes each: "BEGIN-END" in the header, and n bytes of data. */
 static void a_file_of(const char *header, size_t n, const char *says)
 {
@@ -102,7 +174,9 @@ static void every_byte_is_of_one_tensor(void **state)
 static void cut_and_corrupt_files_are_refused_or_converted(void **state)
 {
     (void)state;
+    static const char *const tekken_files[] = {"config.json", "tekken.json", "model.safetensors"};
     converted_damaged(txt_convert, GOLDEN "llama3", llama3_files, N_FILES, 600);
+    converted_damaged(txt_convert, GOLDEN "voxtral", tekken_files, 3, 300);
 }
 
 static bool stop(void *user, size_t done_bytes, size_t total_bytes)
@@ -134,7 +208,9 @@ int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(files_equal_those_of_llama_cpps_converter),
+        cmocka_unit_test(ids_equal_those_of_the_folders_tokenizer),
         cmocka_unit_test(wrong_folders_are_refused_by_name),
+        cmocka_unit_test(wrong_tokenizers_are_refused_by_name),
         cmocka_unit_test(every_byte_is_of_one_tensor),
         cmocka_unit_test(cut_and_corrupt_files_are_refused_or_converted),
         cmocka_unit_test(types_are_chosen_and_progress_stops),

@@ -4,6 +4,8 @@
 #include "converted.h"
 #include "testing.h"
 
+#include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define GOLDEN "tests/golden/convert_encoders/"
@@ -11,8 +13,9 @@
 static void files_equal_those_of_llama_cpps_converter(void **state)
 {
     (void)state;
-    static const char *const families[] = {"llava",   "llavanext", "smolvlm", "idefics3",     "pixtral",        "mistral3", "internvl",
-                                           "qwen2vl", "qwen25vl",  "gemma3",  "llava_siglip", "granite_vision", "qwen3vl"};
+    static const char *const families[] = {"llava",        "llavanext",      "smolvlm", "idefics3",       "pixtral",
+                                           "mistral3",     "internvl",       "qwen2vl", "qwen25vl",       "gemma3",
+                                           "llava_siglip", "granite_vision", "qwen3vl", "mistral3tekken", "internvlhf"};
     for (size_t i = 0; i < sizeof families / sizeof *families; i++) {
         char dir[128];
         snprintf(dir, sizeof dir, GOLDEN "%s", families[i]);
@@ -37,7 +40,9 @@ static void files_open_as_models(void **state)
                {"gemma3", "gemma3"},
                {"llava_siglip", "llava"},
                {"granite_vision", "granite-vision"},
-               {"qwen3vl", "qwen3vl"}};
+               {"qwen3vl", "qwen3vl"},
+               {"mistral3tekken", "pixtral"},
+               {"internvlhf", "internvl"}};
     const sn_convert_params params = {.type = SN_TYPE_MAX};
     sn_err err = {0};
     sn_compute *c = NULL;
@@ -53,6 +58,45 @@ static void files_open_as_models(void **state)
         vis_model_close(m);
     }
     sn_compute_close(c);
+}
+
+/* A folder of transformers' own class gives the rows that the class gives, on every instruction set. */
+static void rows_equal_transformers(void **state)
+{
+    (void)state;
+    const sn_convert_params params = {.type = SN_TYPE_MAX};
+    static const sn_isa isas[] = {SN_ISA_SCALAR, SN_ISA_AVX2, SN_ISA_AVX512, SN_ISA_BEST};
+    sn_err err = {0};
+    size_t shape[2], n_dims;
+    float *want = testing_npy(GOLDEN "internvlhf/rows.npy", shape, &n_dims);
+    const char *out = testing_temp("", 0);
+    if (vis_convert(GOLDEN "internvlhf", out, &params, &err) != SN_OK) fail_msg("%s", err.msg);
+    for (size_t i = 0; i < sizeof isas / sizeof *isas; i++) {
+        sn_compute *c = NULL;
+        vis_model *m = NULL;
+        vis_image img;
+        vis_prepared p;
+        double off = 0, all = 0;
+        if (sn_compute_open(&c, 1, isas[i], &err) != SN_OK) continue; /* not this processor's */
+        if (vis_model_open(&m, out, c, &err) != SN_OK) fail_msg("%s", err.msg);
+        assert_int_equal(vis_image_load(&img, "tests/golden/vision/landscape.png", NULL, &err), SN_OK);
+        assert_int_equal(vis_model_prepare(m, &img, VIS_FIT_DEFAULT, &p, &err), SN_OK);
+        assert_int_equal(p.n_tok, shape[0]);
+        assert_int_equal(vis_model_n_embd(m), shape[1]);
+        float *rows = malloc(shape[0] * shape[1] * sizeof *rows);
+        assert_int_equal(vis_model_encode(m, &p, rows, &err), SN_OK);
+        for (size_t k = 0; k < shape[0] * shape[1]; k++) {
+            off += ((double)rows[k] - (double)want[k]) * ((double)rows[k] - (double)want[k]);
+            all += (double)want[k] * (double)want[k];
+        }
+        if (!(sqrt(off / all) <= 1e-4)) fail_msg("isa %d: rms error %g", (int)isas[i], sqrt(off / all));
+        free(rows);
+        vis_prepared_free(&p);
+        vis_image_free(&img);
+        vis_model_close(m);
+        sn_compute_close(c);
+    }
+    free(want);
 }
 
 static const char *const files[] = {"config.json", "preprocessor_config.json", "model.safetensors"};
@@ -110,6 +154,15 @@ static void wrong_folders_are_refused_by_name(void **state)
     refused("pixtral", "tokenizer.json", "12", "20", "[IMG_BREAK]");
     refused("internvl", config, "\"downsample_ratio\": 0.5", "\"downsample_ratio\": 0", "downsample_ratio");
     refused("internvl", config, "\"max_dynamic_patch\": 6", "\"max_dynamic_patch\": -6", "max_dynamic_patch");
+    refused("internvl", config, "\"gelu\"", "\"silu\"", "hidden_act is silu");
+    refused("internvlhf", config, "\"layer_norm\"", "\"rms_norm\"", "norm_type is rms_norm");
+    refused("internvlhf", config, "[32, 32]", "[32, 64]", "image_size is not one side");
+    refused("internvlhf", config, "[8, 8]", "[8, 8, 8]", "patch_size is not one side");
+    refused("internvlhf", config, "\"vision_feature_layer\": -1", "\"vision_feature_layer\": -2", "vision_feature_layer is not the last");
+    refused("internvlhf", config, "strategy\": \"default\"", "strategy\": \"full\"", "class row is not dropped");
+    refused("internvlhf", config, "\"projector_hidden_act\": \"gelu\"", "\"projector_hidden_act\": \"relu\"",
+            "projector_hidden_act is relu");
+    refused("internvlhf", processor, "\"max_patches\": 4", "\"max_patches\": 0.5", "max_patches is not a number of tiles");
     refused("qwen2vl", config, "\"temporal_patch_size\": 2", "\"temporal_patch_size\": 3", "temporal_patch_size");
     refused("qwen2vl", config, "\"mlp_ratio\": 2", "\"mlp_ratio\": 3", "want [48, 16]");
     refused("qwen25vl", config, "[0, 1, 2]", "[0, 2, 3]", "fullatt_block_indexes");
@@ -137,6 +190,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(files_equal_those_of_llama_cpps_converter),
         cmocka_unit_test(files_open_as_models),
+        cmocka_unit_test(rows_equal_transformers),
         cmocka_unit_test(wrong_folders_are_refused_by_name),
         cmocka_unit_test(cut_and_corrupt_files_are_refused_or_converted),
     };

@@ -41,6 +41,14 @@ static size_t letter_put(char *p, uint16_t c)
     return 2;
 }
 
+size_t txt_bpe_spell(const unsigned char *bytes, size_t n, char *spelling)
+{
+    const alphabet a = alphabet_make();
+    size_t at = 0;
+    for (size_t i = 0; i < n; i++) at += letter_put(spelling + at, a.letter[bytes[i]]);
+    return at;
+}
+
 bool txt_bpe_decode(const char *spelling, size_t n, char *buf, size_t cap, size_t *n_bytes)
 {
     static const struct {

@@ -565,6 +565,8 @@ sn_status txt_chat_template_get(const txt_chat_template **out, const sn_gguf *g,
     if (s == SN_OK) s = sn_gguf_str_or(g, "general.name", &title, err);
     if (s != SN_OK) return s;
     t = program.p != NULL ? by_program(program, eos_of(g)) : by_tokens(g, pre);
+    for (size_t i = 0; i < N_TEMPLATES && t == NULL && program.p != NULL; i++)
+        if (sn_str_eq(program, templates[i].name)) t = &templates[i]; /* some files only name it */
     if (t == NULL && program.p == NULL) t = by_file_name(title, model);
     if (t == NULL) {
         snprintf(what, sizeof what, "%.200s: %s", sn_gguf_path(g),

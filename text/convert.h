@@ -26,7 +26,7 @@ void txt_convert_keys(sn_gguf_writer *w, sn_config *c, const txt_convert_family 
 /* factors[d_head / 2] of Llama 3's rotary scaling; false where the model has none. */
 bool txt_convert_rope_factors(sn_config *c, const txt_shape *s, float *factors);
 
-/* ---- vocabulary (convert_vocab.c, convert_special.c) ---- */
+/* ---- vocabulary (convert_vocab.c, convert_special.c, convert_tekken.c, convert_merges.c) ---- */
 typedef struct {
     char *text;
     float score;
@@ -36,7 +36,11 @@ typedef struct {
 typedef struct {
     const char *dir;
     cJSON *tokenizer, *settings, *added; /* tokenizer.json, tokenizer_config.json, added_tokens.json; NULL: there is none */
+    const char *file;                    /* where the words stand: "tokenizer.json" */
     bool pieces;                         /* SentencePiece: scores, no merges */
+    bool scored;                         /* scores are written all the same: zeros, as integers */
+    bool config_first;                   /* special tokens are config.json's, before those that tokenizer_config.json spells */
+    const char *chat_name;               /* of the chat template, where the folder has none; NULL: not known */
     const char *pre;                     /* llama.cpp's name of the pre-tokenizer */
     txt_word *words;                     /* [n] */
     size_t n;
@@ -47,6 +51,10 @@ sn_status txt_convert_vocab_read(txt_convert_vocab *v, const char *dir, const ch
 void txt_convert_vocab_free(txt_convert_vocab *v);
 /* Where the vocabulary has a word of this spelling: its id, else -1. */
 int32_t txt_convert_vocab_id(const txt_convert_vocab *v, const char *text);
+/* Files that say it otherwise become v->tokenizer and, of tekken.json, v->settings: root is that file, n_words what config.json's model has. The
+ * other, for vocab.json and merges.txt, sets v->pre. On failure v is as before. */
+sn_status txt_convert_tekken(txt_convert_vocab *v, const cJSON *root, size_t n_words, sn_err *err);
+sn_status txt_convert_merges(txt_convert_vocab *v, const char *model_type, sn_err *err);
 /* llama.cpp's name for the pre-tokenizer that tokenizer.json describes (convert_pre.c). */
 sn_status txt_convert_pre(const cJSON *tokenizer, const char *model_type, const char **name, sn_err *err);
 /* All keys tokenizer.*. */

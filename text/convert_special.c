@@ -118,11 +118,12 @@ static void gather(special_tokens *s, const txt_convert_vocab *v, const sn_confi
         const cJSON *flag = NULL, *id;
         snprintf(key, sizeof key, "add_%s_token", specials[i].name);
         if (s->adds[i] < 0 && cJSON_IsBool(flag = sn_json_get(v->settings, key))) s->adds[i] = cJSON_IsTrue(flag);
-        if (v->settings != NULL && s->text[i] != NULL) s->id[i] = added_id(v->tokenizer, s->text[i]);
+        if (v->settings != NULL && s->text[i] != NULL && !v->config_first) s->id[i] = added_id(v->tokenizer, s->text[i]);
         snprintf(key, sizeof key, "%s_token_id", specials[i].name);
         id = sn_json_get(c->root, key);
         if (id == NULL) id = sn_json_get(sn_json_get(c->root, "text_config"), key);
         if (s->id[i] < 0 && cJSON_IsNumber(id) && (i != EOT || s->text[EOT] != NULL)) s->id[i] = (int64_t)id->valuedouble;
+        if (v->config_first && s->id[i] < 0 && s->text[i] != NULL && (i == BOS || i == EOS)) s->id[i] = txt_convert_vocab_id(v, s->text[i]);
         if (s->id[i] >= (int64_t)v->n) s->id[i] = -1;
     }
 }
@@ -177,6 +178,7 @@ static sn_status write_template(sn_gguf_writer *w, const txt_convert_vocab *v, s
         st = sn_json_open_in(&file, v->dir, "chat_template.json", err);
         own = sn_json_get(file, "chat_template");
         if (sn_json_str(own) != NULL) set_template(w, own->valuestring, strlen(own->valuestring));
+        if (own == NULL && v->chat_name != NULL) set_template(w, v->chat_name, strlen(v->chat_name));
         cJSON_Delete(file);
     }
     free(path);
@@ -261,13 +263,14 @@ sn_status txt_convert_vocab_keys(sn_gguf_writer *w, const txt_convert_vocab *v, 
     for (size_t i = 0; st == SN_OK && i < v->n; i++) {
         words[i] = (sn_str){v->words[i].text, strlen(v->words[i].text)};
         types[i] = v->words[i].type;
-        scores[i] = v->words[i].score;
+        scores[i] = v->pieces ? v->words[i].score : 0;
     }
     if (st == SN_OK) {
         sn_gguf_set_str(w, "tokenizer.ggml.model", v->pieces ? "llama" : "gpt2", v->pieces ? 5 : 4);
-        sn_gguf_set_str(w, "tokenizer.ggml.pre", v->pre, strlen(v->pre));
+        const char *pre = v->pre != NULL ? v->pre : "default";
+        sn_gguf_set_str(w, "tokenizer.ggml.pre", pre, strlen(pre));
         sn_gguf_set_strs(w, "tokenizer.ggml.tokens", words, v->n);
-        if (v->pieces) sn_gguf_set_array(w, "tokenizer.ggml.scores", SN_KV_F32, scores, v->n);
+        if (v->pieces || v->scored) sn_gguf_set_array(w, "tokenizer.ggml.scores", v->pieces ? SN_KV_F32 : SN_KV_I32, scores, v->n);
         sn_gguf_set_array(w, "tokenizer.ggml.token_type", SN_KV_I32, types, v->n);
         if (!v->pieces) st = write_merges(w, v, err);
         if (gemma && v->pieces)

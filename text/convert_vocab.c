@@ -203,16 +203,15 @@ static sn_status read_words(txt_convert_vocab *v, sn_err *err)
 {
     const cJSON *model = sn_json_get(v->tokenizer, "model"), *word;
     const char *type = sn_json_str(sn_json_get(model, "type"));
-    v->pieces = cJSON_IsTrue(sn_json_get(model, "byte_fallback"));
     if (type != NULL && strcmp(type, "BPE") != 0)
-        return sn_fail(err, SN_EUNSUPPORTED, "%s/tokenizer.json: a tokenizer of type %.40s is not known, want BPE", v->dir, type);
-    if (cJSON_GetArraySize(sn_json_get(model, "vocab")) == 0) return sn_fail(err, SN_EFORMAT, "%s/tokenizer.json: has no words", v->dir);
+        return sn_fail(err, SN_EUNSUPPORTED, "%s/%s: a tokenizer of type %.40s is not known, want BPE", v->dir, v->file, type);
+    if (cJSON_GetArraySize(sn_json_get(model, "vocab")) == 0) return sn_fail(err, SN_EFORMAT, "%s/%s: has no words", v->dir, v->file);
     sn_status st = SN_OK;
     cJSON_ArrayForEach(word, sn_json_get(model, "vocab"))
     {
         size_t id;
         if (!word_id(v, word, &id))
-            return sn_fail(err, SN_EFORMAT, "%s/tokenizer.json: \"%.40s\" is not one of the model's %zu words", v->dir, word->string, v->n);
+            return sn_fail(err, SN_EFORMAT, "%s/%s: \"%.40s\" is not one of the model's %zu words", v->dir, v->file, word->string, v->n);
         st = set_word(v, id, word->string, strlen(word->string), v->pieces ? ADDED_SCORE : 0,
                       v->pieces && is_byte_word(word->string) ? TXT_TYPE_BYTE : TXT_TYPE_NORMAL, err);
         if (st != SN_OK) return st;
@@ -226,14 +225,14 @@ static sn_status add_to_words(txt_convert_vocab *v, sn_err *err)
     const cJSON *settings = sn_json_get(v->settings, "added_tokens_decoder"), *t;
     sn_status st = SN_OK;
     if (cJSON_GetArraySize(sn_json_get(v->tokenizer, "added_tokens")) > MAX_ADDED || cJSON_GetArraySize(settings) > MAX_ADDED)
-        return sn_fail(err, SN_ELIMIT, "%s/tokenizer.json: has more than %d added tokens", v->dir, MAX_ADDED);
+        return sn_fail(err, SN_ELIMIT, "%s/%s: has more than %d added tokens", v->dir, v->file, MAX_ADDED);
     cJSON_ArrayForEach(t, sn_json_get(v->tokenizer, "added_tokens"))
     {
         char number[24];
         size_t id;
         const char *text = sn_json_str(sn_json_get(t, "content"));
         if (text == NULL || !word_id(v, sn_json_get(t, "id"), &id))
-            return sn_fail(err, SN_EFORMAT, "%s/tokenizer.json: an added token is not one of the model's %zu words", v->dir, v->n);
+            return sn_fail(err, SN_EFORMAT, "%s/%s: an added token is not one of the model's %zu words", v->dir, v->file, v->n);
         snprintf(number, sizeof number, "%zu", id);
         const cJSON *special = sn_json_get(sn_json_get(settings, number), "special");
         if (special == NULL) special = sn_json_get(t, "special");
@@ -326,33 +325,66 @@ static sn_status fill(txt_convert_vocab *v, size_t n, sn_err *err)
     return st;
 }
 
-sn_status txt_convert_vocab_read(txt_convert_vocab *v, const char *dir, const char *model_type, size_t n_words, sn_err *err)
+static bool holds(const char *dir, const char *name)
 {
     char *path = NULL;
-    *v = (txt_convert_vocab){.dir = dir, .pre = "default"};
+    if (asprintf(&path, "%s/%s", dir, name) < 0) return false;
+    const bool found = access(path, F_OK) == 0;
+    free(path);
+    return found;
+}
+
+static sn_status from_pieces(txt_convert_vocab *v, size_t n, sn_err *err)
+{
+    char *path = NULL;
+    if (asprintf(&path, "%s/tokenizer.model", v->dir) < 0) return sn_fail(err, SN_ENOMEM, "%s: out of memory", v->dir);
+    v->pieces = true;
+    sn_status st = fill(v, n, err);
+    if (st == SN_OK) st = read_pieces(v, path, err);
+    if (st == SN_OK) st = add_to_pieces(v, err);
+    free(path);
+    return st;
+}
+
+static sn_status from_words(txt_convert_vocab *v, const char *model_type, size_t n, sn_err *err)
+{
+    v->pieces = cJSON_IsTrue(sn_json_get(sn_json_get(v->tokenizer, "model"), "byte_fallback"));
+    sn_status st = fill(v, n, err);
+    if (st == SN_OK) st = read_words(v, err);
+    if (st == SN_OK && v->pieces) st = score_pieces(v, err);
+    if (st == SN_OK) st = add_to_words(v, err);
+    if (st == SN_OK) st = mark_special(v, err);
+    if (st == SN_OK && !v->pieces && v->pre == NULL && (st = txt_convert_pre(v->tokenizer, model_type, &v->pre, err)) != SN_OK)
+        sn_wrap(err, "%s/%s", v->dir, v->file);
+    return st;
+}
+
+static sn_status from_tekken(txt_convert_vocab *v, size_t n, sn_err *err)
+{
+    cJSON *root = NULL;
+    sn_status st = sn_json_open_in(&root, v->dir, "tekken.json", err);
+    if (st == SN_OK) st = txt_convert_tekken(v, root, n, err);
+    cJSON_Delete(root);
+    return st;
+}
+
+/* Which of a folder's files counts is as in llama.cpp's converter. */
+sn_status txt_convert_vocab_read(txt_convert_vocab *v, const char *dir, const char *model_type, size_t n_words, sn_err *err)
+{
+    *v = (txt_convert_vocab){.dir = dir, .file = "tokenizer.json"};
     sn_status st = sn_json_open_in(&v->tokenizer, dir, "tokenizer.json", err);
     if (st == SN_OK) st = sn_json_open_in(&v->settings, dir, "tokenizer_config.json", err);
     if (st == SN_OK) st = sn_json_open_in(&v->added, dir, "added_tokens.json", err);
     if (st != SN_OK) return st;
-    if (asprintf(&path, "%s/tokenizer.model", dir) < 0) return sn_fail(err, SN_ENOMEM, "%s: out of memory", dir);
-    const bool sentencepiece = access(path, F_OK) == 0;
-    v->pieces = sentencepiece;
-    st = fill(v, n_words, err);
-    if (st == SN_OK && sentencepiece) {
-        st = read_pieces(v, path, err);
-        if (st == SN_OK) st = add_to_pieces(v, err);
-    } else if (st == SN_OK && v->tokenizer != NULL) {
-        st = read_words(v, err);
-        if (st == SN_OK && v->pieces) st = score_pieces(v, err);
-        if (st == SN_OK) st = add_to_words(v, err);
-        if (st == SN_OK) st = mark_special(v, err);
-        if (st == SN_OK && !v->pieces && (st = txt_convert_pre(v->tokenizer, model_type, &v->pre, err)) != SN_OK)
-            sn_wrap(err, "%s/tokenizer.json", dir);
-    } else if (st == SN_OK) {
-        st = sn_fail(err, SN_EFORMAT, "%s: has neither tokenizer.model nor tokenizer.json", dir);
-    }
-    free(path);
-    return st;
+    const bool tekken = v->tokenizer == NULL && holds(dir, "tekken.json");
+    if (!tekken && holds(dir, "tokenizer.model")) return from_pieces(v, n_words, err);
+    if (tekken)
+        st = from_tekken(v, n_words, err);
+    else if (v->tokenizer == NULL && holds(dir, "vocab.json"))
+        st = txt_convert_merges(v, model_type, err);
+    else if (v->tokenizer == NULL)
+        st = sn_fail(err, SN_EFORMAT, "%s: has no tokenizer: neither tokenizer.json nor tokenizer.model, tekken.json or vocab.json", dir);
+    return st == SN_OK ? from_words(v, model_type, n_words, err) : st;
 }
 
 void txt_convert_vocab_free(txt_convert_vocab *v)

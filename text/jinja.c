@@ -74,22 +74,22 @@ static jv typed(jx *x, const char *type, js text)
     return d;
 }
 
-/* A message's text as typed parts, cut at the marks. */
-static jv listed(jx *x, js text)
+/* A message's text as typed parts, cut at the marks, which stand for media of one type. */
+static jv listed(jx *x, js text, const char *medium)
 {
     jv l = jv_list(x, false);
     for (size_t from = 0; from < text.n && x->status == SN_OK;) {
         const char *p = memchr(text.p + from, (unsigned char)TXT_MEDIA_MARK, text.n - from);
         size_t to = p ? (size_t)(p - text.p) : text.n;
         if (to > from) jlist_add(x, l.l, typed(x, "text", js_cut(text, from, to)));
-        if (p) jlist_add(x, l.l, typed(x, "image", text));
+        if (p) jlist_add(x, l.l, typed(x, medium, text));
         from = to + (p != NULL);
     }
     if (l.kind == JV_LIST && l.l->n == 0) jlist_add(x, l.l, typed(x, "text", text));
     return l;
 }
 
-static void globals(jx *x, jdict *vars, const txt_message *m, size_t n, bool open, const txt_jinja_setting *with, bool lists)
+static void globals(jx *x, jdict *vars, const txt_message *m, size_t n, bool open, const txt_jinja_setting *with, const char *lists)
 {
     static const char *const roles[] = {[TXT_SYSTEM] = "system", [TXT_USER] = "user", [TXT_ASSISTANT] = "assistant"};
     jv messages = jv_list(x, false), none = {.kind = JV_NONE};
@@ -98,7 +98,7 @@ static void globals(jx *x, jdict *vars, const txt_message *m, size_t n, bool ope
         jv d = jv_dict(x);
         if (d.kind != JV_DICT) break;
         jdict_set(x, d.d, jv_z("role"), jv_z(roles[m[i].role]));
-        jdict_set(x, d.d, jv_z("content"), lists ? listed(x, text) : jv_str(text));
+        jdict_set(x, d.d, jv_z("content"), lists ? listed(x, text, lists) : jv_str(text));
         jlist_add(x, messages.l, d);
     }
     jdict_set(x, vars, jv_z("messages"), messages);
@@ -124,13 +124,28 @@ static sn_status emit(txt_parts *out, const char *p, size_t n, bool framing, sn_
     return SN_OK;
 }
 
-/* How programs write a picture: the longest at p[n], which the template wrote. */
+/* How programs write a picture or a sound: the first that stands there, which the template wrote. */
 static size_t placeholder(const jbuf *b, size_t at)
 {
-    static const char *const spelled[] = {
-        "<image>",    "<|image|>",     "<|image_pad|>",       "<start_of_image>", "<image_soft_token>",         "[IMG]",
-        "<im_patch>", "<|media_pad|>", "<image_placeholder>", "<|image_1|>",      "<|kimi_image_placeholder|>", "<|image_soft_token|>",
-        "]<]image[>["};
+    static const char *const spelled[] = {"<|vision_start|><|image_pad|><|vision_end|>", /* as the encoder's family writes it, too */
+                                          "<|audio_bos|><|AUDIO|><|audio_eos|>",
+                                          "<image>",
+                                          "<|image|>",
+                                          "<|image_pad|>",
+                                          "<start_of_image>",
+                                          "<image_soft_token>",
+                                          "[IMG]",
+                                          "<im_patch>",
+                                          "<|media_pad|>",
+                                          "<image_placeholder>",
+                                          "<|image_1|>",
+                                          "<|kimi_image_placeholder|>",
+                                          "<|image_soft_token|>",
+                                          "]<]image[>[",
+                                          "<IMG_CONTEXT>",
+                                          "<|AUDIO|>",
+                                          "[AUDIO]",
+                                          "<|audio|>"};
     for (size_t i = 0; i < sizeof spelled / sizeof spelled[0]; i++) {
         size_t n = strlen(spelled[i]);
         if (b->n - at < n || memcmp(b->p + at, spelled[i], n) != 0 || memchr(b->data + at, 1, n) != NULL) continue;
@@ -174,9 +189,9 @@ static sn_status split(const jbuf *b, const char *bos, txt_parts *out, sn_err *e
     return s;
 }
 
-/* One rendering into *b, which lives in x. */
+/* One rendering into *b, which lives in x. lists: contents are lists, of text and of media of this type; NULL: they are strings. */
 static sn_status render(const txt_jinja *j, jx *x, jbuf *b, const txt_message *m, size_t n, bool open, const txt_jinja_setting *with,
-                        bool lists, sn_err *err)
+                        const char *lists, sn_err *err)
 {
     size_t n_text = j->n;
     for (size_t i = 0; i < n; i++) n_text += m[i].n < SIZE_MAX / 256 - n_text ? m[i].n : 0;
@@ -203,22 +218,22 @@ static bool shows_strings(const txt_jinja *j, const txt_jinja_setting *with)
     static const txt_message probe[] = {{TXT_USER, "x", 1}};
     jx x = {0};
     jbuf b = {0};
-    bool shows = render(j, &x, &b, probe, 1, true, with, false, NULL) == SN_OK && shows_data(&b);
+    bool shows = render(j, &x, &b, probe, 1, true, with, NULL, NULL) == SN_OK && shows_data(&b);
     jx_free(&x);
     return shows;
 }
 
 /* With contents as lists. With media, as many must come out as went in. */
-static sn_status render_lists(const txt_jinja *j, const txt_message *m, size_t n, bool open, const txt_jinja_setting *with, txt_parts *p,
-                              sn_err *err)
+static sn_status render_lists(const txt_jinja *j, const txt_message *m, size_t n, bool open, const txt_jinja_setting *with,
+                              const char *medium, txt_parts *p, sn_err *err)
 {
     size_t n_marks = count_marks(m, n);
     jx x = {0};
     jbuf b = {0};
-    sn_status s = render(j, &x, &b, m, n, open, with, true, err);
+    sn_status s = render(j, &x, &b, m, n, open, with, medium, err);
     if (s == SN_OK && n_marks > 0 && put_marks(&b) != n_marks)
         s = sn_fail(err, SN_EFORMAT, "chat template: it does not show each medium once, by a placeholder that is known here");
-    if (s == SN_OK) s = split(&b, with->bos, p, err);
+    if (s == SN_OK) s = split(&b, with->keeps_bos ? NULL : with->bos, p, err);
     jx_free(&x);
     return s;
 }
@@ -228,10 +243,10 @@ static sn_status render_strings(const txt_jinja *j, const txt_message *m, size_t
 {
     jx x = {0};
     jbuf b = {0};
-    sn_status s = render(j, &x, &b, m, n, open, with, false, err);
+    sn_status s = render(j, &x, &b, m, n, open, with, NULL, err);
     if (s == SN_OK && !shows_data(&b) && n > 0 && !shows_strings(j, with))
         s = sn_fail(err, SN_EFORMAT, "chat template: it shows nothing of the messages");
-    if (s == SN_OK) s = split(&b, with->bos, p, err);
+    if (s == SN_OK) s = split(&b, with->keeps_bos ? NULL : with->bos, p, err);
     jx_free(&x);
     return s;
 }
@@ -241,9 +256,10 @@ sn_status txt_jinja_render(const txt_jinja *j, const txt_message *messages, size
 {
     txt_parts p = {0};
     bool media = count_marks(messages, n) > 0;
-    sn_status s = media ? render_lists(j, messages, n, open_answer, with, &p, NULL) : SN_EFORMAT;
+    sn_status s = media ? render_lists(j, messages, n, open_answer, with, "image", &p, NULL) : SN_EFORMAT;
+    if (s == SN_EFORMAT && media) s = render_lists(j, messages, n, open_answer, with, "audio", &p, NULL);
     if (s == SN_EFORMAT) s = render_strings(j, messages, n, open_answer, with, &p, err);
-    if (s == SN_EFORMAT && !media && render_lists(j, messages, n, open_answer, with, &p, NULL) == SN_OK) s = SN_OK;
+    if (s == SN_EFORMAT && !media && render_lists(j, messages, n, open_answer, with, "image", &p, NULL) == SN_OK) s = SN_OK;
     for (size_t i = 0; s == SN_OK && i < p.n; i++) s = emit(out, p.parts[i].text, p.parts[i].n, p.parts[i].framing, err);
     txt_parts_free(&p);
     return s;

@@ -91,6 +91,7 @@ struct tm;
 typedef struct {
     const char *bos, *eos;  /* spellings of the tokens; NULL: none */
     const struct tm *today; /* what strftime_now answers from; NULL: there is no such function */
+    bool keeps_bos;         /* bos in front stays (the tokenizer adds none); else it is taken away */
 } txt_jinja_setting;
 /* SN_EFORMAT, naming the line, for what is not a program; SN_ELIMIT for one of more than 1 MiB. Copies it. */
 sn_status txt_jinja_open(txt_jinja **out, const char *program, size_t n, sn_err *err);
@@ -101,6 +102,15 @@ void txt_jinja_close(txt_jinja *j);
  * SN_EFORMAT, naming the line, where the program fails or refuses. */
 sn_status txt_jinja_render(const txt_jinja *j, const txt_message *messages, size_t n, bool open_answer, const txt_jinja_setting *with,
                            txt_parts *out, sn_err *err);
+
+/* ---- what a model's conversations are written by (framing.c) ----
+ * The program in its file, and the table's entry (txt_chat_template_get) where that is named, or the program does not run. */
+typedef struct txt_framing txt_framing; /* immutable once open */
+/* name NULL: the file's own. Errors are those of txt_chat_template_get and txt_jinja_open. */
+sn_status txt_framing_open(txt_framing **out, const sn_gguf *g, const txt_vocab *v, const char *name, const struct tm *today, sn_err *err);
+void txt_framing_close(txt_framing *f);
+sn_status txt_framing_render(const txt_framing *f, const txt_message *messages, size_t n, bool open_answer, txt_parts *out, sn_err *err);
+const char *txt_framing_stop(const txt_framing *f); /* as txt_chat_stop */
 
 /* ---- decoder (llama.c, registry in families) ---- */
 typedef struct txt_model txt_model;     /* immutable, shared by sessions */

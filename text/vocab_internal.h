@@ -129,5 +129,7 @@ sn_status txt_bpe_open(txt_vocab *v, const sn_gguf *g, sn_err *err);
 sn_status txt_bpe_tokenize(const txt_vocab *v, const char *text, size_t n, txt_ids *out, sn_err *err);
 /* Bytes of a token's text in GPT-2's byte alphabet; false where the spelling has a character outside of it. */
 bool txt_bpe_decode(const char *spelling, size_t n, char *buf, size_t cap, size_t *n_bytes);
+/* The other way; spelling has room for 2 n. Returns its length. */
+size_t txt_bpe_spell(const unsigned char *bytes, size_t n, char *spelling);
 
 #endif

@@ -65,14 +65,20 @@ static bool append(senses_matrix *all, const senses_matrix *rows)
     return true;
 }
 
-/* With -m: the decoder must be as wide as what the encoders give. The library refuses the pair, naming both files. */
+/* With -m: the decoder must be as wide as what the encoders give. The library refuses the pair, naming both files. Nothing is asked, so the
+ * decoder needs no chat template. */
 static bool check_decoder(cli_runtime *rt)
 {
+    senses_error err = {0};
+    senses_session *s = NULL;
     if (rt->o->model == NULL) return true;
     if (!runtime_text(rt)) return false;
-    senses_session *s = runtime_session(rt);
+    senses_session_params p = rt->o->session;
+    p.raw = true;
+    const bool good = senses_session_open(&s, rt->text, rt->encoders, rt->n_encoders, &p, &err) == SN_OK;
+    if (!good) runtime_say(rt, &err);
     senses_session_close(s);
-    return s != NULL;
+    return good;
 }
 
 static int encode(cli_runtime *rt)

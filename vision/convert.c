@@ -6,6 +6,7 @@
 
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define MAX_SIDE (1u << 20)
@@ -18,36 +19,75 @@ const cJSON *vis_convert_processor(const vis_conversion *k, const char *key)
     return v;
 }
 
-static const cJSON *token_called(const cJSON *list, const char *text)
+/* The id of a token in a list of objects that name it `text` and number it `id`. */
+static const cJSON *listed(const cJSON *list, const char *name_key, const char *id_key, const char *name)
 {
     const cJSON *t;
     cJSON_ArrayForEach(t, list)
     {
-        const char *content = sn_json_str(sn_json_get(t, "content"));
-        if (content != NULL && strcmp(content, text) == 0) return t;
+        const char *text = sn_json_str(sn_json_get(t, name_key));
+        if (text != NULL && strcmp(text, name) == 0) return sn_json_get(t, id_key);
     }
     return NULL;
 }
 
+/* tekken.json (Mistral's own): files of before version 8 need not list their special tokens, which are these then. */
+static double id_in_tekken(const cJSON *file, const char *name)
+{
+    static const char *const unlisted[] = {"[IMG]", "<pad>", "[IMG_BREAK]", "[IMG_END]"}; /* from 10 on */
+    const cJSON *list = sn_json_get(file, "special_tokens"), *id = listed(list, "token_str", "rank", name);
+    if (cJSON_IsNumber(id)) return id->valuedouble;
+    for (size_t i = 0; file != NULL && list == NULL && i < sizeof unlisted / sizeof *unlisted; i++)
+        if (strcmp(unlisted[i], name) == 0) return (double)(10 + i);
+    return -1;
+}
+
+/* Where the tokenizer's files have the token: tokenizer_config.json, tokenizer.json or, where that is not there, tekken.json. */
+static sn_status id_of(const vis_conversion *k, const char *name, double *id)
+{
+    cJSON *settings = NULL, *tokenizer = NULL, *tekken = NULL;
+    sn_status st = sn_json_open_in(&settings, k->core.dir, "tokenizer_config.json", k->core.err);
+    if (st == SN_OK) st = sn_json_open_in(&tokenizer, k->core.dir, "tokenizer.json", k->core.err);
+    if (st == SN_OK && tokenizer == NULL) st = sn_json_open_in(&tekken, k->core.dir, "tekken.json", k->core.err);
+    const cJSON *found = listed(sn_json_get(tokenizer, "added_tokens"), "content", "id", name);
+    *id = cJSON_IsNumber(found) ? found->valuedouble : id_in_tekken(tekken, name);
+    const cJSON *t, *decoder = tekken == NULL ? sn_json_get(settings, "added_tokens_decoder") : NULL;
+    cJSON_ArrayForEach(t, decoder)
+    {
+        const char *text = sn_json_str(sn_json_get(t, "content"));
+        if (text != NULL && strcmp(text, name) == 0) *id = strtod(t->string, NULL);
+    }
+    cJSON_Delete(settings);
+    cJSON_Delete(tokenizer);
+    cJSON_Delete(tekken);
+    return st;
+}
+
 size_t vis_convert_token(vis_conversion *k, const char *text)
 {
-    cJSON *tokenizer = NULL;
-    size_t id = SIZE_MAX;
-    if (sn_json_open_in(&tokenizer, k->core.dir, "tokenizer.json", k->core.err) != SN_OK) {
-        k->whole.status = SN_EFORMAT;
-        return id;
-    }
-    const cJSON *t = sn_json_get(token_called(sn_json_get(tokenizer, "added_tokens"), text), "id");
-    if (cJSON_IsNumber(t) && t->valuedouble >= 0 && t->valuedouble < (double)k->extents[X_VOCAB]) id = (size_t)t->valuedouble;
-    if (id == SIZE_MAX) {
-        sn_config_fail(&k->whole, SN_EFORMAT, "its tokenizer.json has no token %s that is one of %zu words", text, k->extents[X_VOCAB]);
-        id = 0;
-    }
-    cJSON_Delete(tokenizer);
-    return id;
+    double id = -1;
+    const sn_status st = id_of(k, text, &id);
+    if (st == SN_OK && id >= 0 && id < (double)k->extents[X_VOCAB]) return (size_t)id;
+    if (st == SN_OK)
+        sn_config_fail(&k->whole, SN_EFORMAT, "its tokenizer has no token %s that is one of %zu words", text, k->extents[X_VOCAB]);
+    else
+        k->whole.status = st;
+    return 0;
 }
 
 /* ---- configuration ---- */
+
+/* A side in pixels: a number, or a list of two equal ones. */
+static size_t side_of(sn_config *c, const char *key, size_t absent, size_t max)
+{
+    const cJSON *v = sn_config_get(c, key), *first = cJSON_GetArrayItem(v, 0), *second = cJSON_GetArrayItem(v, 1);
+    if (!cJSON_IsArray(v)) return sn_config_count(c, key, absent, max);
+    const double n = cJSON_IsNumber(first) ? first->valuedouble : 0;
+    if (cJSON_GetArraySize(v) == 2 && n >= 1 && n <= (double)max && n == floor(n) && cJSON_IsNumber(second) && second->valuedouble == n)
+        return (size_t)n;
+    sn_config_fail(c, SN_EUNSUPPORTED, "%s is not one side, or two equal ones", key);
+    return 1;
+}
 
 static sn_status read_shape(vis_conversion *k)
 {
@@ -55,8 +95,8 @@ static sn_status read_shape(vis_conversion *k)
     const vis_convert_shape *d = &f->defaults;
     vis_convert_shape *s = &k->shape;
     sn_config *c = &k->part;
-    *s = (vis_convert_shape){.image_px = sn_config_count(c, "image_size", d->image_px, 65536),
-                             .patch_px = sn_config_count(c, "patch_size", d->patch_px, 1024),
+    *s = (vis_convert_shape){.image_px = side_of(c, "image_size", d->image_px, 65536),
+                             .patch_px = side_of(c, "patch_size", d->patch_px, 1024),
                              .n_embd = sn_config_count(c, f->n_embd, d->n_embd, MAX_SIDE),
                              .n_ff = sn_config_count(c, f->n_ff, d->n_ff, MAX_SIDE),
                              .n_layer = sn_config_count(c, f->n_layer, d->n_layer, 512),

@@ -65,7 +65,7 @@ struct vis_conversion {
 const vis_convert_family *vis_convert_family_find(const char *model_type, const char *part_type); /* NULL: none */
 /* The value that processor_config.json, or else preprocessor_config.json, has for the key. */
 const cJSON *vis_convert_processor(const vis_conversion *k, const char *key);
-/* The id of an added token; SIZE_MAX, and the problem sticks, where there is none. */
+/* The id of a special token; 0, and the problem sticks, where there is none. */
 size_t vis_convert_token(vis_conversion *k, const char *text);
 
 #endif

@@ -230,25 +230,78 @@ static const sn_convert_row internvl_layer[] = {
     {"ls1", "ls1.weight", {X_EMBD}, SN_EDIT_NONE, SN_AS_F32, false}, {"ls2", "ls2.weight", {X_EMBD}, SN_EDIT_NONE, SN_AS_F32, false}, {0}};
 /* clang-format on */
 
+/* The same in transformers' names ("-hf" folders). */
+/* clang-format off */
+static const sn_convert_row internvl_hf[] = {
+    {"embeddings.cls_token", "v.class_embd", {X_ONE, X_ONE, X_EMBD}, SN_EDIT_NONE, SN_AS_F32, false},
+    PATCHES("embeddings.patch_embeddings.projection", SN_AS_F16_OR_F32),
+    {"embeddings.position_embeddings", "v.position_embd.weight", {X_ONE, X_PLACES_CLASS, X_EMBD}, SN_EDIT_NONE, SN_AS_F32, false},
+    {"layernorm.weight", "v.post_ln.weight", {X_EMBD}, SN_EDIT_NONE, SN_AS_F32, true}, BIAS("layernorm", "v.post_ln", X_EMBD),
+    NORM("multi_modal_projector.layer_norm", "mm.model.mlp.0", X_MERGED),
+    LINEAR("multi_modal_projector.linear_1", "mm.model.mlp.1", X_TEXT, X_MERGED),
+    LINEAR("multi_modal_projector.linear_2", "mm.model.mlp.3", X_TEXT, X_TEXT), {0}};
+static const sn_convert_row internvl_hf_layer[] = {
+    NORM("layernorm_before", "ln1", X_EMBD), NORM("layernorm_after", "ln2", X_EMBD),
+    LINEAR("attention.q_proj", "attn_q", X_EMBD, X_EMBD), LINEAR("attention.k_proj", "attn_k", X_EMBD, X_EMBD),
+    LINEAR("attention.v_proj", "attn_v", X_EMBD, X_EMBD), LINEAR("attention.projection_layer", "attn_out", X_EMBD, X_EMBD),
+    {"attention.q_norm.weight", "attn_q_norm.weight", {X_EMBD}, SN_EDIT_NONE, SN_AS_F32, true},
+    {"attention.k_norm.weight", "attn_k_norm.weight", {X_EMBD}, SN_EDIT_NONE, SN_AS_F32, true},
+    LINEAR("mlp.fc1", "ffn_up", X_FF, X_EMBD), LINEAR("mlp.fc2", "ffn_down", X_EMBD, X_FF),
+    {"lambda_1", "ls1.weight", {X_EMBD}, SN_EDIT_NONE, SN_AS_F32, false}, {"lambda_2", "ls2.weight", {X_EMBD}, SN_EDIT_NONE, SN_AS_F32, false}, {0}};
+/* clang-format on */
+
 static void internvl_read(vis_conversion *k)
 {
     const double ratio = sn_config_real(&k->whole, "downsample_ratio", 0.5);
+    const char *norm = sn_json_str(sn_config_get(&k->part, "norm_type"));
     if (ratio > 0.01 && ratio <= 1)
         k->shape.merge = (size_t)(1.0 / ratio);
     else
         sn_config_fail(&k->whole, SN_EFORMAT, "downsample_ratio is not a number from 0.01 to 1");
+    if (norm != NULL && strcmp(norm, "layer_norm") != 0)
+        sn_config_fail(&k->part, SN_EUNSUPPORTED, "norm_type is %.40s, want layer_norm", norm);
+    if (strcmp(act_of(k, "gelu"), "gelu") != 0)
+        sn_config_fail(&k->part, SN_EUNSUPPORTED, "hidden_act is %.40s, want gelu", act_of(k, "gelu"));
+}
+
+static void internvl_hf_read(vis_conversion *k)
+{
+    const char *select = sn_json_str(sn_json_get(k->core.json, "vision_feature_select_strategy")),
+               *act = sn_json_str(sn_json_get(k->core.json, "projector_hidden_act"));
+    internvl_read(k);
+    if (sn_config_real_of(&k->whole, sn_json_get(k->core.json, "vision_feature_layer"), "vision_feature_layer", -1) != -1)
+        sn_config_fail(&k->whole, SN_EUNSUPPORTED, "vision_feature_layer is not the last");
+    if (select != NULL && strcmp(select, "default") != 0)
+        sn_config_fail(&k->whole, SN_EUNSUPPORTED, "vision_feature_select_strategy is not \"default\": the class row is not dropped");
+    if (act != NULL && strcmp(act, "gelu") != 0)
+        sn_config_fail(&k->whole, SN_EUNSUPPORTED, "projector_hidden_act is %.40s, want gelu", act);
+}
+
+/* How many tiles: a number of the file or, of the "-hf" folders, of the processor; where that has none, 1 to 12 are the rule here too. */
+static void tile_key(vis_conversion *k, sn_gguf_writer *w, const char *key, const cJSON *v, const char *name)
+{
+    const double n = sn_config_real_of(&k->whole, v, name, 0);
+    if (v == NULL || k->whole.status != SN_OK) return;
+    if (!(n >= 1 && n <= 1024) || n != floor(n))
+        sn_config_fail(&k->whole, SN_EFORMAT, "%s is not a number of tiles", name);
+    else
+        sn_gguf_set_u32(w, key, (uint32_t)n);
 }
 
 static void internvl_keys(vis_conversion *k, sn_gguf_writer *w)
 {
-    static const struct {
-        const char *here, *there;
-    } tiles[] = {{"clip.vision.preproc_min_tiles", "min_dynamic_patch"}, {"clip.vision.preproc_max_tiles", "max_dynamic_patch"}};
     act_keys(k, w);
     sn_gguf_set_u32(w, "clip.vision.projector.scale_factor", (uint32_t)k->shape.merge);
-    for (size_t i = 0; i < 2; i++)
-        if (sn_json_get(k->core.json, tiles[i].there) != NULL)
-            sn_gguf_set_u32(w, tiles[i].here, (uint32_t)sn_config_count(&k->whole, tiles[i].there, 0, 1024));
+    tile_key(k, w, "clip.vision.preproc_min_tiles", sn_json_get(k->core.json, "min_dynamic_patch"), "min_dynamic_patch");
+    tile_key(k, w, "clip.vision.preproc_max_tiles", sn_json_get(k->core.json, "max_dynamic_patch"), "max_dynamic_patch");
+}
+
+static void internvl_hf_keys(vis_conversion *k, sn_gguf_writer *w)
+{
+    act_keys(k, w);
+    sn_gguf_set_u32(w, "clip.vision.projector.scale_factor", (uint32_t)k->shape.merge);
+    tile_key(k, w, "clip.vision.preproc_min_tiles", vis_convert_processor(k, "min_patches"), "min_patches");
+    tile_key(k, w, "clip.vision.preproc_max_tiles", vis_convert_processor(k, "max_patches"), "max_patches");
 }
 
 /* ---- Qwen2-VL and Qwen2.5-VL ---- */
@@ -413,13 +466,15 @@ static const vis_convert_family families[] = {
      {1024, 16, 1024, 4096, 24, 16, 0, 1e-5}, pixtral_read, pixtral_keys},
     {"internvl_chat", NULL, "internvl", {"vision_model. mlp1.", NULL, TOWER}, SIZES, "encoder.layers.", internvl, internvl_layer,
      {0, 0, 0, 0, 0, 0, 0, 1e-6}, internvl_read, internvl_keys},
+    {"internvl", NULL, "internvl", {"vision_tower. multi_modal_projector.", "mask_token", TOWER}, SIZES, "encoder.layer.", internvl_hf,
+     internvl_hf_layer, {448, 14, 1024, 4096, 24, 16, 0, 1e-6}, internvl_hf_read, internvl_hf_keys},
     {"qwen2_vl", NULL, "qwen2vl_merger", {"visual.", NULL, "visual."}, "embed_dim", "hidden_size", "depth", "num_heads",
      "blocks.", qwen2vl, qwen2vl_layer, {560, 14, 1280, 3584, 32, 16, 0, 1e-6}, qwen2vl_read, qwen2vl_keys},
     {"qwen2_5_vl", NULL, "qwen2.5vl_merger", {"visual.", NULL, "visual."}, "hidden_size", "intermediate_size", "depth", "num_heads",
      "blocks.", qwen2vl, qwen25vl_layer, {560, 14, 3584, 3420, 32, 16, 0, 1e-6}, merge_read, qwen25vl_keys},
     {"qwen3_vl", NULL, "qwen3vl_merger", {"visual.", NULL, "visual."}, "hidden_size", "intermediate_size", "depth", "num_heads",
      "blocks.", qwen3vl, qwen3vl_layer, {768, 16, 1152, 4304, 27, 16, 0, 1e-6}, qwen3vl_read, qwen3vl_keys},
-    {"gemma3", NULL, "gemma3", {"vision_tower. multi_modal_projector.", "vision_model.head. .position_ids", TOWER}, SIZES, "encoder.layers.",
+    {"gemma3", NULL, "gemma3", {"vision_tower. multi_modal_projector.", "vision_model.head. vision_tower.head. .position_ids", TOWER}, SIZES, "encoder.layers.",
      gemma3, siglip_layer, {224, 16, 768, 3072, 12, 12, 0, 1e-6}, gemma3_read, gemma3_keys},
 };
 /* clang-format on */

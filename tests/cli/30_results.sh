@@ -81,6 +81,13 @@ claim_encode_writes_rows_of_the_decoders_width() {
     run encode -o - --mmproj "$TINY_MMPROJ" --image "$SAMPLES/sign.png"; is 0; cmp -s out one.npy || wrong "-o - differs"
     stdin=$SAMPLES/sign.png; run encode -o three.npy --mmproj "$TINY_MMPROJ" --image -; is 0; cmp -s one.npy three.npy || wrong "standard input differs"
 }
+claim_encode_asks_for_no_chat_template() {
+    cp -r "$GOLDEN/convert_encoders/smolvlm" own; chmod -R u+w own; sed -i 's/"chat_template"/"no_template"/' own/tokenizer_config.json
+    sed -i 's/<|im_start|>/<image>/g; s/<|im_end|>/<global-img>/g; s/<custom>/<fake_token_around_image>/g' own/tokenizer*.json
+    run convert own -o t.gguf --mmproj m.gguf -q; is 0
+    run ask -m t.gguf --mmproj m.gguf --image "$SAMPLES/sign.png" x; failed_with_one_line; err_has "no chat template"
+    run encode -o rows.npy -m t.gguf --mmproj m.gguf --image "$SAMPLES/sign.png"; is 0; err_empty
+}
 claim_encode_writes_the_mel() {
     needs "$TINY_AUDIO"
     run encode -o m.npy --mmproj "$TINY_AUDIO" --audio "$SAMPLES/jfk.wav" --mel; is 0

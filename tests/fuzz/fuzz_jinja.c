@@ -17,7 +17,7 @@ static void check(const txt_parts *parts, const char *program, size_t n)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
     static const struct tm today = {.tm_year = 126, .tm_mon = 6, .tm_mday = 30, .tm_wday = 4, .tm_yday = 210};
-    const txt_jinja_setting with = {"<s>", "</s>", n % 2 ? &today : NULL};
+    const txt_jinja_setting with = {"<s>", "</s>", n % 2 ? &today : NULL, n % 3 == 0};
     if (n > 8192) return 0;
     const uint8_t *zero = n ? memchr(data, 0, n) : NULL;
     const size_t n_program = zero != NULL ? (size_t)(zero - data) : n, n_text = n - n_program;

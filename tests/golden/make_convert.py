@@ -3,12 +3,14 @@
 
     make_convert.py LLAMA_CPP OUT
 
-LLAMA_CPP: a checkout with convert_hf_to_gguf.py and gguf-py. Needs torch, transformers, tokenizers, sentencepiece, safetensors.
+LLAMA_CPP: a checkout with convert_hf_to_gguf.py and gguf-py. Needs torch, transformers, tokenizers, sentencepiece, safetensors, mistral-common.
 Writes OUT/NAME/{config.json, model*.safetensors, tokenizer*} and OUT/NAME/expected.txt: a line for each key (its type, its value
 or, of a list, its length and the SHA-256 of its packed bytes) and each tensor (type, shape, SHA-256). Weights are random.
+Of folders without tokenizer.json also OUT/NAME/ids.json: texts, and the ids that transformers, or of tekken.json mistral-common, gives them.
 
 llama.cpp knows a pre-tokenizer by a hash of the ids of a sample text, which a tiny vocabulary does not have: the name is given to it.
 """
+import base64
 import hashlib
 import io
 import json
@@ -114,6 +116,38 @@ def weights(c, rng, bias=False, head_norms=False, gemma=False, tied=True, prefix
     if not tied:
         add(head + "lm_head.weight", v, d)
     return t
+
+
+def trained(pre, size=310):
+    """The words of a byte-level BPE in their order, and its merges."""
+    t = Tokenizer(models.BPE())
+    first = pre_tokenizers.Split(Regex(PRE[pre][0][1]), "isolated") if pre in PRE else None
+    last = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=first is None)
+    t.pre_tokenizer = pre_tokenizers.Sequence([first, last]) if first else last
+    t.train_from_iterator([TEXT], trainers.BpeTrainer(vocab_size=size, initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), show_progress=False))
+    model = json.loads(t.to_str())["model"]
+    return sorted(model["vocab"], key=model["vocab"].get), [m if isinstance(m, list) else m.split(" ") for m in model["merges"]]
+
+
+def byte_of_letter():
+    prints = [b for b in range(256) if 0x21 <= b <= 0x7e or (b >= 0xa1 and b != 0xad)]
+    others = [b for b in range(256) if b not in prints]
+    return {**{chr(b): b for b in prints}, **{chr(256 + i): b for i, b in enumerate(others)}}
+
+
+def tekken_json(folder, version, special):
+    """tekken.json: 30 special tokens, of which `special` are named there (None: by the version), and words by rank; some more than are used."""
+    letters = byte_of_letter()
+    words = [bytes([b]) for b in range(256)]
+    for left, right in trained("tekken", 330)[1]:
+        words.append(bytes(letters[c] for c in left + right))
+    vocab = [dict(rank=i, token_bytes=base64.b64encode(w).decode(), token_str=None) for i, w in enumerate(words)]
+    value = dict(config=dict(pattern=TEKKEN, num_vocab_tokens=len(words), default_vocab_size=30 + len(words) - 4, default_num_special_tokens=30,
+                             version=version), vocab=vocab)
+    if special:
+        value["special_tokens"] = [dict(rank=i, token_str=s, is_control=True) for i, s in enumerate(special)]
+    write_json(folder + "/tekken.json", value)
+    return 30 + len(words) - 4
 
 
 BASE = dict(hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2,
@@ -265,10 +299,93 @@ def qwen2audio(folder, rng):
     return c, tensors, dtype, parts
 
 
+def tekken(folder, rng):
+    """Mistral's own tokenizer file alone, of a version that does not list its special tokens; tokenizer_config.json is not looked at."""
+    v = tekken_json(folder, "v3", None)
+    write_json(folder + "/tokenizer_config.json", {"bos_token": "[INST]", "add_prefix_space": True})
+    c = dict(BASE, architectures=["MistralForCausalLM"], model_type="mistral", vocab_size=v, head_dim=16, rope_theta=1e6, tie_word_embeddings=False)
+    return c, weights(c, rng, tied=False), "BF16", 1
+
+
+def voxtral(folder, rng):
+    """A later version, which names some of its special tokens, around Voxtral's decoder."""
+    names = ["<unk>", "<s>", "</s>", "[INST]", "[/INST]", "[AVAILABLE_TOOLS]", "[/AVAILABLE_TOOLS]", "[TOOL_RESULTS]", "[/TOOL_RESULTS]",
+             "[TOOL_CALLS]", "[IMG]", "<pad>", "[IMG_BREAK]", "[IMG_END]", "[PREFIX]", "[MIDDLE]", "[SUFFIX]", "[SYSTEM_PROMPT]", "[/SYSTEM_PROMPT]",
+             "[TOOL_CONTENT]", "[TRANSCRIBE]", "[TOOL_ARGS]", "[CALL_ID]", "[AUDIO]", "[BEGIN_AUDIO]"]
+    v = tekken_json(folder, "v7", names)
+    text = dict(BASE, model_type="llama", vocab_size=v, head_dim=16, rope_theta=1e8, tie_word_embeddings=False)
+    tensors = weights(text, rng, tied=False, prefix="language_model.model.", head="language_model.")
+    tensors["audio_tower.conv1.bias"] = rng.standard_normal(4).astype(np.float32)
+    c = dict(architectures=["VoxtralForConditionalGeneration"], model_type="voxtral", text_config=text, audio_config=dict(model_type="voxtral_encoder"))
+    return c, tensors, "BF16", 1
+
+
+def two_files(folder, pre, specials):
+    """vocab.json and merges.txt; the special tokens stand in other files. Returns the ids of those and the number of words."""
+    words, merges = trained(pre)
+    write_json(folder + "/vocab.json", {w: i for i, w in enumerate(words)})
+    with open(folder + "/merges.txt", "w", encoding="utf-8") as f:
+        f.write("#version: 0.2\n" + "".join(f"{a} {b}\n" for a, b in merges))
+    return {s: len(words) + i for i, s in enumerate(specials)}, len(words) + len(specials)
+
+
+def qwen2files(folder, rng):
+    ids, v = two_files(folder, "qwen2", ["<|endoftext|>", "<|im_start|>", "<|im_end|>", "<tool_call>"])
+    write_json(folder + "/tokenizer_config.json", {
+        "add_bos_token": False, "add_prefix_space": False, "bos_token": None, "eos_token": "<|im_end|>", "pad_token": "<|endoftext|>", "unk_token": None,
+        "tokenizer_class": "Qwen2Tokenizer", "chat_template": CHAT, "added_tokens_decoder": {
+            str(i): {"content": s, "special": s != "<tool_call>", "lstrip": False, "rstrip": False, "normalized": False, "single_word": False}
+            for s, i in ids.items()}})
+    c = dict(BASE, architectures=["Qwen2ForCausalLM"], model_type="qwen2", vocab_size=v + 5, rope_theta=1e6, tie_word_embeddings=False,
+             bos_token_id=ids["<|endoftext|>"], eos_token_id=ids["<|im_end|>"])
+    return c, weights(c, rng, bias=True, tied=False), "BF16", 1
+
+
+def gpt2files(folder, rng):
+    """The older layout: added_tokens.json says what is added, two other files what is special."""
+    ids, v = two_files(folder, "gpt-2", ["<|endoftext|>", "<pause>", "<custom>"])
+    write_json(folder + "/added_tokens.json", ids)
+    write_json(folder + "/special_tokens_map.json", {"bos_token": "<|endoftext|>", "eos_token": "<|endoftext|>", "unk_token": "<|endoftext|>"})
+    write_json(folder + "/tokenizer_config.json", {"tokenizer_class": "GPT2Tokenizer", "add_prefix_space": False,
+                                                   "additional_special_tokens": ["<pause>"]})
+    c = dict(BASE, architectures=["LlamaForCausalLM"], model_type="llama", vocab_size=v, rope_theta=10000.0, tie_word_embeddings=True,
+             bos_token_id=ids["<|endoftext|>"], eos_token_id=ids["<|endoftext|>"])
+    return c, weights(c, rng), "BF16", 1
+
+
 FAMILIES = {"llama3": (llama3, "llama-bpe"), "llama2": (llama2, None), "mistral": (mistral, "tekken"), "smollm": (smollm, "smollm"),
             "smollm3": (smollm3, "llama-bpe"), "granite": (granite, "refact"), "qwen2": (qwen2, "qwen2"), "qwen3": (qwen3, "qwen2"),
             "gemma3": (gemma3, None), "smolvlm": (smolvlm, "smollm"), "mistral3": (mistral3, "tekken"), "qwen2vl": (qwen2vl, "qwen2"), "llava": (llava, None),
-            "internvl": (internvl, "qwen2"), "qwen2audio": (qwen2audio, "qwen2"), "qwen3vl": (qwen3vl, "qwen2")}
+            "internvl": (internvl, "qwen2"), "qwen2audio": (qwen2audio, "qwen2"), "qwen3vl": (qwen3vl, "qwen2"), "tekken": (tekken, None), "voxtral": (voxtral, None),
+            "qwen2files": (qwen2files, "qwen2"), "gpt2files": (gpt2files, "gpt-2")}
+
+PIECES = ["", " ", "Hello, the garden's quick fox", "  two  blanks ", "\n\n\tA\r\n", "1234567 9.5", "caf\u00e9 \u65e5\u672c \U0001f642", "DON'T don't we'll",
+          "the the thethethe ing", "a" * 37, "XMLHttp//x\n", "\u00a0\u2003", "_-_()[];"]
+SPELLINGS = {"tekken": ["<s>", "[INST]", "[/INST]", "<SPECIAL_29>", "[IMG_BREAK]"], "voxtral": ["[BEGIN_AUDIO]", "[AUDIO]", "<SPECIAL_25>", "</s>"],
+             "qwen2files": ["<|im_start|>", "<|im_end|>", "<tool_call>"], "gpt2files": ["<|endoftext|>", "<pause>", "<custom>"]}
+
+
+def reference_ids(name, folder):
+    """[[text, ids]]: of texts, and of texts with special tokens between them."""
+    rng = np.random.default_rng(99)
+    mixed = [[str(rng.choice(SPELLINGS[name])) if rng.random() < 0.5 else str(rng.choice(PIECES)) for _ in range(6)] for _ in range(20)]
+    if name in ("qwen2files", "gpt2files"):
+        from transformers import AutoTokenizer
+        tokenizer = AutoTokenizer.from_pretrained(folder)
+        return [[t, tokenizer.encode(t, add_special_tokens=False)] for t in PIECES + ["".join(m) for m in mixed]]
+    from mistral_common.tokens.tokenizers.tekken import Tekkenizer
+    tokenizer = Tekkenizer.from_file(folder + "/tekken.json")
+    out = [[t, tokenizer.encode(t, bos=False, eos=False)] for t in PIECES]
+    for pieces in mixed:  # it knows special tokens by their name alone
+        ids, plain = [], ""
+        for piece in pieces:
+            if piece in SPELLINGS[name]:
+                ids += tokenizer.encode(plain, bos=False, eos=False) + [tokenizer.get_special_token(piece)]
+                plain = ""
+            else:
+                plain += piece
+        out.append(["".join(pieces), ids + tokenizer.encode(plain, bos=False, eos=False)])
+    return out
 
 RUN = """
 import runpy, sys
@@ -365,6 +482,8 @@ def main():
                 shutil.copy(gguf, f"{os.environ['KEEP']}/{name}.gguf")
             with open(folder + "/expected.txt", "w", encoding="utf-8") as f:
                 f.write(listing(gguf))
+        if name in SPELLINGS:
+            write_json(folder + "/ids.json", reference_ids(name, folder))
         print(name)
 
 

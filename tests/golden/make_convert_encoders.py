@@ -172,6 +172,13 @@ def mistral3(folder, t):
     return pixtral(folder, t, merge=2)
 
 
+def mistral3tekken(folder, t):
+    """The tokenizer is tekken.json alone; the converter, which does not look there for [IMG_BREAK], still sees tokenizer.json (see main)."""
+    write_json(folder + "/tekken.json", {"config": {"version": "v11"}, "special_tokens": [
+        {"rank": i, "token_str": s, "is_control": True} for i, s in enumerate(["<unk>", "<s>", "</s>"] + ["x"] * 9 + ["[IMG_BREAK]"])]})
+    return pixtral(folder, t, merge=2)
+
+
 def internvl(folder, t):
     p = "vision_model."
     t.add(p + "embeddings.class_embedding", 1, 1, D)
@@ -196,6 +203,33 @@ def internvl(folder, t):
     return dict(architectures=["InternVLChatModel"], model_type="internvl_chat", downsample_ratio=0.5, min_dynamic_patch=1, max_dynamic_patch=6,
                 llm_config=text("qwen2", architectures=["Qwen2ForCausalLM"]),
                 vision_config=vision(model_type="intern_vit_6b", architectures=["InternVisionModel"], num_hidden_layers=4, hidden_act="gelu", layer_norm_eps=1e-6)), "BF16"
+
+
+def internvlhf(folder, t):
+    """transformers' own layout, from its class. rows.npy: what that makes of tests/golden/vision/landscape.png, in up to 4 tiles and an overview."""
+    import torch
+    from PIL import Image
+    from transformers import InternVLConfig, InternVLForConditionalGeneration, InternVLVisionConfig, Qwen2Config
+    from transformers.models.got_ocr2.image_processing_pil_got_ocr2 import GotOcr2ImageProcessorPil
+    v = InternVLVisionConfig(hidden_size=D, intermediate_size=FF, num_hidden_layers=4, num_attention_heads=HEADS, image_size=[PX, PX],
+                             patch_size=[PATCH, PATCH], attention_bias=True, norm_type="layer_norm", architectures=["InternVisionModel"])
+    decoder = Qwen2Config(hidden_size=TEXT, intermediate_size=FF, num_hidden_layers=1, num_attention_heads=2, num_key_value_heads=2, vocab_size=20,
+                          architectures=["Qwen2ForCausalLM"])
+    model = InternVLForConditionalGeneration(InternVLConfig(vision_config=v, text_config=decoder, image_token_id=19)).eval()
+    with torch.no_grad():
+        for name, p in model.named_parameters():  # as float16 holds them; norms and scales around 1
+            a = t.rng.standard_normal(tuple(p.shape)).astype(np.float32) * (0.2 if p.dim() < 2 else 0.6)
+            p.copy_(torch.from_numpy(a + float("lambda" in name or ("norm" in name and name.endswith("weight")))).half().float())
+    t.update({n: a.numpy() for n, a in model.state_dict().items() if "language_model.layers" not in n})
+    mean, std = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
+    preprocessor(folder, mean, std, max_patches=4, min_patches=1)
+    picture = Image.open(os.path.join(os.path.dirname(os.path.abspath(__file__)), "vision/landscape.png")).convert("RGB")
+    tiles = GotOcr2ImageProcessorPil(size={"height": PX, "width": PX}, image_mean=mean, image_std=std)(
+        picture, crop_to_patches=True, min_patches=1, max_patches=4, return_tensors="pt")["pixel_values"]
+    with torch.no_grad():
+        rows = model.model.get_image_features(tiles.float()).pooler_output
+    np.save(folder + "/rows.npy", rows.reshape(-1, TEXT).numpy())
+    return model.config.to_dict(), "F16"
 
 
 def qwen2vl(folder, t, newer=False):
@@ -311,7 +345,7 @@ def qwen2audio(folder, t):
 
 
 FAMILIES = {f.__name__: f for f in (llava, llavanext, smolvlm, idefics3, pixtral, mistral3, internvl, qwen2vl, qwen25vl, gemma3, ultravox, voxtral,
-                                    qwen2audio, llava_siglip, granite_vision, qwen3vl)}
+                                    qwen2audio, llava_siglip, granite_vision, qwen3vl, mistral3tekken, internvlhf)}
 
 # row: the converter passes over the decoder's tensors before it looks among them for the row of [IMG_BREAK], which llama.cpp's loader wants to find.
 RUN = """
@@ -394,9 +428,15 @@ def main():
             if name in ("llava", "llavanext", "llava_siglip", "granite_vision"):
                 legacy(root, folder, config, temp)
             else:
-                run(RUN.format(root=root, row=name in ("pixtral", "mistral3"), folder=folder, out=temp + "/mmproj.gguf"), name)
+                run(RUN.format(root=root, row=name in ("pixtral", "mistral3", "mistral3tekken"), folder=folder, out=temp + "/mmproj.gguf"), name)
+                lines = listing(temp + "/mmproj.gguf").splitlines()
+                if name == "internvlhf":  # which the converter looks for in config.json alone
+                    lines += [f"key clip.vision.preproc_{k}_tiles number 4 {n:02x}000000" for k, n in (("min", 1), ("max", 4))]
                 with open(folder + "/expected.txt", "w", encoding="utf-8") as f:
-                    f.write(listing(temp + "/mmproj.gguf"))
+                    f.write("\n".join(sorted(lines)) + "\n")
+        if name == "mistral3tekken":
+            os.remove(folder + "/tokenizer.json")
+            os.remove(folder + "/tokenizer_config.json")
         print(name, flush=True)
 
 

@@ -5,9 +5,9 @@
 
 LLAMA_CPP is a source tree of llama.cpp (MIT; the sdist of llama-cpp-python 0.3.36 was used): its models/templates. CHAT_JSON is
 what make_text_chat.py made, whose conversations and templates are used, too. Made with Jinja2 3.1.6. Without `all`, only the
-SHA-256 of the renderings is written, and templates only up to 7,000 bytes that are not in CHAT_JSON (which keeps them, too).
+SHA-256 of the renderings is written, and templates only that are not in CHAT_JSON (which keeps them, too).
 """
-import datetime, hashlib, json, sys
+import datetime, hashlib, json, re, sys
 from pathlib import Path
 
 from jinja2.exceptions import TemplateError
@@ -44,20 +44,40 @@ def environment():
     return env
 
 
-def listed(text):
+def listed(text, medium="image"):
     out = []
     for i, piece in enumerate(text.split(MARK)):
-        out += [{"type": "image"}] if i else []
+        out += [{"type": medium}] if i else []
         out += [{"type": "text", "text": piece}] if piece else []
     return out or [{"type": "text", "text": ""}]
 
 
-def render(template, messages, opens, lists):
+def render(template, messages, opens, lists, medium="image"):
     try:
-        return template.render(messages=[{"role": m["role"], "content": listed(m["content"]) if lists else m["content"]} for m in messages],
+        return template.render(messages=[{"role": m["role"], "content": listed(m["content"], medium) if lists else m["content"]} for m in messages],
                                tools=None, documents=None, bos_token="<B>", eos_token="<E>", add_generation_prompt=opens)
     except (TemplateError, TypeError, IndexError, KeyError, ValueError, AttributeError):
         return None
+
+
+# How templates write a medium; where an encoder's family puts the same tokens around its rows, with those.
+PLACEHOLDERS = ["<|vision_start|><|image_pad|><|vision_end|>", "<|audio_bos|><|AUDIO|><|audio_eos|>", "<image>", "<|image|>", "<|image_pad|>",
+                "<start_of_image>", "<image_soft_token>", "[IMG]", "<im_patch>", "<|media_pad|>", "<image_placeholder>", "<|image_1|>",
+                "<|kimi_image_placeholder|>", "<|image_soft_token|>", "]<]image[>[", "<IMG_CONTEXT>", "<|AUDIO|>", "[AUDIO]", "<|audio|>"]
+MEDIA = [[("user", MARK + "What is it?")], [("user", "Say what " + MARK + "is.")],
+         [("system", "Be brief."), ("user", MARK + "First?"), ("assistant", "A cat."), ("user", "And " + MARK + "this or" + MARK + "?")]]
+
+
+def render_media(template, messages, opens):
+    """With each medium's placeholder as a mark; where the template does not show each once, the marks stand in the text."""
+    n = sum(m["content"].count(MARK) for m in messages)
+    for medium in ("image", "audio"):
+        want = render(template, messages, opens, True, medium)
+        if want is not None:
+            marked = re.sub("|".join(map(re.escape, PLACEHOLDERS)), MARK, want)
+            if marked.count(MARK) == n:
+                return marked
+    return render(template, messages, opens, False)
 
 
 def main():
@@ -68,7 +88,7 @@ def main():
     programs += [(p.name, p.read_text()) for p in sorted((root / "models/templates").glob("*.jinja"))]
     out = []
     for name, jinja in programs:
-        if not everything and (jinja in known or len(jinja) > 7000) and not name.startswith("chat"):
+        if not everything and jinja in known and not name.startswith("chat"):
             continue
         template = environment().from_string(jinja)
         cases = []
@@ -82,9 +102,13 @@ def main():
                 if not everything and want is not None:
                     want = hashlib.sha256(want.encode()).hexdigest()
                 cases.append({"conversation": k, "open": opens, "lists": bool(lists), "want": want})
-        out.append({"template": name, "jinja": None if jinja in known and not everything else jinja,
+        media = []
+        for messages in MEDIA:
+            want = render_media(template, [{"role": r, "content": c} for r, c in messages], True)
+            media.append(want if want is None or everything else hashlib.sha256(want.removeprefix("<B>").encode()).hexdigest())
+        out.append({"template": name, "media": media, "jinja": None if jinja in known and not everything else jinja,
                     "cases": [[c["conversation"], c["open"], c["want"]] for c in cases]})
-    print(json.dumps({"conversations": conversations, "templates": out}, ensure_ascii=False))
+    print(json.dumps({"conversations": conversations, "media": MEDIA, "templates": out}, ensure_ascii=False))
 
 
 main()
