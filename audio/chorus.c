@@ -22,7 +22,7 @@ static void sing(void *user, void *const *items, size_t n)
 {
     aud_chorus *c = user;
     const size_t n_embd = c->w->file.hp.n_embd, n_vocab = c->w->file.hp.n_vocab;
-    aud_decoder_part parts[SN_MAX_CALLERS] = {{NULL}};
+    aud_decoder_part parts[SN_MAX_CALLERS] = {0};
     size_t rows = 0;
     for (size_t i = 0; i < n; i++) {
         parts[i] = ((const voice *)items[i])->part;

@@ -253,10 +253,13 @@ typedef struct {
 } streams;
 
 /* In the worker. */
-static sn_status look_at_streams(sn_worker_out *out, void *arg, sn_err *err)
+static sn_status look_at_streams(sn_worker_out *out, const void *arg, sn_err *err)
 {
+    aud_file f = *(const aud_file *)arg;
     streams s = {0};
-    sn_status st = aud_av_streams(arg, &s.sound, &s.moving, err);
+    sn_status st;
+    f.fd = sn_worker_input(out);
+    st = aud_av_streams(&f, &s.sound, &s.moving, err);
     return st == SN_OK ? sn_worker_send(out, &s, sizeof s, err) : st;
 }
 
@@ -267,8 +270,7 @@ sn_status aud_container_streams(const char *path, bool *sound, bool *moving, sn_
     unsigned char got[sizeof(streams)];
     size_t n = 0;
     sn_status st = open_file(&f, path, err);
-    if (st == SN_OK) st = aud_av_ready(err);
-    if (st == SN_OK) st = sn_worker_start(&w, &(sn_worker_limits){.fd = f.fd}, look_at_streams, &f, err);
+    if (st == SN_OK) st = sn_worker_start(&w, &(sn_worker_limits){.fd = f.fd, .ready = aud_av_ready}, look_at_streams, &f, sizeof f, err);
     if (st == SN_OK) st = sn_worker_read(w, got, sizeof got, &n, err);
     if (st == SN_OK && n != sizeof got) st = sn_fail(err, SN_EFORMAT, "the decoder gave no answer");
     sn_worker_close(w);
@@ -305,10 +307,9 @@ static sn_status begin(aud_source *s, sn_err *err)
 
 /* ---- decoding in a worker ---- */
 
-/* In the worker: seconds; samples in stretches, each with its length in front; a stretch of none, and how much of the file there was. */
-static sn_status run_job(sn_worker_out *out, void *arg, sn_err *err)
+/* Seconds; samples in stretches, each with its length in front; a stretch of none, and how much of the file there was. */
+static sn_status send_sound(sn_worker_out *out, aud_source *s, sn_err *err)
 {
-    aud_source *s = arg;
     const size_t none = 0;
     sn_status st = begin(s, err);
     double seconds = st == SN_OK ? aud_source_seconds(s) : 0;
@@ -322,6 +323,19 @@ static sn_status run_job(sn_worker_out *out, void *arg, sn_err *err)
     }
     if (st == SN_OK) st = sn_worker_send(out, &none, sizeof none, err);
     return st == SN_OK ? sn_worker_send(out, &s->partial, sizeof s->partial, err) : st;
+}
+
+/* In the worker. */
+static sn_status run_job(sn_worker_out *out, const void *arg, sn_err *err)
+{
+    aud_source *s = NULL;
+    sn_status st = new_source(&s, "sound", err);
+    if (st != SN_OK) return st;
+    s->file = *(const aud_file *)arg;
+    s->file.fd = sn_worker_input(out);
+    st = send_sound(out, s, err);
+    aud_source_close(s);
+    return st;
 }
 
 typedef struct {
@@ -379,13 +393,13 @@ static const aud_decoder_ops remote_ops = {.read = remote_read, .seconds = remot
 
 static sn_status open_remote(aud_source *s, const aud_open_params *p, sn_err *err)
 {
-    const sn_worker_limits limits = {.fd = s->file.fd, .wait_s = p ? p->timeout_s : 0};
+    /* FFmpeg: for whatever libsndfile leaves to it, and for resampling */
+    const sn_worker_limits limits = {.fd = s->file.fd, .ready = aud_av_ready, .wait_s = p ? p->timeout_s : 0};
     remote *r = sn_calloc(1, sizeof *r);
     sn_status st;
     if (!r) return sn_fail(err, SN_ENOMEM, "out of memory");
     r->partial = &s->partial;
-    st = aud_av_ready(err); /* for whatever libsndfile leaves to it, and for resampling */
-    if (st == SN_OK) st = sn_worker_start(&r->worker, &limits, run_job, s, err);
+    st = sn_worker_start(&r->worker, &limits, run_job, &s->file, sizeof s->file, err);
     if (st == SN_OK) st = remote_take(r, &r->seconds, sizeof r->seconds, err);
     if (st != SN_OK) {
         remote_close(r);

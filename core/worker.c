@@ -1,13 +1,16 @@
 #include "worker.h"
 
 #include "mem.h"
+#include "nursery.h"
 #include "sandbox.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -17,17 +20,19 @@
 #define WAIT_S 120
 #define MAX_FRAME ((size_t)1 << 20)
 
-/* On the pipe: a head and n bytes of data, or a head with n 0 and the message of the end. */
+/* On the pipe, behind the birth: a head and n bytes of data, or a head with n 0 and the message of the end. */
 typedef struct {
     uint32_t n, status;
 } frame;
 
 struct sn_worker_out {
-    int fd;
+    int fd, input;
+    unsigned char *shared;
+    size_t shared_bytes;
 };
 
 struct sn_worker {
-    pid_t pid; /* 0: its end is known */
+    pid_t pid; /* 0: it is not born, or its end is known */
     int fd;
     double cpu_s, wait_s;
     size_t left; /* of the present frame's data */
@@ -67,8 +72,19 @@ sn_status sn_worker_send(sn_worker_out *out, const void *data, size_t n, sn_err 
     return SN_OK;
 }
 
-/* The parent's handlers mean nothing here, and it decides itself what the keys that end it do. (Sanitizers keep theirs: they report.) */
-static void reset_signals(void)
+int sn_worker_input(const sn_worker_out *out)
+{
+    return out->input;
+}
+
+unsigned char *sn_worker_shared(const sn_worker_out *out, size_t *n)
+{
+    *n = out->shared_bytes;
+    return out->shared;
+}
+
+/* The parent decides itself what the keys do. (Sanitizers keep their handlers: they report.) */
+void sn_worker_reset_signals(void)
 {
     sigset_t none;
 
@@ -82,47 +98,114 @@ static void reset_signals(void)
     sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
-_Noreturn static void child(int fd, const sn_worker_limits *l, sn_worker_fn work, void *arg)
+static bool map_shared(sn_worker_out *out, const sn_order *o)
 {
-    const sn_sandbox box = {{fd, l->fd >= 0 ? l->fd : fd}, l->memory_bytes, l->cpu_s};
-    sn_worker_out out = {fd};
+    void *data;
+
+    if (!o->has_shared) return true;
+    data = mmap(NULL, o->shared_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, o->shared_fd, 0);
+    if (data == MAP_FAILED) return false;
+    out->shared = data;
+    out->shared_bytes = o->shared_bytes;
+    return true;
+}
+
+void sn_worker_child(const sn_order *o)
+{
+    const int fd = o->pipe_fd;
+    const sn_sandbox box = {{fd, o->has_input ? o->limits.fd : fd}, o->limits.memory_bytes, o->limits.cpu_s};
+    const sn_birth birth = {.pid = getpid()};
+    sn_worker_out out = {.fd = fd, .input = o->limits.fd};
     sn_err err = {.code = SN_OK};
     frame end = {0, SN_OK};
 
-    reset_signals();
-    end.status = sn_sandbox_enter(&box, &err);
-    if (end.status == SN_OK) end.status = work(&out, arg, &err);
+    sn_worker_reset_signals();
+    if (!write_all(fd, &birth, sizeof birth)) _exit(0);
+    end.status = map_shared(&out, o) ? sn_sandbox_enter(&box, &err) : sn_fail(&err, SN_ENOMEM, "no memory to share");
+    if (end.status == SN_OK) end.status = o->work(&out, o->arg, &err);
     if (write_all(fd, &end, sizeof end) && end.status != SN_OK) write_all(fd, err.msg, sizeof err.msg);
     _exit(0); /* not exit(): what the parent has open and buffered is not ours to write */
 }
 
 /* ---- in the parent ---- */
 
-sn_status sn_worker_start(sn_worker **out, const sn_worker_limits *limits, sn_worker_fn work, void *arg, sn_err *err)
+sn_status sn_shared_open(sn_shared *out, size_t n, sn_err *err)
 {
-    sn_worker_limits l = *limits;
+    sn_shared s = {.fd = memfd_create("senses", MFD_CLOEXEC | MFD_ALLOW_SEALING), .data = MAP_FAILED, .n = n};
+
+    if (s.fd >= 0 && ftruncate(s.fd, (off_t)n) == 0 && fcntl(s.fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) == 0)
+        s.data = mmap(NULL, n, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, s.fd, 0);
+    if (s.data != MAP_FAILED) {
+        *out = s;
+        return SN_OK;
+    }
+    if (s.fd >= 0) close(s.fd);
+    return sn_fail(err, SN_ENOMEM, "no memory to share of %zu bytes", n);
+}
+
+void sn_shared_close(sn_shared *s, size_t keep)
+{
+    const size_t page = (size_t)sysconf(_SC_PAGESIZE), kept = (keep + page - 1) / page * page;
+
+    if (kept < s->n) munmap(s->data + kept, s->n - kept);
+    close(s->fd);
+}
+
+void sn_worker_prepare(void)
+{
+    sn_nursery_prepare();
+}
+
+/* Where there is no nursery: the child has all that this process has. */
+static sn_status fork_here(const sn_order *o, sn_err *err)
+{
+    sn_status st = o->limits.ready ? o->limits.ready(err) : SN_OK;
+    pid_t pid;
+
+    if (st != SN_OK) return st;
+    pid = fork();
+    if (pid == 0) sn_worker_child(o);
+    return pid > 0 ? SN_OK : sn_fail(err, SN_EIO, "no process for the decoder: %s", strerror(errno));
+}
+
+static sn_status take(sn_worker *w, void *dst, size_t n);
+
+sn_status sn_worker_start(sn_worker **out, const sn_worker_limits *limits, sn_worker_fn work, const void *arg, size_t arg_bytes,
+                          sn_err *err)
+{
+    const sn_shared *shared = limits->shared;
+    sn_order o = {.limits = *limits, .work = work, .has_input = limits->fd >= 0, .has_shared = shared != NULL, .shared_fd = -1};
+    sn_birth birth = {.pid = 0};
     sn_worker *w = sn_calloc(1, sizeof *w);
     int pipe_fd[2];
+    sn_status st = SN_OK;
 
+    assert(arg_bytes <= sizeof o.arg);
     if (!w) return sn_fail(err, SN_ENOMEM, "out of memory");
-    if (!l.memory_bytes) l.memory_bytes = MEMORY_BYTES;
-    if (!(l.cpu_s > 0)) l.cpu_s = CPU_S;
-    if (!(l.wait_s > 0)) l.wait_s = WAIT_S;
-    *w = (sn_worker){.fd = -1, .cpu_s = l.cpu_s, .wait_s = l.wait_s};
+    if (arg_bytes > 0) memcpy(o.arg, arg, arg_bytes);
+    if (!o.limits.memory_bytes) o.limits.memory_bytes = MEMORY_BYTES;
+    if (!(o.limits.cpu_s > 0)) o.limits.cpu_s = CPU_S;
+    if (!(o.limits.wait_s > 0)) o.limits.wait_s = WAIT_S;
+    if (shared) {
+        o.shared_fd = shared->fd;
+        o.shared_bytes = shared->n;
+    }
     if (pipe2(pipe_fd, O_CLOEXEC) != 0) {
         sn_free(w);
         return sn_fail(err, SN_EIO, "no pipe for the decoder: %s", strerror(errno));
     }
-    w->pid = fork();
-    if (w->pid == 0) child(pipe_fd[1], &l, work, arg);
+    *w = (sn_worker){.fd = pipe_fd[0], .cpu_s = o.limits.cpu_s, .wait_s = o.limits.wait_s};
+    o.pipe_fd = pipe_fd[1];
+    sn_nursery_prepare();
+    if (!sn_nursery_order(&o)) st = fork_here(&o, err);
     close(pipe_fd[1]);
-    if (w->pid < 0) {
-        const int why = errno;
-        close(pipe_fd[0]);
-        sn_free(w);
-        return sn_fail(err, SN_EIO, "no process for the decoder: %s", strerror(why));
+    if (st == SN_OK && (st = take(w, &birth, sizeof birth)) != SN_OK) sn_fail(err, st, "%s", w->why.msg);
+    if (st == SN_OK && birth.pid <= 0) st = sn_fail(err, birth.err.code == SN_OK ? SN_EIO : birth.err.code, "%s", birth.err.msg);
+    if (st != SN_OK) {
+        sn_worker_close(w);
+        return st;
     }
-    w->fd = pipe_fd[0];
+    w->pid = birth.pid;
     *out = w;
     return SN_OK;
 }
@@ -132,8 +215,9 @@ static bool reap(sn_worker *w, int *status)
 {
     pid_t got;
 
+    if (w->pid <= 0) return false;
     kill(w->pid, SIGKILL); /* of a process that has ended already it changes nothing */
-    while ((got = waitpid(w->pid, status, 0)) < 0 && errno == EINTR) continue;
+    while ((got = waitpid(w->pid, status, __WALL)) < 0 && errno == EINTR) continue;
     w->pid = 0;
     return got > 0;
 }

@@ -1,5 +1,6 @@
 /* engine.c: the engine, pictures and sounds: thin handles over core, vision and audio. */
 #include "../core/sandbox.h"
+#include "../core/worker.h"
 #include "internal.h"
 
 #include <stdlib.h>
@@ -20,6 +21,7 @@ senses_status senses_engine_open(senses_engine **out, const senses_engine_params
         return sn_fail(err, SN_EUSAGE, "unknown instruction set \"%s\": use scalar, avx2, avx512, avx512-vnni or amx", p->isa);
     senses_engine *e = calloc(1, sizeof *e);
     if (e == NULL) return sn_fail(err, SN_ENOMEM, "out of memory");
+    sn_worker_prepare(); /* before there are threads */
     sn_status st = sn_compute_open(&e->compute, p ? p->threads : 0, isa, err);
     if (st != SN_OK) {
         free(e);

@@ -3,7 +3,7 @@
 #   tests/house.sh [FOLDER]     of this project, or of a copy of it (tests/house_cases.sh plants violations in one)
 #  - includes follow the one-way order core <- vision, audio, text <- fusion <- tools, and tools see the public API alone
 #  - a function has at most 80 lines (a straight forward pass, named *_forward, 120), a file 1,000
-#  - only tools/ and tests/ print or exit (core/worker.c ends the process that it made); no getenv below tools/
+#  - only tools/ and tests/ print or exit (core/worker.c and nursery.c end the processes that they made); no getenv below tools/
 #  - each outside library is included by one .c file
 set -u
 cd "${1:-$(dirname "$0")/..}" || exit 1
@@ -40,7 +40,7 @@ complain "functions over 80 lines (a *_forward: 120):" "$(sources core vision au
 complain "print or exit outside tools/ and tests/:" \
     "$(sources core vision audio text fusion | xargs -r grep -n -E \
         '\b(_?exit|_Exit|quick_exit|abort|printf|vprintf|puts|perror|putchar)\(|\b(v?fprintf|f?put[sc]|fwrite)\(.*\b(stderr|stdout)\b' |
-        grep -v -E '^core/worker\.c:[0-9]+: +_exit\(0\);')"
+        grep -v -E '^core/(worker|nursery)\.c:[0-9]+: .*_exit\(0\);')"
 complain "getenv outside tools/:" "$(sources core vision audio text fusion | xargs -r grep -n -E '\b(secure_)?getenv\(')"
 
 including() { sources core vision audio text fusion tools | xargs -r grep -l -E "^#include <$1"; }

@@ -7,6 +7,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
+#include <semaphore.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,13 +19,13 @@
 #include <unistd.h>
 
 /* The status of the work, with nothing or `value` as its result. */
-static sn_status run(const sn_worker_limits *l, sn_worker_fn work, void *arg, int *value, sn_err *err)
+static sn_status run(const sn_worker_limits *l, sn_worker_fn work, const void *arg, size_t n, int *value, sn_err *err)
 {
     const sn_worker_limits usual = {.fd = -1, .wait_s = 60};
     sn_worker *w = NULL;
     size_t got;
     int ignored;
-    if (sn_worker_start(&w, l ? l : &usual, work, arg, err) != SN_OK) fail_msg("%s", err->msg);
+    if (sn_worker_start(&w, l ? l : &usual, work, arg, n, err) != SN_OK) fail_msg("%s", err->msg);
     const sn_status st = sn_worker_read(w, value ? value : &ignored, sizeof ignored, &got, err);
     if (st == SN_OK && value) assert_int_equal(got, sizeof *value);
     sn_worker_close(w);
@@ -31,17 +33,17 @@ static sn_status run(const sn_worker_limits *l, sn_worker_fn work, void *arg, in
     return st;
 }
 
-static void refused(const sn_worker_limits *l, sn_worker_fn work, void *arg, sn_status want, const char *part)
+static void refused(const sn_worker_limits *l, sn_worker_fn work, const void *arg, size_t n, sn_status want, const char *part)
 {
     sn_err err = {0};
-    const sn_status st = run(l, work, arg, NULL, &err);
+    const sn_status st = run(l, work, arg, n, NULL, &err);
     if (st != want || !strstr(err.msg, part)) fail_msg("status %d, \"%s\"; wanted %d, \"%s\"", st, err.msg, want, part);
 }
 
 /* ---- good work ---- */
 
 #define MANY 3000000
-static sn_status count_up(sn_worker_out *out, void *arg, sn_err *err)
+static sn_status count_up(sn_worker_out *out, const void *arg, sn_err *err)
 {
     sn_status st = SN_OK;
     (void)arg;
@@ -61,7 +63,7 @@ static void what_is_sent_is_read_in_any_pieces(void **state)
     sn_err err = {0};
     size_t got, at = 0;
     (void)state;
-    assert_int_equal(sn_worker_start(&w, &l, count_up, NULL, &err), SN_OK);
+    assert_int_equal(sn_worker_start(&w, &l, count_up, NULL, 0, &err), SN_OK);
     for (size_t n = 1; at < sizeof all; n = n * 7 % 100003 + 1, at += got) {
         if (n > sizeof all - at) n = sizeof all - at;
         assert_int_equal(sn_worker_read(w, (char *)all + at, n, &got, &err), SN_OK);
@@ -73,7 +75,7 @@ static void what_is_sent_is_read_in_any_pieces(void **state)
     for (int i = 0; i < MANY; i++) assert_int_equal(all[i], i);
 }
 
-static sn_status say_no(sn_worker_out *out, void *arg, sn_err *err)
+static sn_status say_no(sn_worker_out *out, const void *arg, sn_err *err)
 {
     (void)out;
     snprintf(err->msg, sizeof err->msg, "%s\n\x1b[2J", (const char *)arg); /* as one who took the decoder over would */
@@ -84,7 +86,7 @@ static void its_error_is_the_readers_and_one_line(void **state)
 {
     char why[] = "too large";
     (void)state;
-    refused(NULL, say_no, why, SN_ELIMIT, "too large\\x0a\\x1b[2J");
+    refused(NULL, say_no, why, sizeof why, SN_ELIMIT, "too large\\x0a\\x1b[2J");
 }
 
 static void a_worker_left_alone_ends(void **state)
@@ -93,58 +95,174 @@ static void a_worker_left_alone_ends(void **state)
     sn_worker *w = NULL;
     sn_err err = {0};
     (void)state;
-    assert_int_equal(sn_worker_start(&w, &l, count_up, NULL, &err), SN_OK);
+    assert_int_equal(sn_worker_start(&w, &l, count_up, NULL, 0, &err), SN_OK);
     sn_worker_close(w);
     assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);
 }
 
-static sn_status read_input(sn_worker_out *out, void *arg, sn_err *err)
+static sn_status read_input(sn_worker_out *out, const void *arg, sn_err *err)
 {
     int value = 0;
-    if (pread(*(const int *)arg, &value, sizeof value, 0) != sizeof value) return sn_fail(err, SN_EIO, "%s", strerror(errno));
+    (void)arg;
+    if (pread(sn_worker_input(out), &value, sizeof value, 0) != sizeof value) return sn_fail(err, SN_EIO, "%s", strerror(errno));
     return sn_worker_send(out, &value, sizeof value, err);
+}
+
+/* Sends how many descriptors are open. */
+static sn_status count_open(sn_worker_out *out, const void *arg, sn_err *err)
+{
+    int n = 0;
+    (void)arg;
+    for (int fd = SN_SANITIZED ? 3 : 0; fd < 1000; fd++) n += lseek(fd, 0, SEEK_CUR) >= 0 || errno != EBADF;
+    return sn_worker_send(out, &n, sizeof n, err);
 }
 
 static void the_input_stays_open_and_nothing_else(void **state)
 {
     const int want = 12345;
     const char *path = testing_temp(&want, sizeof want);
-    int fd = open(path, O_RDONLY | O_CLOEXEC), other = open(path, O_RDONLY | O_CLOEXEC), value = 0;
+    const int fd = open(path, O_RDONLY | O_CLOEXEC), other = open(path, O_RDONLY | O_CLOEXEC);
+    sn_shared shared;
+    int value = 0;
     sn_err err = {0};
     (void)state;
-    if (run(&(sn_worker_limits){.fd = fd}, read_input, &fd, &value, &err) != SN_OK) fail_msg("%s", err.msg);
+    if (run(&(sn_worker_limits){.fd = fd}, read_input, NULL, 0, &value, &err) != SN_OK) fail_msg("%s", err.msg);
     assert_int_equal(value, want);
-    refused(&(sn_worker_limits){.fd = fd}, read_input, &other, SN_EIO, strerror(EBADF));
-    refused(&(sn_worker_limits){.fd = -1}, read_input, &fd, SN_EIO, strerror(EBADF));
+    refused(&(sn_worker_limits){.fd = -1}, read_input, NULL, 0, SN_EIO, strerror(EBADF));
+    assert_int_equal(sn_shared_open(&shared, 4096, &err), SN_OK);
+    if (run(&(sn_worker_limits){.fd = fd, .shared = &shared}, count_open, NULL, 0, &value, &err) != SN_OK) fail_msg("%s", err.msg);
+    assert_int_equal(value, 2); /* and the pipe */
+    sn_shared_close(&shared, 0);
     close(fd);
     close(other);
 }
 
+static sn_status fill_shared(sn_worker_out *out, const void *arg, sn_err *err)
+{
+    size_t n;
+    unsigned char *p = sn_worker_shared(out, &n);
+    for (size_t i = 0; i < n; i++) p[i] = (unsigned char)(i % 251 + *(const unsigned char *)arg);
+    return sn_worker_send(out, "done", 4, err);
+}
+
+static void shared_memory_is_written_and_of_one_size(void **state)
+{
+    const unsigned char add = 3;
+    const size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    sn_shared s;
+    sn_err err = {0};
+    int done;
+    (void)state;
+    assert_int_equal(sn_shared_open(&s, 4 * page, &err), SN_OK);
+    for (size_t i = 0; i < s.n; i++) assert_int_equal(s.data[i], 0);
+    if (run(&(sn_worker_limits){.fd = -1, .shared = &s}, fill_shared, &add, 1, &done, &err) != SN_OK) fail_msg("%s", err.msg);
+    for (size_t i = 0; i < s.n; i++) assert_int_equal(s.data[i], (i % 251 + 3) % 256);
+    assert_int_equal(ftruncate(s.fd, 0), -1); /* the parent would be ended by it */
+    assert_int_equal(ftruncate(s.fd, (off_t)s.n * 2), -1);
+    sn_shared_close(&s, page + 1);
+    assert_int_equal(s.data[2 * page - 1], (2 * page - 1) % 251 + 3);
+    munmap(s.data, 2 * page);
+}
+
+static sn_status get_ready(sn_err *err)
+{
+    return sn_fail(err, SN_EUNSUPPORTED, "what it needs is missing");
+}
+
+static void what_is_missing_is_said(void **state)
+{
+    const sn_worker_limits l = {.fd = -1, .ready = get_ready};
+    sn_worker *w = NULL;
+    sn_err err = {0};
+    (void)state;
+    assert_int_equal(sn_worker_start(&w, &l, count_up, NULL, 0, &err), SN_EUNSUPPORTED);
+    assert_string_equal(err.msg, "what it needs is missing");
+    assert_null(w);
+}
+
+/* ---- what the parent has, and its threads ---- */
+
+static char secret[16];
+static sn_status tell_secret(sn_worker_out *out, const void *arg, sn_err *err)
+{
+    const int n = secret[0];
+    (void)arg;
+    return sn_worker_send(out, &n, sizeof n, err);
+}
+
+static void a_worker_has_nothing_of_what_came_later(void **state)
+{
+    int n = -1;
+    sn_err err = {0};
+    (void)state;
+    strcpy(secret, "a conversation"); /* main has started the nursery */
+    if (run(NULL, tell_secret, NULL, 0, &n, &err) != SN_OK) fail_msg("%s", err.msg);
+    assert_int_equal(n, 0);
+}
+
+/* Takes a lock, as an allocator's, holds it until told otherwise. */
+static pthread_mutex_t held_lock = PTHREAD_MUTEX_INITIALIZER, go_on = PTHREAD_MUTEX_INITIALIZER;
+static sem_t is_held;
+static void *hold_lock(void *unused)
+{
+    (void)unused;
+    pthread_mutex_lock(&held_lock);
+    sem_post(&is_held);
+    pthread_mutex_lock(&go_on);
+    pthread_mutex_unlock(&held_lock);
+    return NULL;
+}
+static sn_status take_lock(sn_worker_out *out, const void *arg, sn_err *err)
+{
+    const int yes = 1;
+    (void)arg;
+    pthread_mutex_lock(&held_lock);
+    return sn_worker_send(out, &yes, sizeof yes, err);
+}
+
+static void a_lock_that_a_thread_holds_is_free_in_the_worker(void **state)
+{
+    pthread_t t;
+    int yes = 0;
+    sn_err err = {0};
+    (void)state;
+    sem_init(&is_held, 0, 0);
+    pthread_mutex_lock(&go_on);
+    pthread_create(&t, NULL, hold_lock, NULL);
+    sem_wait(&is_held);
+    const sn_status st = run(&(sn_worker_limits){.fd = -1, .wait_s = 5}, take_lock, NULL, 0, &yes, &err);
+    pthread_mutex_unlock(&go_on);
+    pthread_join(t, NULL);
+    if (st != SN_OK) fail_msg("%s", err.msg);
+    assert_int_equal(yes, 1);
+}
+
 /* ---- harm ---- */
 
-static sn_status crash(sn_worker_out *out, void *arg, sn_err *err)
+static sn_status crash(sn_worker_out *out, const void *arg, sn_err *err)
 {
     (void)out, (void)arg, (void)err;
     raise(SIGSEGV);
     return SN_OK;
 }
-static sn_status give_up(sn_worker_out *out, void *arg, sn_err *err)
+static sn_status give_up(sn_worker_out *out, const void *arg, sn_err *err)
 {
     (void)out, (void)arg, (void)err;
     abort();
 }
-static sn_status spin(sn_worker_out *out, void *arg, sn_err *err)
+static sn_status spin(sn_worker_out *out, const void *arg, sn_err *err)
 {
-    (void)out, (void)err;
-    while (*(volatile int *)arg >= 0) *(volatile int *)arg ^= 1;
+    volatile int n = 0;
+    (void)out, (void)arg, (void)err;
+    while (n >= 0) n ^= 1;
     return SN_OK;
 }
-static sn_status leave(sn_worker_out *out, void *arg, sn_err *err)
+static sn_status leave(sn_worker_out *out, const void *arg, sn_err *err)
 {
     (void)out, (void)arg, (void)err;
     _exit(0);
 }
-static sn_status take_memory(sn_worker_out *out, void *arg, sn_err *err)
+static sn_status take_memory(sn_worker_out *out, const void *arg, sn_err *err)
 {
     (void)out, (void)arg;
     for (size_t n = 0;; n += 16) {
@@ -157,18 +275,17 @@ static sn_status take_memory(sn_worker_out *out, void *arg, sn_err *err)
 static void a_crash_is_one_line(void **state)
 {
     (void)state;
-    refused(NULL, leave, NULL, SN_EFORMAT, "the decoder ended without a result");
+    refused(NULL, leave, NULL, 0, SN_EFORMAT, "the decoder ended without a result");
     if (SN_SANITIZED) return; /* a sanitizer reports these itself, and exits */
-    refused(NULL, crash, NULL, SN_EFORMAT, "the decoder crashed (signal 11)");
-    refused(NULL, give_up, NULL, SN_EFORMAT, "the decoder crashed (signal 6)");
+    refused(NULL, crash, NULL, 0, SN_EFORMAT, "the decoder crashed (signal 11)");
+    refused(NULL, give_up, NULL, 0, SN_EFORMAT, "the decoder crashed (signal 6)");
 }
 
 static void work_without_end_is_ended(void **state)
 {
-    int n = 0;
     (void)state;
-    refused(&(sn_worker_limits){.fd = -1, .wait_s = 0.2}, spin, &n, SN_ELIMIT, "it gave nothing for 0.2 s");
-    refused(&(sn_worker_limits){.fd = -1, .cpu_s = 1}, spin, &n, SN_ELIMIT, "more than 1 s of processor time");
+    refused(&(sn_worker_limits){.fd = -1, .wait_s = 0.2}, spin, NULL, 0, SN_ELIMIT, "it gave nothing for 0.2 s");
+    refused(&(sn_worker_limits){.fd = -1, .cpu_s = 1}, spin, NULL, 0, SN_ELIMIT, "more than 1 s of processor time");
 }
 
 static void memory_is_limited(void **state)
@@ -176,7 +293,7 @@ static void memory_is_limited(void **state)
     sn_err err = {0};
     (void)state;
     if (SN_SANITIZED) return;
-    assert_int_equal(run(&(sn_worker_limits){.fd = -1, .memory_bytes = (size_t)256 << 20}, take_memory, NULL, NULL, &err), SN_ENOMEM);
+    assert_int_equal(run(&(sn_worker_limits){.fd = -1, .memory_bytes = (size_t)256 << 20}, take_memory, NULL, 0, NULL, &err), SN_ENOMEM);
     assert_true(atoi(strstr(err.msg, "after") + 6) <= 256);
 }
 
@@ -227,10 +344,10 @@ static int try_memfd(void)
     return memfd_create("x", 0);
 }
 
-static sn_status attempt(sn_worker_out *out, void *arg, sn_err *err)
+static sn_status attempt(sn_worker_out *out, const void *arg, sn_err *err)
 {
     (void)out;
-    if ((*(int (**)(void))arg)() >= 0) return sn_fail(err, SN_OK + 99, "it could");
+    if ((*(int (*const *)(void))arg)() >= 0) return sn_fail(err, SN_OK + 99, "it could");
     return sn_fail(err, SN_EIO, "it could not");
 }
 
@@ -239,26 +356,61 @@ static void nothing_can_be_opened_sent_started_or_written(void **state)
     int (*quiet[])(void) = {try_open, try_create, try_stat, try_executable};
     int (*fatal[])(void) = {try_socket, try_unix_socket, try_fork, try_exec, try_kill, try_unlink, try_memfd};
     (void)state;
-    for (size_t i = 0; i < sizeof quiet / sizeof *quiet; i++) refused(NULL, attempt, &quiet[i], SN_EIO, "it could not");
+    for (size_t i = 0; i < sizeof quiet / sizeof *quiet; i++) refused(NULL, attempt, &quiet[i], sizeof quiet[i], SN_EIO, "it could not");
     for (size_t i = 0; i < sizeof fatal / sizeof *fatal; i++)
         if (SN_SANITIZED)
-            refused(NULL, attempt, &fatal[i], SN_EIO, "it could not");
+            refused(NULL, attempt, &fatal[i], sizeof fatal[i], SN_EIO, "it could not");
         else
-            refused(NULL, attempt, &fatal[i], SN_EFORMAT, "asked the system for what no decoder needs");
+            refused(NULL, attempt, &fatal[i], sizeof fatal[i], SN_EFORMAT, "asked the system for what no decoder needs");
     assert_int_equal(access("/tmp/senses-test-worker", F_OK), -1);
+}
+
+/* The nursery: the child that a plain wait does not see. */
+static pid_t find_nursery(void)
+{
+    char text[64] = "", path[64];
+    snprintf(path, sizeof path, "/proc/self/task/%d/children", (int)getpid());
+    const int fd = open(path, O_RDONLY | O_CLOEXEC);
+    assert_true(fd >= 0 && read(fd, text, sizeof text - 1) > 0);
+    close(fd);
+    return (pid_t)atoi(text);
+}
+
+static void all_works_without_a_nursery(void **state)
+{
+    const pid_t nursery = find_nursery();
+    assert_true(nursery > 0);
+    assert_int_equal(kill(nursery, SIGTERM), 0); /* of a whole group, say: it goes on */
+    what_is_sent_is_read_in_any_pieces(state);
+    assert_int_equal(find_nursery(), nursery);
+    assert_int_equal(kill(nursery, SIGKILL), 0);
+    while (waitid(P_PID, (id_t)nursery, &(siginfo_t){0}, WEXITED | WNOWAIT | __WALL) != 0) {}
+    what_is_sent_is_read_in_any_pieces(state);
+    the_input_stays_open_and_nothing_else(state);
+    shared_memory_is_written_and_of_one_size(state);
+    what_is_missing_is_said(state);
+    a_crash_is_one_line(state);
+    nothing_can_be_opened_sent_started_or_written(state);
+    assert_int_equal(waitpid(-1, NULL, WNOHANG | __WALL), -1); /* nor is the nursery left */
 }
 
 int main(int argc, char **argv)
 {
+    sn_worker_prepare();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_sent_is_read_in_any_pieces),
         cmocka_unit_test(its_error_is_the_readers_and_one_line),
         cmocka_unit_test(a_worker_left_alone_ends),
         cmocka_unit_test(the_input_stays_open_and_nothing_else),
+        cmocka_unit_test(shared_memory_is_written_and_of_one_size),
+        cmocka_unit_test(what_is_missing_is_said),
+        cmocka_unit_test(a_worker_has_nothing_of_what_came_later),
+        cmocka_unit_test(a_lock_that_a_thread_holds_is_free_in_the_worker),
         cmocka_unit_test(a_crash_is_one_line),
         cmocka_unit_test(work_without_end_is_ended),
         cmocka_unit_test(memory_is_limited),
         cmocka_unit_test(nothing_can_be_opened_sent_started_or_written),
+        cmocka_unit_test(all_works_without_a_nursery), /* the last: there is none from here on */
     };
     return testing_main("core_worker", tests, sizeof tests / sizeof *tests, argc, argv);
 }

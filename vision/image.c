@@ -19,6 +19,7 @@
 #define BASE_BYTES ((size_t)1 << 30)
 #define BYTES_PER_PIXEL 24
 #define MAX_READ_BYTES (1 << 28)           /* larger files (films) are mapped; what is mapped must not shrink meanwhile */
+#define HEAD_BYTES 65536                   /* tell a kind */
 #define MAX_STREAM_BYTES ((size_t)1 << 30) /* of a pipe, which must be held in memory */
 
 /* ---- kinds ---- */
@@ -271,28 +272,107 @@ sn_status vis_image_decode(vis_image *out, const void *bytes, size_t n, const ch
     return decode(out, (vis_bytes){bytes, n}, &all, err) == SN_OK ? SN_OK : sn_wrap(err, "%s", name);
 }
 
+/* ---- the file, as a descriptor or as bytes ---- */
+
+/* What is left of the pipe, or of a file that was read from before, as a file of its own. */
+static sn_status spool(int *out, int from, sn_err *err)
+{
+    unsigned char block[65536];
+    size_t n = 0;
+    const int fd = memfd_create("senses", MFD_CLOEXEC);
+
+    if (fd < 0) return sn_fail(err, SN_EIO, "no memory to hold it: %s", strerror(errno));
+    *out = fd;
+    for (;;) {
+        const ssize_t got = read(from, block, sizeof block);
+        if (got < 0 && errno == EINTR) continue;
+        if (got < 0) return sn_fail(err, SN_EIO, "cannot read: %s", strerror(errno));
+        if (got == 0) return SN_OK;
+        if ((n += (size_t)got) > MAX_STREAM_BYTES) return sn_fail(err, SN_ELIMIT, "more than %zu bytes from a pipe", MAX_STREAM_BYTES);
+        if (write(fd, block, (size_t)got) != got) return sn_fail(err, SN_ENOMEM, "out of memory (%zu bytes from a pipe)", n);
+    }
+}
+
+/* n bytes at the beginning; less where the file has become shorter. */
+static sn_status read_bytes(int fd, unsigned char *dst, size_t n, size_t *got, sn_err *err)
+{
+    for (*got = 0; *got < n;) {
+        const ssize_t more = pread(fd, dst + *got, n - *got, (off_t)*got);
+        if (more < 0 && errno == EINTR) continue;
+        if (more < 0) return sn_fail(err, SN_EIO, "cannot read: %s", strerror(errno));
+        if (more == 0) break;
+        *got += (size_t)more;
+    }
+    return SN_OK;
+}
+
+/* All bytes of a file: read, or mapped where it is large. */
+typedef struct {
+    vis_bytes bytes;
+    void *data;
+    bool mapped;
+} held;
+
+static sn_status hold(held *h, int fd, size_t n, sn_err *err)
+{
+    sn_status st = SN_OK;
+
+    *h = (held){.bytes = {NULL, n}, .mapped = n > MAX_READ_BYTES};
+    if (h->mapped) {
+        h->data = mmap(NULL, n, PROT_READ, MAP_PRIVATE, fd, 0);
+        if (h->data == MAP_FAILED) return sn_fail(err, SN_EIO, "cannot map %zu bytes: %s", n, strerror(errno));
+    } else if (!(h->data = sn_alloc(n, 1))) {
+        return sn_fail(err, SN_ENOMEM, "out of memory (%zu bytes)", n);
+    } else if ((st = read_bytes(fd, h->data, n, &h->bytes.n, err)) != SN_OK) {
+        sn_free(h->data);
+    }
+    h->bytes.p = h->data;
+    return st;
+}
+
+static void let_go(held *h)
+{
+    if (h->mapped)
+        munmap(h->data, h->bytes.n);
+    else
+        sn_free(h->data);
+}
+
+static sn_status decode_here(vis_image *out, int fd, size_t n, const vis_load_params *p, sn_err *err)
+{
+    held h;
+    sn_status st = hold(&h, fd, n, err);
+
+    if (st != SN_OK) return st;
+    st = decode(out, h.bytes, p, err);
+    let_go(&h);
+    return st;
+}
+
 /* ---- decoding in a worker ---- */
 
 typedef struct {
-    vis_bytes file;
+    size_t n; /* of the file */
     vis_load_params params;
-    unsigned char *shared; /* room for max_pixels of RGB */
 } job;
 
-typedef struct { /* what the worker says of them */
+typedef struct { /* what the worker says of the pixels, which lie in the shared memory */
     size_t w, h;
     sn_partial partial;
 } result;
 
-static sn_status run_job(sn_worker_out *out, void *arg, sn_err *err)
+static sn_status run_job(sn_worker_out *out, const void *arg, sn_err *err)
 {
     const job *j = arg;
     result r = {0};
     vis_image img;
-    sn_status st = decode(&img, j->file, &j->params, err);
+    size_t room;
+    unsigned char *pixels = sn_worker_shared(out, &room);
+    sn_status st = decode_here(&img, sn_worker_input(out), j->n, &j->params, err);
 
     if (st != SN_OK) return st;
-    memcpy(j->shared, img.rgb, img.w * img.h * 3);
+    if (img.w * img.h * 3 > room) return sn_fail(err, SN_ELIMIT, "%zu x %zu pixels are too many", img.w, img.h);
+    memcpy(pixels, img.rgb, img.w * img.h * 3);
     r = (result){img.w, img.h, img.partial};
     return sn_worker_send(out, &r, sizeof r, err);
 }
@@ -309,87 +389,67 @@ static sn_status take_result(result *r, sn_worker *w, size_t max_pixels, sn_err 
     return vis_check_size(r->w, r->h, max_pixels, err);
 }
 
-/* The pixels come through memory that both map, which is the worker's alone until it has ended. */
-static sn_status decode_apart(vis_image *out, vis_bytes f, const vis_load_params *p, sn_err *err)
+/* The kind, told here by the first bytes, decides what the worker must have open. */
+static sn_status find_needs(sn_worker_limits *limits, int fd, sn_err *err)
 {
-    const vis_load_params all = with_limits(p);
-    const size_t page = (size_t)sysconf(_SC_PAGESIZE), room = (all.max_pixels * 3 + page - 1) / page * page;
-    const sn_worker_limits limits = {
-        .fd = -1, .memory_bytes = BASE_BYTES + all.max_pixels * BYTES_PER_PIXEL, .cpu_s = all.timeout_s, .wait_s = all.timeout_s};
-    const format *fmt = find_format(f);
-    job j = {f, all, mmap(NULL, room, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0)};
-    result r;
-    size_t used = 0;
-    sn_worker *w = NULL;
-    sn_status st;
+    unsigned char *head = sn_alloc(HEAD_BYTES, 1);
+    size_t n = 0;
+    const format *fmt = NULL;
+    sn_status st = head ? read_bytes(fd, head, HEAD_BYTES, &n, err) : sn_fail(err, SN_ENOMEM, "out of memory");
 
-    if (j.shared == MAP_FAILED) return sn_fail(err, SN_ENOMEM, "no memory for a picture of %zu pixels", all.max_pixels);
-    st = fmt && fmt->ffmpeg ? vis_av_ready(err) : SN_OK;
-    if (st == SN_OK) st = sn_worker_start(&w, &limits, run_job, &j, err);
-    if (st == SN_OK) st = take_result(&r, w, all.max_pixels, err);
-    sn_worker_close(w);
-    if (st == SN_OK) {
-        used = (r.w * r.h * 3 + page - 1) / page * page;
-        *out = (vis_image){r.w, r.h, j.shared, used, r.partial};
-    }
-    if (used < room) munmap(j.shared + used, room - used);
+    if (st == SN_OK) fmt = find_format((vis_bytes){head, n});
+    if (fmt && fmt->ffmpeg) limits->ready = vis_av_ready;
+    sn_free(head);
     return st;
 }
 
-static sn_status decode_file(vis_image *out, vis_bytes f, const char *name, const vis_load_params *p, sn_err *err)
+/* The pixels come through memory that both map, which is the worker's alone until it has ended. */
+static sn_status decode_apart(vis_image *out, int fd, size_t n, const vis_load_params *p, sn_err *err)
 {
-    if (p && p->no_sandbox) return vis_image_decode(out, f.p, f.n, name, p, err);
-    return decode_apart(out, f, p, err) == SN_OK ? SN_OK : sn_wrap(err, "%s", name);
-}
+    const size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    const job j = {n, *p};
+    sn_shared shared;
+    sn_worker_limits limits = {.fd = fd,
+                               .shared = &shared,
+                               .memory_bytes = BASE_BYTES + p->max_pixels * BYTES_PER_PIXEL + n,
+                               .cpu_s = p->timeout_s,
+                               .wait_s = p->timeout_s};
+    result r = {0};
+    sn_worker *w = NULL;
+    sn_status st = find_needs(&limits, fd, err);
 
-/* ---- files and pipes ---- */
-
-/* All of a pipe into *data, owned by the caller also on failure. */
-static sn_status read_stream(int fd, unsigned char **data, size_t *n, sn_err *err)
-{
-    size_t cap = 0;
-
-    for (*n = 0;;) {
-        ssize_t got;
-        sn_status st;
-
-        if (*n >= MAX_STREAM_BYTES) return sn_fail(err, SN_ELIMIT, "more than %zu bytes from a pipe", MAX_STREAM_BYTES);
-        if ((st = sn_grow((void **)data, &cap, *n + 65536, 1, err)) != SN_OK) return st;
-        got = read(fd, *data + *n, cap - *n);
-        if (got < 0 && errno == EINTR) continue;
-        if (got < 0) return sn_fail(err, SN_EIO, "cannot read: %s", strerror(errno));
-        if (got == 0) return SN_OK;
-        *n += (size_t)got;
-    }
+    if (st != SN_OK || (st = sn_shared_open(&shared, (p->max_pixels * 3 + page - 1) / page * page, err)) != SN_OK) return st;
+    st = sn_worker_start(&w, &limits, run_job, &j, sizeof j, err);
+    if (st == SN_OK) st = take_result(&r, w, p->max_pixels, err);
+    sn_worker_close(w);
+    if (st == SN_OK) *out = (vis_image){r.w, r.h, shared.data, (r.w * r.h * 3 + page - 1) / page * page, r.partial};
+    sn_shared_close(&shared, st == SN_OK ? out->mapped : 0);
+    return st;
 }
 
 sn_status vis_image_load(vis_image *out, const char *path, const vis_load_params *p, sn_err *err)
 {
     const bool is_stdin = !strcmp(path, "-");
     const char *name = is_stdin ? "standard input" : path;
-    const int fd = is_stdin ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC);
-    unsigned char *data = NULL;
+    const vis_load_params all = with_limits(p);
+    int fd = is_stdin ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC), copy = -1;
     struct stat info;
-    size_t n = 0;
-    sn_map map;
-    sn_status st;
+    sn_status st = SN_OK;
 
     if (fd < 0 || fstat(fd, &info) != 0) {
-        st = sn_fail(err, SN_EIO, "%s: cannot open: %s", name, strerror(errno));
+        st = sn_fail(err, SN_EIO, "cannot open: %s", strerror(errno));
     } else if (S_ISDIR(info.st_mode)) {
-        st = sn_fail(err, SN_EIO, "%s: is a directory", name);
-    } else if (S_ISREG(info.st_mode) && info.st_size > MAX_READ_BYTES && !is_stdin) {
-        if ((st = sn_map_open(&map, path, err)) == SN_OK) {
-            sn_keep_from_forks((void *)(uintptr_t)map.data, map.size, false); /* as a model is: the worker reads this one */
-            st = decode_file(out, (vis_bytes){map.data, map.size}, name, p, err);
-            sn_map_close(&map);
-        }
-    } else if ((st = read_stream(fd, &data, &n, err)) != SN_OK) {
-        st = sn_wrap(err, "%s", name);
-    } else {
-        st = decode_file(out, (vis_bytes){data, n}, name, p, err);
+        st = sn_fail(err, SN_EIO, "is a directory");
+    } else if (is_stdin || !S_ISREG(info.st_mode)) {
+        st = spool(&copy, fd, err);
+        if (st == SN_OK && fstat(copy, &info) != 0) st = sn_fail(err, SN_EIO, "cannot read: %s", strerror(errno));
     }
-    sn_free(data);
+    if (st == SN_OK) {
+        const int file = copy >= 0 ? copy : fd;
+        st = all.no_sandbox ? decode_here(out, file, (size_t)info.st_size, &all, err)
+                            : decode_apart(out, file, (size_t)info.st_size, &all, err);
+    }
+    if (copy >= 0) close(copy);
     if (fd >= 0 && !is_stdin) close(fd);
-    return st;
+    return st == SN_OK ? SN_OK : sn_wrap(err, "%s", name);
 }

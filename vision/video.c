@@ -114,44 +114,44 @@ typedef struct {
 } frame_head;
 
 typedef struct {
-    int fd;
     size_t size; /* of the file */
-    const vis_video_params *p;
-    sn_worker_out *out; /* from here on the child's own */
-    bool sound, said;
-    sn_err *err;
+    vis_video_params params;
 } video_job;
 
-static sn_status say_sound(video_job *j)
-{
-    const unsigned char sound = j->sound;
+typedef struct { /* in the worker */
+    sn_worker_out *out;
+    bool sound, said;
+    sn_err *err;
+} sender;
 
-    if (j->said) return SN_OK;
-    j->said = true;
-    return sn_worker_send(j->out, &sound, 1, j->err);
+static sn_status say_sound(sender *s)
+{
+    const unsigned char sound = s->sound;
+
+    if (s->said) return SN_OK;
+    s->said = true;
+    return sn_worker_send(s->out, &sound, 1, s->err);
 }
 
 static bool send_frame(void *user, vis_image *img, double t_s)
 {
-    video_job *j = user;
+    sender *s = user;
     const frame_head head = {t_s, img->w, img->h, img->partial};
-    sn_status st = say_sound(j);
+    sn_status st = say_sound(s);
 
-    if (st == SN_OK) st = sn_worker_send(j->out, &head, sizeof head, j->err);
-    if (st == SN_OK) st = sn_worker_send(j->out, img->rgb, img->w * img->h * 3, j->err);
+    if (st == SN_OK) st = sn_worker_send(s->out, &head, sizeof head, s->err);
+    if (st == SN_OK) st = sn_worker_send(s->out, img->rgb, img->w * img->h * 3, s->err);
     vis_image_free(img);
     return st == SN_OK;
 }
 
-static sn_status run_job(sn_worker_out *out, void *arg, sn_err *err)
+static sn_status run_job(sn_worker_out *out, const void *arg, sn_err *err)
 {
-    video_job *j = arg;
-    sn_status st;
+    const video_job *j = arg;
+    sender s = {.out = out, .err = err};
+    const sn_status st = vis_video_read(sn_worker_input(out), j->size, &j->params, send_frame, &s, &s.sound, err);
 
-    j->out = out;
-    j->err = err;
-    st = vis_video_read(j->fd, j->size, j->p, send_frame, j, &j->sound, err);
-    return st == SN_OK ? say_sound(j) : st;
+    return st == SN_OK ? say_sound(&s) : st;
 }
 
 static sn_status cut_off(sn_err *err)
@@ -181,8 +181,8 @@ static sn_status take_frame(sn_worker *w, vis_image *img, double *t_s, size_t ma
 
 static sn_status read_apart(int fd, size_t size, const vis_video_params *p, vis_frame_fn fn, void *user, bool *sound, sn_err *err)
 {
-    video_job j = {.fd = fd, .size = size, .p = p};
-    const sn_worker_limits limits = {.fd = fd, .wait_s = p->timeout_s};
+    const video_job j = {size, *p};
+    const sn_worker_limits limits = {.fd = fd, .ready = vis_av_ready, .wait_s = p->timeout_s};
     const size_t max_pixels = p->max_pixels ? p->max_pixels : VIS_MAX_PIXELS;
     unsigned char heard = 0;
     double t_s = 0;
@@ -190,9 +190,8 @@ static sn_status read_apart(int fd, size_t size, const vis_video_params *p, vis_
     vis_image img;
     sn_worker *w = NULL;
     bool end = false;
-    sn_status st = vis_av_ready(err);
+    sn_status st = sn_worker_start(&w, &limits, run_job, &j, sizeof j, err);
 
-    if (st == SN_OK) st = sn_worker_start(&w, &limits, run_job, &j, err);
     if (st == SN_OK) st = sn_worker_read(w, &heard, 1, &got, err);
     if (st == SN_OK && got != 1) st = cut_off(err);
     *sound = heard != 0;

@@ -8,7 +8,7 @@ while_decoding() {
     for try in 1 2 3 4 5; do
         ASAN_OPTIONS=handle_segv=0:handle_abort=0:${ASAN_OPTIONS:-} "$SENSES" "$@" </dev/null >out 2>err &
         program=$!
-        while [ -d /proc/$program ] && [ -z "$child" ]; do child=$(cat /proc/$program/task/$program/children 2>/dev/null); done
+        while [ -d /proc/$program ] && [ -z "$child" ]; do read -r _ child <<<"$(cat /proc/$program/task/$program/children 2>/dev/null)"; done # the first is the nursery
         [ -n "$child" ] && kill -"$signal" $child 2>/dev/null
         wait $program
         status=$?

@@ -1,0 +1,158 @@
+#include "nursery.h"
+
+#include "sandbox.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/single_threaded.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define MAX_FDS 3 /* of an order: the pipe, the input, the shared memory */
+
+/* A process has one nursery, as it has one heap. */
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* of all below */
+static int orders = -1;
+static pid_t nursery, owner;
+
+/* fork without what the C library does around it: only for a process of one thread, where nobody holds a lock. */
+static pid_t split(unsigned long flags)
+{
+    return (pid_t)syscall(SYS_clone, flags, 0L, 0L, 0L, 0L);
+}
+
+/* ---- in the nursery ---- */
+
+/* One order; false at the end of them. */
+static bool take_order(int from, sn_order *o)
+{
+    union {
+        struct cmsghdr head;
+        char room[CMSG_SPACE(MAX_FDS * sizeof(int))];
+    } control;
+    struct iovec all = {o, sizeof *o};
+    struct msghdr m = {.msg_iov = &all, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
+    const struct cmsghdr *c;
+    ssize_t n;
+    int fd[MAX_FDS], i = 0;
+
+    while ((n = recvmsg(from, &m, MSG_CMSG_CLOEXEC)) < 0 && errno == EINTR) continue;
+    c = CMSG_FIRSTHDR(&m);
+    if (n != sizeof *o || c == NULL || c->cmsg_len != CMSG_LEN((1u + o->has_input + o->has_shared) * sizeof(int))) return false;
+    memcpy(fd, CMSG_DATA(c), c->cmsg_len - CMSG_LEN(0));
+    o->pipe_fd = fd[i++];
+    o->limits.fd = o->has_input ? fd[i++] : -1;
+    o->shared_fd = o->has_shared ? fd[i] : -1;
+    return true;
+}
+
+/* The child tells its number itself; what went wrong before there was one is told for it. */
+static void carry_out(const sn_order *o)
+{
+    sn_birth none = {0, {.code = SN_OK}};
+    const pid_t pid = o->limits.ready && o->limits.ready(&none.err) != SN_OK ? -1 : split(CLONE_PARENT);
+
+    if (pid == 0) sn_worker_child(o);
+    if (pid > 0) return;
+    if (none.err.code == SN_OK) sn_fail(&none.err, SN_EIO, "no process for the decoder: %s", strerror(errno));
+    (void)!write(o->pipe_fd, &none, sizeof none); /* nobody reads it any more: the work was given up */
+}
+
+/* The standard streams are held by nothing: a library that prints must not hit a descriptor that is something else. */
+static bool let_go(int keep)
+{
+    const int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+    for (int fd = 0; fd <= 2; fd++)
+        if (!(SN_SANITIZED && fd == STDERR_FILENO) && dup2(null, fd) < 0) return false;
+    return (keep == 3 || close_range(3, (unsigned)keep - 1, 0) == 0) && close_range((unsigned)keep + 1, UINT_MAX, 0) == 0;
+}
+
+_Noreturn static void live(int from)
+{
+    const int keys[] = {SIGTERM, SIGPIPE};
+    sn_order o;
+
+    sn_worker_reset_signals();
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) signal(keys[i], SIG_IGN); /* the parent may still be finishing its work */
+    for (bool alive = let_go(from); alive && take_order(from, &o);) {
+        carry_out(&o);
+        close(o.pipe_fd);
+        if (o.has_input) close(o.limits.fd);
+        if (o.has_shared) close(o.shared_fd);
+    }
+    _exit(0);
+}
+
+/* ---- in the parent ---- */
+
+/* With the lock held. */
+static void forget(void)
+{
+    if (orders >= 0) close(orders);
+    if (owner == getpid() && nursery > 0) waitpid(nursery, NULL, __WALL | WNOHANG);
+    orders = -1;
+    nursery = 0;
+}
+
+/* With the lock held. */
+static void start(void)
+{
+    int pair[2];
+    sigset_t all, before;
+
+    if (!__libc_single_threaded || socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0) return;
+    if (pair[0] <= 2 || pair[1] <= 2) { /* of a program without standard streams */
+        close(pair[0]);
+        close(pair[1]);
+        return;
+    }
+    sigfillset(&all);
+    sigprocmask(SIG_SETMASK, &all, &before); /* no handler of the parent's runs there */
+    nursery = split(0);
+    if (nursery == 0) live(pair[1]);
+    sigprocmask(SIG_SETMASK, &before, NULL);
+    close(pair[1]);
+    orders = pair[0];
+    owner = getpid();
+    if (nursery < 0) forget();
+}
+
+void sn_nursery_prepare(void)
+{
+    pthread_mutex_lock(&lock);
+    if (orders >= 0 && owner != getpid()) forget(); /* of the process that forked this one */
+    if (orders < 0) start();
+    pthread_mutex_unlock(&lock);
+}
+
+bool sn_nursery_order(const sn_order *o)
+{
+    union {
+        struct cmsghdr head;
+        char room[CMSG_SPACE(MAX_FDS * sizeof(int))];
+    } control = {.room = {0}};
+    const size_t n_fds = 1u + o->has_input + o->has_shared;
+    const int fd[MAX_FDS] = {o->pipe_fd, o->has_input ? o->limits.fd : o->shared_fd, o->shared_fd};
+    struct iovec all = {(void *)(uintptr_t)o, sizeof *o};
+    struct msghdr m = {.msg_iov = &all, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = CMSG_SPACE(n_fds * sizeof(int))};
+    struct cmsghdr *c = CMSG_FIRSTHDR(&m);
+    ssize_t n = -1;
+
+    *c = (struct cmsghdr){.cmsg_len = CMSG_LEN(n_fds * sizeof(int)), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS};
+    memcpy(CMSG_DATA(c), fd, n_fds * sizeof(int));
+    pthread_mutex_lock(&lock);
+    if (orders >= 0 && owner == getpid()) {
+        while ((n = sendmsg(orders, &m, MSG_NOSIGNAL)) < 0 && errno == EINTR) continue;
+        if (n < 0) forget(); /* it was killed */
+    }
+    pthread_mutex_unlock(&lock);
+    return n == sizeof *o;
+}
