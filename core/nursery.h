@@ -6,6 +6,7 @@
 
 #include "worker.h"
 
+#include <stddef.h>
 #include <sys/types.h>
 
 typedef struct {
@@ -14,7 +15,7 @@ typedef struct {
     int pipe_fd, shared_fd; /* back to the parent; -1: none */
     size_t shared_bytes;
     bool has_input, has_shared;
-    unsigned char arg[SN_WORKER_MAX_ARG];
+    _Alignas(max_align_t) unsigned char arg[SN_WORKER_MAX_ARG];
 } sn_order;
 
 /* What comes first through the pipe. */

@@ -11,6 +11,7 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -132,7 +133,12 @@ void sn_worker_child(const sn_order *o)
 sn_status sn_shared_open(sn_shared *out, size_t n, sn_err *err)
 {
     sn_shared s = {.fd = memfd_create("senses", MFD_CLOEXEC | MFD_ALLOW_SEALING), .data = MAP_FAILED, .n = n};
+    struct rlimit files;
 
+    if (getrlimit(RLIMIT_FSIZE, &files) == 0 && files.rlim_cur < n) { /* trying it would be a signal */
+        if (s.fd >= 0) close(s.fd);
+        return sn_fail(err, SN_ELIMIT, "files may not have %zu bytes", n);
+    }
     if (s.fd >= 0 && ftruncate(s.fd, (off_t)n) == 0 && fcntl(s.fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) == 0)
         s.data = mmap(NULL, n, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, s.fd, 0);
     if (s.data != MAP_FAILED) {

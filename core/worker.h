@@ -11,7 +11,8 @@
 
 #include "error.h"
 
-/* Memory that the parent and the child both write, zeros at first; whoever has it open can neither shrink nor grow it. */
+/* Memory that the parent and the child both write, zeros at first; whoever has it open can neither shrink nor grow it. It counts as a file: a
+ * limit on their size (RLIMIT_FSIZE) below n is SN_ELIMIT. */
 typedef struct {
     int fd;
     unsigned char *data;

@@ -527,7 +527,7 @@ static void show(outlet *o, bool last)
     if (o->trim)
         while (o->shown < upto && (t->p[o->shown] == ' ' || t->p[o->shown] == '\n')) o->shown++;
     o->trim = o->trim && o->shown == upto;
-    if (o->stop && *o->stop) {
+    if (o->stop && *o->stop && upto > o->shown) {
         const char *hit = memmem(t->p + o->shown, upto - o->shown, o->stop, strlen(o->stop));
         if (hit) {
             upto = (size_t)(hit - t->p);

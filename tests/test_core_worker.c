@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -162,6 +163,21 @@ static void shared_memory_is_written_and_of_one_size(void **state)
     sn_shared_close(&s, page + 1);
     assert_int_equal(s.data[2 * page - 1], (2 * page - 1) % 251 + 3);
     munmap(s.data, 2 * page);
+}
+
+static void shared_memory_is_a_file_to_a_limit_of_their_size(void **state)
+{
+    struct rlimit before, small;
+    sn_shared s;
+    sn_err err = {0};
+    (void)state;
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+    small = (struct rlimit){8192, before.rlim_max};
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
+    assert_int_equal(sn_shared_open(&s, 8193, &err), SN_ELIMIT); /* and no SIGXFSZ */
+    assert_int_equal(sn_shared_open(&s, 8192, &err), SN_OK);
+    sn_shared_close(&s, 0);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
 }
 
 static sn_status get_ready(sn_err *err)
@@ -403,6 +419,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_worker_left_alone_ends),
         cmocka_unit_test(the_input_stays_open_and_nothing_else),
         cmocka_unit_test(shared_memory_is_written_and_of_one_size),
+        cmocka_unit_test(shared_memory_is_a_file_to_a_limit_of_their_size),
         cmocka_unit_test(what_is_missing_is_said),
         cmocka_unit_test(a_worker_has_nothing_of_what_came_later),
         cmocka_unit_test(a_lock_that_a_thread_holds_is_free_in_the_worker),

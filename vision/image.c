@@ -289,7 +289,7 @@ static sn_status spool(int *out, int from, sn_err *err)
         if (got < 0) return sn_fail(err, SN_EIO, "cannot read: %s", strerror(errno));
         if (got == 0) return SN_OK;
         if ((n += (size_t)got) > MAX_STREAM_BYTES) return sn_fail(err, SN_ELIMIT, "more than %zu bytes from a pipe", MAX_STREAM_BYTES);
-        if (write(fd, block, (size_t)got) != got) return sn_fail(err, SN_ENOMEM, "out of memory (%zu bytes from a pipe)", n);
+        if (write(fd, block, (size_t)got) != got) return sn_fail(err, SN_EIO, "%zu bytes of a pipe cannot be held", n);
     }
 }
 
@@ -356,10 +356,17 @@ typedef struct {
     vis_load_params params;
 } job;
 
-typedef struct { /* what the worker says of the pixels, which lie in the shared memory */
+typedef struct { /* what the worker says of the pixels, which lie in the shared memory, or follow where there is none */
     size_t w, h;
     sn_partial partial;
 } result;
+
+static size_t whole_pages(size_t n)
+{
+    const size_t page = (size_t)sysconf(_SC_PAGESIZE);
+
+    return (n + page - 1) / page * page;
+}
 
 static sn_status run_job(sn_worker_out *out, const void *arg, sn_err *err)
 {
@@ -371,22 +378,39 @@ static sn_status run_job(sn_worker_out *out, const void *arg, sn_err *err)
     sn_status st = decode_here(&img, sn_worker_input(out), j->n, &j->params, err);
 
     if (st != SN_OK) return st;
-    if (img.w * img.h * 3 > room) return sn_fail(err, SN_ELIMIT, "%zu x %zu pixels are too many", img.w, img.h);
-    memcpy(pixels, img.rgb, img.w * img.h * 3);
     r = (result){img.w, img.h, img.partial};
-    return sn_worker_send(out, &r, sizeof r, err);
+    if (pixels && img.w * img.h * 3 > room) return sn_fail(err, SN_ELIMIT, "%zu x %zu pixels are too many", img.w, img.h);
+    if (pixels) memcpy(pixels, img.rgb, img.w * img.h * 3);
+    st = sn_worker_send(out, &r, sizeof r, err);
+    return st == SN_OK && !pixels ? sn_worker_send(out, img.rgb, img.w * img.h * 3, err) : st;
 }
 
 /* What the worker says, and the end of its work. */
-static sn_status take_result(result *r, sn_worker *w, size_t max_pixels, sn_err *err)
+static sn_status take_result(vis_image *out, sn_worker *w, const sn_shared *shared, size_t max_pixels, sn_err *err)
 {
-    size_t got, more;
+    result r = {0};
+    size_t got = 0, more;
     unsigned char rest;
-    sn_status st;
+    vis_image img = {0};
+    sn_status st = sn_worker_read(w, &r, sizeof r, &got, err);
 
-    if ((st = sn_worker_read(w, r, sizeof *r, &got, err)) != SN_OK || (st = sn_worker_read(w, &rest, 1, &more, err)) != SN_OK) return st;
-    if (got != sizeof *r || more != 0) return sn_fail(err, SN_EFORMAT, "the decoder gave something that is no picture");
-    return vis_check_size(r->w, r->h, max_pixels, err);
+    if (st == SN_OK && got != sizeof r) st = sn_fail(err, SN_EFORMAT, "the decoder gave something that is no picture");
+    if (st == SN_OK) st = vis_check_size(r.w, r.h, max_pixels, err);
+    if (st == SN_OK && !shared && (st = vis_image_new(&img, r.w, r.h, err)) == SN_OK) {
+        st = sn_worker_read(w, img.rgb, r.w * r.h * 3, &got, err);
+        if (st == SN_OK && got != r.w * r.h * 3) st = sn_fail(err, SN_EFORMAT, "the decoder gave half a picture");
+    }
+    if (st == SN_OK) st = sn_worker_read(w, &rest, 1, &more, err);
+    if (st == SN_OK && more != 0) st = sn_fail(err, SN_EFORMAT, "the decoder gave more than a picture");
+    if (st != SN_OK) {
+        vis_image_free(&img);
+        return st;
+    }
+    *out = shared ? (vis_image){.rgb = shared->data, .mapped = whole_pages(r.w * r.h * 3)} : img;
+    out->w = r.w;
+    out->h = r.h;
+    out->partial = r.partial;
+    return SN_OK;
 }
 
 /* The kind, told here by the first bytes, decides what the worker must have open. */
@@ -406,24 +430,19 @@ static sn_status find_needs(sn_worker_limits *limits, int fd, sn_err *err)
 /* The pixels come through memory that both map, which is the worker's alone until it has ended. */
 static sn_status decode_apart(vis_image *out, int fd, size_t n, const vis_load_params *p, sn_err *err)
 {
-    const size_t page = (size_t)sysconf(_SC_PAGESIZE);
     const job j = {n, *p};
     sn_shared shared;
-    sn_worker_limits limits = {.fd = fd,
-                               .shared = &shared,
-                               .memory_bytes = BASE_BYTES + p->max_pixels * BYTES_PER_PIXEL + n,
-                               .cpu_s = p->timeout_s,
-                               .wait_s = p->timeout_s};
-    result r = {0};
+    sn_worker_limits limits = {
+        .fd = fd, .memory_bytes = BASE_BYTES + p->max_pixels * BYTES_PER_PIXEL + n, .cpu_s = p->timeout_s, .wait_s = p->timeout_s};
     sn_worker *w = NULL;
     sn_status st = find_needs(&limits, fd, err);
 
-    if (st != SN_OK || (st = sn_shared_open(&shared, (p->max_pixels * 3 + page - 1) / page * page, err)) != SN_OK) return st;
+    if (st != SN_OK) return st;
+    if (sn_shared_open(&shared, whole_pages(p->max_pixels * 3), NULL) == SN_OK) limits.shared = &shared;
     st = sn_worker_start(&w, &limits, run_job, &j, sizeof j, err);
-    if (st == SN_OK) st = take_result(&r, w, p->max_pixels, err);
+    if (st == SN_OK) st = take_result(out, w, limits.shared, p->max_pixels, err);
     sn_worker_close(w);
-    if (st == SN_OK) *out = (vis_image){r.w, r.h, shared.data, (r.w * r.h * 3 + page - 1) / page * page, r.partial};
-    sn_shared_close(&shared, st == SN_OK ? out->mapped : 0);
+    if (limits.shared) sn_shared_close(&shared, st == SN_OK ? out->mapped : 0);
     return st;
 }
 

@@ -45,8 +45,8 @@ claim_a_batch_goes_on_past_a_decoder_that_crashes() {
 }
 claim_a_batch_goes_on_past_a_decoder_that_hangs() {
     tiny_reader; tiny_whisper; mkdir in; long_sound in/a.wav; cp "$PAGE" in/b.png
-    while_decoding STOP batch -t 1 --timeout 2 --whisper ./tiny-whisper.gguf in; is 3
+    while_decoding STOP batch -t 1 --timeout 5 --whisper ./tiny-whisper.gguf in; is 3
     [ "$(wc -l <out)" = 2 ] || wrong "$(wc -l <out) records"
-    err_has "senses: in/a.wav: the decoder was stopped: it gave nothing for 2 s"; err_has "1 done, 1 failed"
+    err_has "senses: in/a.wav: the decoder was stopped: it gave nothing for 5 s"; err_has "1 done, 1 failed"
     sed -n 1p out | grep -q '"error":"in/a.wav: the decoder was stopped' || wrong "the record has another error"
 }
