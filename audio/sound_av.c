@@ -2,6 +2,7 @@
  *
  * The input is hostile: demuxers and decoders are on a list each, bytes come through our own callbacks, and nothing can be
  * opened by name (playlists, references in MP4, subtitles). */
+#include "../core/barren.h"
 #include "../core/ffmpeg.h"
 #include "../core/mem.h"
 #include "sound.h"
@@ -12,6 +13,7 @@
 #define IO_BUFFER 32768
 /* A file that makes the demuxer hand out the same bytes again and again has no end: this many times its size is too much. */
 #define MAX_REREAD 16
+#define MAX_JUNK ((uint64_t)64 << 20) /* between two frames of a bare stream: tags with pictures are smaller */
 
 static const char demuxers[] = "aac,ac3,aiff,amr,amrnb,amrwb,ape,asf,au,avi,caf,dts,eac3,flac,flv,gsm,loas,m4v,matroska,webm,mov,mp3,"
                                "mpeg,mpegts,mpc,mpc8,ogg,oma,rm,tak,tta,voc,w64,wav,wv,xwma,3gp,mp4";
@@ -39,7 +41,8 @@ typedef struct {
     uint64_t n_good, n_bad, n_bytes; /* packets, and the bytes they held */
     double seconds;
     double given; /* seconds handed out */
-    bool pages;   /* Ogg: a page whose checksum is wrong is dropped without a word, but the last one tells the length */
+    sn_barren barren;
+    bool pages; /* Ogg: a page whose checksum is wrong is dropped without a word, but the last one tells the length */
 } av;
 
 static const char *av_text(const sn_ffmpeg *ff, int code, char *buf, size_t n)
@@ -51,6 +54,7 @@ static int io_read(void *user, uint8_t *dst, int n)
 {
     av *d = user;
     size_t got = n > 0 ? aud_file_read(d->file, d->at, dst, (size_t)n) : 0;
+    if (!sn_barren_go_on(&d->barren, dst, got, d->at, d->bare ? MAX_JUNK : 0)) return AVERROR_EOF;
     d->at += got;
     return got > 0 ? (int)got : AVERROR_EOF;
 }
@@ -88,6 +92,12 @@ static void av_close(void *state)
 
 /* ---- opening ---- */
 
+static sn_status lost(const av *d, sn_err *err)
+{
+    return sn_fail(err, SN_EFORMAT, "is truncated or corrupt: nothing but %s from byte %llu on", d->barren.n_zeros ? "zeros" : "junk",
+                   (unsigned long long)d->barren.at);
+}
+
 static sn_status open_io(av *d, sn_err *err)
 {
     uint8_t *buffer = d->ff->av_malloc(IO_BUFFER);
@@ -114,6 +124,7 @@ static sn_status open_container(av *d, sn_err *err)
     rc = d->ff->avformat_open_input(&d->format, NULL, NULL, &options); /* frees d->format when it fails */
     d->ff->av_dict_free(&options);
     if (rc == AVERROR(ENOMEM)) return sn_fail(err, SN_ENOMEM, "out of memory");
+    if (d->barren.lost && rc < 0) return lost(d, err);
     if (rc == AVERROR(EINVAL)) return sn_fail(err, SN_EUNSUPPORTED, "is of a kind that is not read as sound"); /* not on our list */
     if (rc < 0) return sn_fail(err, SN_EUNSUPPORTED, "cannot be read as sound: %s", av_text(d->ff, rc, text, sizeof text));
     d->bare = strcmp(d->format->iformat->name, "mp3") == 0 || strcmp(d->format->iformat->name, "aac") == 0;
@@ -172,7 +183,7 @@ static sn_status open_codec(av *d, sn_err *err)
 static bool ends_here(av *d)
 {
     const int64_t read = d->io->pos - (d->io->buf_end - d->io->buf_ptr);
-    if (!d->file->accept_truncated || read < 0 || (uint64_t)read < d->file->size) return false;
+    if (!d->file->accept_truncated || (!d->barren.lost && (read < 0 || (uint64_t)read < d->file->size))) return false;
     d->file->cut = true;
     return true;
 }
@@ -198,6 +209,8 @@ static sn_status feed(av *d, sn_err *err)
     do {
         d->ff->av_packet_unref(d->packet);
         rc = d->ff->av_read_frame(d->format, d->packet);
+        if (d->barren.lost && !ends_here(d)) return lost(d, err);
+        sn_barren_end(&d->barren);
         if (rc == AVERROR_EOF || (rc < 0 && ends_here(d))) {
             if (d->io->error < 0) return sn_fail(err, SN_EIO, "cannot be read: %s", av_text(d->ff, d->io->error, text, sizeof text));
             d->draining = true;

@@ -27,7 +27,7 @@ static void sing(void *user, void *const *items, size_t n)
     txt_chorus *c = user;
     const txt_model *m = c->model;
     const size_t n_vocab = m->hp.n_vocab, d = m->hp.n_embd;
-    txt_stretch stretches[SN_MAX_CALLERS] = {{NULL}};
+    txt_stretch stretches[SN_MAX_CALLERS] = {0};
     txt_id ids[SN_MAX_CALLERS] = {0};
     for (size_t i = 0; i < n; i++) {
         const voice *v = items[i];

@@ -209,6 +209,12 @@ static sn_status decode_whole(vis_raster *out, vis_bytes f, const format *fmt, v
     return st == SN_OK ? fmt->decode(out, f, head, max_pixels, err) : st;
 }
 
+/* Films say their size to their decoder alone. */
+static bool is_small_enough(const vis_head *head, const format *fmt, size_t max_pixels)
+{
+    return fmt->check == vis_check_movie || vis_check_size(head->w, head->h, max_pixels, NULL) == SN_OK;
+}
+
 /* What is there of a file that was refused, if it is truncated. Otherwise `st` and *err stay. */
 static sn_status decode_part(vis_raster *out, vis_bytes f, const format *fmt, vis_head *head, const vis_load_params *p, sn_partial *partial,
                              sn_status st, sn_err *err)
@@ -217,7 +223,8 @@ static sn_status decode_part(vis_raster *out, vis_bytes f, const format *fmt, vi
     vis_raster part = {0};
     char how_much[SN_PARTIAL_TEXT];
 
-    if (!fmt->salvage(&s, f, p->max_pixels) || fmt->decode(&part, (vis_bytes){s.file, s.n}, &s.head, p->max_pixels, NULL) != SN_OK) {
+    if (!fmt->salvage(&s, f, p->max_pixels) || !is_small_enough(&s.head, fmt, p->max_pixels) ||
+        fmt->decode(&part, (vis_bytes){s.file, s.n}, &s.head, p->max_pixels, NULL) != SN_OK) {
         sn_free(s.file);
         return st;
     }

@@ -1,5 +1,6 @@
 /* image_av.c: libavcodec for single coded pictures, libavformat for the first frame of a film, libswscale for their colours. Nothing is
  * opened but the bytes that are given: demuxers are on a list, and every other file or address they ask for is refused. */
+#include "../core/barren.h"
 #include "../core/mem.h"
 #include "av.h"
 
@@ -216,6 +217,7 @@ sn_status vis_decode_bmp(vis_raster *out, vis_bytes f, const vis_head *head, siz
 typedef struct {
     vis_bytes f;
     size_t at;
+    sn_barren barren;
 } reader;
 
 static int read_bytes(void *opaque, uint8_t *buf, int n)
@@ -225,6 +227,7 @@ static int read_bytes(void *opaque, uint8_t *buf, int n)
 
     if (take == 0) return AVERROR_EOF;
     memcpy(buf, r->f.p + r->at, take);
+    if (!sn_barren_go_on(&r->barren, buf, take, r->at, 0)) return AVERROR_EOF;
     r->at += take;
     return (int)take;
 }
@@ -380,7 +383,7 @@ sn_status vis_av_open_film(const sn_ffmpeg *ff, AVFormatContext **out, int *stre
 
 sn_status vis_decode_movie(vis_raster *out, vis_bytes f, const vis_head *head, size_t max_pixels, sn_err *err)
 {
-    reader r = {f, 0};
+    reader r = {.f = f};
     const sn_ffmpeg *ff;
     unsigned char *buffer;
     AVIOContext *io;
@@ -398,6 +401,8 @@ sn_status vis_decode_movie(vis_raster *out, vis_bytes f, const vis_head *head, s
     }
     st = vis_av_open_film(ff, &fmt, &stream, io, max_pixels, err);
     if (st == SN_OK) st = first_picture(ff, out, fmt, fmt->streams[stream], max_pixels, err);
+    if (st == SN_EFORMAT && r.barren.lost)
+        sn_fail(err, st, "truncated or damaged: nothing but zeros from byte %llu on", (unsigned long long)r.barren.at);
     ff->avformat_close_input(&fmt);
     ff->av_freep(&io->buffer);
     ff->avio_context_free(&io);

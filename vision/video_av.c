@@ -1,6 +1,7 @@
 /* video_av.c: a film's key frames through FFmpeg. A film is read twice from an open descriptor: once to look at its frames from afar,
  * once to decode those that were chosen. Of long films only the frames that are coded on their own are decoded, and not all of them, so
  * an hour of film takes seconds. Memory does not grow with length. The file is hostile: see av.h. */
+#include "../core/barren.h"
 #include "../core/mem.h"
 #include "av.h"
 #include "video.h"
@@ -36,6 +37,7 @@ typedef struct {
     double t_s; /* of frame */
     size_t n_frames;
     uint64_t n_bytes;
+    sn_barren barren;
 } film;
 
 /* ---- bytes ---- */
@@ -48,6 +50,7 @@ static int io_read(void *user, uint8_t *dst, int n)
     do got = pread(f->fd, dst, n > 0 ? (size_t)n : 0, (off_t)f->at);
     while (got < 0 && errno == EINTR);
     if (got < 0) return AVERROR(EIO);
+    if (!sn_barren_go_on(&f->barren, dst, (size_t)got, f->at, 0)) return AVERROR_EOF;
     f->at += (uint64_t)got;
     return got > 0 ? (int)got : AVERROR_EOF;
 }
@@ -73,6 +76,11 @@ static bool read_at(const film *f, void *dst, size_t n, uint64_t at)
 static sn_status truncated(const film *f, uint64_t want, sn_err *err)
 {
     return sn_fail(err, SN_EFORMAT, "truncated: %llu of %llu bytes are there", (unsigned long long)f->size, (unsigned long long)want);
+}
+
+static sn_status lost(const film *f, sn_err *err)
+{
+    return sn_fail(err, SN_EFORMAT, "truncated or damaged: nothing but zeros from byte %llu on", (unsigned long long)f->barren.at);
 }
 
 /* Holds the sizes that the file says of its parts against its own, where the container says any. *cut: it is shorter. */
@@ -145,7 +153,7 @@ static sn_status film_open(film *f, size_t max_pixels, sn_err *err)
     f->io = buffer ? f->ff->avio_alloc_context(buffer, IO_BUFFER, 0, f, io_read, NULL, io_seek) : NULL;
     if (!f->io) f->ff->av_free(buffer);
     if (!f->io || !f->packet || !f->frame) return sn_fail(err, SN_ENOMEM, "out of memory");
-    if ((st = vis_av_open_film(f->ff, &f->format, &stream, f->io, max_pixels, err)) != SN_OK) return st;
+    if ((st = vis_av_open_film(f->ff, &f->format, &stream, f->io, max_pixels, err)) != SN_OK) return f->barren.lost ? lost(f, err) : st;
     f->stream = f->format->streams[stream];
     f->whole_end = !strncmp(f->format->iformat->name, "matroska", 8);
     f->start_s = f->format->start_time != AV_NOPTS_VALUE ? (double)f->format->start_time / AV_TIME_BASE : 0;
@@ -193,7 +201,7 @@ static bool ends_here(film *f)
 {
     const int64_t read = f->io->pos - (f->io->buf_end - f->io->buf_ptr);
 
-    if (!f->accept_truncated || read < 0 || (uint64_t)read < f->size) return false;
+    if (!f->accept_truncated || (!f->barren.lost && (read < 0 || (uint64_t)read < f->size))) return false;
     f->cut = true;
     return true;
 }
@@ -206,6 +214,8 @@ static sn_status feed(film *f, sn_err *err)
     do {
         f->ff->av_packet_unref(f->packet);
         res = f->ff->av_read_frame(f->format, f->packet);
+        if (f->barren.lost && !ends_here(f)) return lost(f, err);
+        sn_barren_end(&f->barren);
         if (res == AVERROR_EOF || (res < 0 && ends_here(f))) return end_of_film(f, err);
         if (res < 0) return sn_fail(err, SN_EFORMAT, "damaged or truncated after %.2f s", f->t_s);
         f->n_bytes += (uint64_t)f->packet->size + 1;

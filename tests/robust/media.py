@@ -5,6 +5,7 @@ status 0, or with status 1 and one line that names the file; within seconds, and
     media.py [PATTERN]      SENSES=./senses; SENSES_SLOW=N: so much longer may it take
 """
 import os
+import re
 import shutil
 import struct
 import sys
@@ -187,18 +188,59 @@ def films():
         yield name + "-half", data[:len(data) // 2], "refuse"
 
 
+class Sparse:
+    """A file of which only the beginning is there: behind it lie gigabytes of zeros that take no room."""
+
+    def __init__(self, head, size=6 << 30):
+        self.head, self.size = head, size
+
+
+def sparse(kind):
+    """What a download that fills its file beforehand leaves, or a recorder without power."""
+    def film(name):
+        return open(f"{GOLDEN}/vision/files/film.{name}", "rb").read()
+    streamed = wav(0, size=0xFFFFFFFF, riff=0xFFFFFFFF)
+    if kind == "pictures":
+        for name in ("rgb.png", "gray.jpg", "animated.gif", "lossy.webp", "raw.tif", "420.avif"):
+            yield "sparse-" + name, Sparse(open(f"{GOLDEN}/vision/files/{name}", "rb").read()), "refuse" if name[-3:] in ("png", "jpg", "gif") else "any"
+        for name, verdict in (("avi", "any"), ("mkv", "any"), ("mp4", "any")):
+            yield "sparse-film." + name, Sparse(film(name)), verdict
+            yield "sparse-begin." + name, Sparse(film(name)[:700]), "refuse"
+    if kind == "sounds":
+        yield "sparse-streamed.wav", Sparse(streamed), "refuse"  # more than an hour
+        yield "sparse-behind.wav", Sparse(wav()), "any"
+        for name in ("jfk.mp3", "newuser.flac", "queue.ogg"):
+            data = open(f"{SAMPLES}/{name}", "rb").read()
+            yield "sparse-" + name, Sparse(data), "refuse"
+            yield "sparse-begin-" + name, Sparse(data[:9000]), "refuse"
+        yield "sparse-tone.opus", Sparse(open(GOLDEN + "/audio/tone.opus", "rb").read()), "refuse"
+        yield "sparse-sound.webm", Sparse(open(GOLDEN + "/video/sound.webm", "rb").read()[:9000]), "refuse"
+    if kind == "films":
+        for name in ("avi", "mkv"):
+            yield "sparse-film." + name, Sparse(film(name)), "refuse"
+            yield "sparse-begin." + name, Sparse(film(name)[:4000]), "refuse"
+
+
+def write(path, data):
+    with open(path, "wb") as f:
+        f.write(data.head if isinstance(data, Sparse) else data)
+        if isinstance(data, Sparse):
+            f.truncate(data.size)
+
+
 def check(kind, command, files, pattern, folder):
     n = bad = 0
     for name, data, verdict in files:
         if pattern not in name:
             continue
         file = name.replace("/", "-")
-        with open(os.path.join(folder, file), "wb") as f:
-            f.write(data)
+        write(os.path.join(folder, file), data)
         status, err, kilobytes, _ = run.run(command + [file], folder)
         if command is WATCH and status == 0:
             err = ""
         wrong = run.problem(status, err, kilobytes, file, verdict)
+        if not wrong and re.search("processor time|crashed|was stopped", err):
+            wrong = f"ended by a limit alone: {err[:200]}"
         if not wrong and status == 1 and os.path.exists(os.path.join(folder, "out.npy")):
             wrong = "left an output"
         for left in (file, "out.npy"):
@@ -216,6 +258,7 @@ if __name__ == "__main__":
     folder = tempfile.mkdtemp()
     pattern = sys.argv[1] if len(sys.argv) > 1 else ""
     good = [check(kind, command, files, pattern, folder) for kind, command, files in
-            (("pictures", SEE, pictures()), ("sounds", HEAR, sounds()), ("films", WATCH, films()))]
+            (("pictures", SEE, pictures()), ("sounds", HEAR, sounds()), ("films", WATCH, films()), ("sparse pictures", SEE, sparse("pictures")),
+             ("sparse sounds", HEAR, sparse("sounds")), ("sparse films", WATCH, sparse("films")))]
     shutil.rmtree(folder)
     sys.exit(0 if all(good) else 1)

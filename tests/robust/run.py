@@ -44,13 +44,15 @@ MODELS = {
     "text": ("text/llama_linear.gguf", ASK), "text-qwen3": ("text/llama_qwen3.gguf", ASK), "text-gemma3": ("text/llama_gemma3.gguf", ASK),
     "text-qwen2vl": ("text/llama_qwen2vl.gguf", ASK), "text-qwen3vl": ("text/llama_qwen3vl.gguf", ASK), "text-granite": ("text/llama_granite.gguf", ASK),
     "text-smollm3": ("text/llama_smollm3.gguf", ASK), "text-mistral3": ("text/llama_mistral3.gguf", ASK),
+    "text-qwen2": ("text/llama_qwen2.gguf", ASK), "text-llama3": ("text/llama_llama3.gguf", ASK),
     "llava": ("vision/llava15.gguf", SEE), "llavanext": ("vision/llavanext.gguf", SEE), "internvl": ("vision/internvl.gguf", SEE),
     "gemma3": ("vision/gemma3.gguf", SEE), "qwen2vl": ("vision/qwen2vl.gguf", SEE), "qwen25vl": ("vision/qwen25vl.gguf", SEE),
     "qwen3vl": ("vision/qwen3vl.gguf", SEE),
     "granite-vision": ("vision/granite_vision.gguf", SEE), "mobilevlm": ("vision/mobilevlm.gguf", SEE),
-    "pixtral": ("vision/pixtral.gguf", SEE), "page": ("page/sketch-mmproj.gguf", SEE), "ultravox": ("audio/front_ultravox.gguf", HEAR),
+    "pixtral": ("vision/pixtral.gguf", SEE), "mistral3": ("vision/mistral3.gguf", SEE), "smolvlm": ("vision/smolvlm.gguf", SEE),
+    "page": ("page/sketch-mmproj.gguf", SEE), "ultravox": ("audio/front_ultravox.gguf", HEAR),
     "voxtral": ("audio/front_voxtral.gguf", HEAR), "qwen2audio": ("audio/front_qwen2audio.gguf", HEAR),
-    "lora": ("text/lora_smollm_b.gguf", ADAPT), "whisper": (None, SPEAK), "whisper-bin": (None, SPEAK),
+    "lora": ("text/lora_smollm_b.gguf", ADAPT), "lora-embedding": ("text/lora_smollm_a.gguf", ADAPT), "whisper": (None, SPEAK), "whisper-bin": (None, SPEAK),
 }
 COMMAND_RUNS = {"text": 24, "llava": 16, "ultravox": 8, "whisper": 12, "whisper-bin": 12, "lora": 8}  # of the others, 4
 OPENED = 60  # of each kind, for make test
