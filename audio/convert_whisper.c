@@ -108,7 +108,7 @@ static sn_status open_words(conversion *k, sn_err *err)
         return sn_fail(err, SN_EFORMAT, "%s: has neither tokenizer.json nor vocab.json", k->core.dir);
     const cJSON *maps[] = {sn_json_get(sn_json_get(k->tokenizer, "model"), "vocab"), k->vocab, k->added};
     for (size_t i = 0; i < sizeof maps / sizeof *maps; i++) {
-        cJSON_ArrayForEach(w, maps[i])
+        cJSON_ArrayForEach(w, sn_json_object(maps[i]))
         {
             set_word(k, w, w->string);
         }

@@ -322,7 +322,7 @@ sn_status sn_convert_write(sn_convert *k, const char *path, const char *arch, co
                 st = write_tensor(k, w, &k->outputs[i], values, packed);
         }
         if (st == SN_OK)
-            st = sn_gguf_finish(w, k->err);
+            st = sn_gguf_finish_checked(w, k->check, k->err);
         else
             sn_gguf_abandon(w);
     }

@@ -51,10 +51,11 @@ typedef struct sn_convert_output sn_convert_output;
 typedef struct {
     const char *dir;
     const sn_convert_params *params;
-    cJSON *json;       /* config.json */
-    char *config_path; /* of it */
-    sn_type type;      /* of matrices, known behind sn_convert_weights */
-    size_t head, row;  /* what SN_EDIT_PAIRS and SN_EDIT_ONE_ROW ask for */
+    cJSON *json;                                       /* config.json */
+    char *config_path;                                 /* of it */
+    sn_type type;                                      /* of matrices, known behind sn_convert_weights */
+    sn_status (*check)(const char *path, sn_err *err); /* of what was written, before it gets its name; NULL: none */
+    size_t head, row;                                  /* what SN_EDIT_PAIRS and SN_EDIT_ONE_ROW ask for */
     sn_err *err;
     sn_safetensors *weights;
     sn_convert_source *sources; /* [n_sources] sorted by name */

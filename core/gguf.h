@@ -85,6 +85,9 @@ void sn_gguf_write_data(sn_gguf_writer *w, const void *data, size_t n_bytes);
 bool sn_gguf_writable(const sn_gguf_writer *w);
 /* The first problem of any call above (they are sticky), or SN_OK and the file stands under its name. Frees w. */
 sn_status sn_gguf_finish(sn_gguf_writer *w, sn_err *err);
+/* The same, where check (path of the finished bytes, which do not stand under their name yet) is content with them. What goes to a device or to
+ * standard output is not checked. */
+sn_status sn_gguf_finish_checked(sn_gguf_writer *w, sn_status (*check)(const char *path, sn_err *err), sn_err *err);
 void sn_gguf_abandon(sn_gguf_writer *w);
 
 #endif

@@ -296,10 +296,24 @@ static void release(sn_gguf_writer *w)
     sn_free(w);
 }
 
-sn_status sn_gguf_finish(sn_gguf_writer *w, sn_err *err)
+/* What the check says begins with the temporary's name, which is nobody's. */
+static void check_bytes(sn_gguf_writer *w, sn_status (*check)(const char *path, sn_err *err))
+{
+    const size_t n = w->out.temp != NULL ? strlen(w->out.temp) : 0;
+    sn_err why = {.code = SN_OK};
+    if (n == 0 || fflush(w->out.stream) != 0) return; /* the commit says that nothing can be written */
+    const sn_status st = check(w->out.temp, &why);
+    if (st == SN_OK) return;
+    const char *said = strncmp(why.msg, w->out.temp, n) == 0 && why.msg[n] == ':' ? why.msg + n + 2 : why.msg;
+    w->status = st;
+    sn_fail(&w->err, st, "%s: would be no model that can be used: %s", w->path, said);
+}
+
+sn_status sn_gguf_finish_checked(sn_gguf_writer *w, sn_status (*check)(const char *path, sn_err *err), sn_err *err)
 {
     if (fine(w)) start(w);
     if (fine(w) && w->n_done < w->n_tensors) flunk(w, SN_EUSAGE, "data is missing from tensor", str_of(w->tensors[w->n_done].name));
+    if (fine(w) && check != NULL) check_bytes(w, check);
     sn_status status = w->status;
     if (status == SN_OK) {
         status = sn_out_commit(&w->out, err);
@@ -309,6 +323,11 @@ sn_status sn_gguf_finish(sn_gguf_writer *w, sn_err *err)
     }
     release(w);
     return status;
+}
+
+sn_status sn_gguf_finish(sn_gguf_writer *w, sn_err *err)
+{
+    return sn_gguf_finish_checked(w, NULL, err);
 }
 
 void sn_gguf_abandon(sn_gguf_writer *w)

@@ -61,6 +61,11 @@ const cJSON *sn_json_get(const cJSON *o, const char *key)
     return cJSON_IsNull(v) ? NULL : v;
 }
 
+const cJSON *sn_json_object(const cJSON *o)
+{
+    return cJSON_IsObject(o) ? o : NULL;
+}
+
 const char *sn_json_str(const cJSON *v)
 {
     return cJSON_IsString(v) ? v->valuestring : NULL;

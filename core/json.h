@@ -16,6 +16,8 @@ sn_status sn_json_open_in(cJSON **out, const char *dir, const char *name, sn_err
 
 /* Member `key` of an object; NULL where o is no object, has none, or it is null. */
 const cJSON *sn_json_get(const cJSON *o, const char *key);
+/* o where it is an object, else NULL: the items of a list have no names that could be read. */
+const cJSON *sn_json_object(const cJSON *o);
 /* The string that a value is; NULL where it is none. */
 const char *sn_json_str(const cJSON *v);
 

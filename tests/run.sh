@@ -30,7 +30,7 @@ for program in "$BUILD"/tests/test_*; do
     passed=$((passed + ok)) failed=$((failed + bad)) skipped=$((skipped + skip))
 done
 
-for script in tests/fuzz/run.sh tests/robust/run.py tests/robust/media.py tests/robust/truncated.py tests/cli/run.sh tests/browser/run.py tests/install.sh tests/house_cases.sh; do
+for script in tests/fuzz/run.sh tests/robust/run.py tests/robust/media.py tests/robust/truncated.py tests/robust/folders.py tests/cli/run.sh tests/browser/run.py tests/install.sh tests/house_cases.sh; do
     [ -x "$script" ] || continue
     "$script" >"$log" 2>&1
     status=$?

@@ -146,6 +146,19 @@ static sn_status write_keys(void *user, sn_gguf_writer *w, sn_err *err)
     return txt_convert_vocab_keys(w, &k->vocab, &k->config, err);
 }
 
+/* Whether the model's own reader takes it: configurations can contradict themselves in more ways than are known here. What it has no code for may be
+ * of use elsewhere. */
+static sn_status is_model(const char *path, sn_err *err)
+{
+    sn_compute *c = NULL;
+    txt_model *m = NULL;
+    sn_status st = sn_compute_open(&c, 1, SN_ISA_SCALAR, err);
+    if (st == SN_OK) st = txt_model_plan(&m, path, c, err);
+    txt_model_close(m);
+    sn_compute_close(c);
+    return st == SN_EUNSUPPORTED ? SN_OK : st;
+}
+
 sn_status txt_convert(const char *dir, const char *out_path, const sn_convert_params *params, sn_err *err)
 {
     conversion k = {0};
@@ -154,6 +167,7 @@ sn_status txt_convert(const char *dir, const char *out_path, const sn_convert_pa
     if (st == SN_OK) st = sn_convert_weights(&k.core, name_of, NULL);
     if (st == SN_OK) st = plan(&k, err);
     if (st == SN_OK) st = txt_convert_vocab_read(&k.vocab, dir, sn_json_str(sn_config_get(&k.config, "model_type")), k.shape.n_vocab, err);
+    k.core.check = is_model;
     if (st == SN_OK) st = sn_convert_write(&k.core, out_path, k.family->arch, "model", write_keys, &k);
     sn_free(k.factors);
     txt_convert_vocab_free(&k.vocab);

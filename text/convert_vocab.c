@@ -175,11 +175,11 @@ static sn_status add_to_pieces(txt_convert_vocab *v, sn_err *err)
     const cJSON *t;
     sn_status st = SN_OK;
     size_t id;
-    cJSON_ArrayForEach(t, v->added)
+    cJSON_ArrayForEach(t, sn_json_object(v->added))
     {
         if (st == SN_OK && word_id(v, t, &id)) st = set_word(v, id, t->string, strlen(t->string), ADDED_SCORE, TXT_TYPE_USER, err);
     }
-    cJSON_ArrayForEach(t, sn_json_get(v->settings, "added_tokens_decoder"))
+    cJSON_ArrayForEach(t, sn_json_object(sn_json_get(v->settings, "added_tokens_decoder")))
     {
         char *end;
         const char *text = sn_json_str(sn_json_get(t, "content"));
@@ -201,13 +201,13 @@ static bool is_byte_word(const char *text)
 
 static sn_status read_words(txt_convert_vocab *v, sn_err *err)
 {
-    const cJSON *model = sn_json_get(v->tokenizer, "model"), *word;
+    const cJSON *model = sn_json_get(v->tokenizer, "model"), *words = sn_json_object(sn_json_get(model, "vocab")), *word;
     const char *type = sn_json_str(sn_json_get(model, "type"));
     if (type != NULL && strcmp(type, "BPE") != 0)
         return sn_fail(err, SN_EUNSUPPORTED, "%s/%s: a tokenizer of type %.40s is not known, want BPE", v->dir, v->file, type);
-    if (cJSON_GetArraySize(sn_json_get(model, "vocab")) == 0) return sn_fail(err, SN_EFORMAT, "%s/%s: has no words", v->dir, v->file);
+    if (cJSON_GetArraySize(words) == 0) return sn_fail(err, SN_EFORMAT, "%s/%s: has no words", v->dir, v->file);
     sn_status st = SN_OK;
-    cJSON_ArrayForEach(word, sn_json_get(model, "vocab"))
+    cJSON_ArrayForEach(word, words)
     {
         size_t id;
         if (!word_id(v, word, &id))
