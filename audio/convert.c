@@ -170,6 +170,18 @@ static sn_status write_keys(void *user, sn_gguf_writer *w, sn_err *err)
     return k->part.status;
 }
 
+/* Whether its own reader takes what was written. What that has no code for may be of use elsewhere. */
+static sn_status is_encoder(const char *path, sn_err *err)
+{
+    sn_compute *c = NULL;
+    aud_model *m = NULL;
+    sn_status st = sn_compute_open(&c, 1, SN_ISA_SCALAR, err); /* with which no weight is copied */
+    if (st == SN_OK) st = aud_model_open(&m, path, c, err);
+    aud_model_close(m);
+    sn_compute_close(c);
+    return st == SN_EUNSUPPORTED ? SN_OK : st;
+}
+
 sn_status aud_convert(const char *dir, const char *out_path, const sn_convert_params *params, sn_err *err)
 {
     char part_path[1024];
@@ -178,6 +190,7 @@ sn_status aud_convert(const char *dir, const char *out_path, const sn_convert_pa
     if (st == SN_OK) st = read_config(&k, part_path, sizeof part_path, err);
     if (st == SN_OK) st = sn_convert_weights(&k.core, sn_convert_name_of, &names);
     if (st == SN_OK) st = plan(&k);
+    k.core.check = is_encoder;
     if (st == SN_OK) st = sn_convert_write(&k.core, out_path, "clip", "mmproj", write_keys, &k);
     sn_convert_close(&k.core);
     return st;

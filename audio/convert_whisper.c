@@ -172,6 +172,18 @@ static sn_status write_keys(void *user, sn_gguf_writer *w, sn_err *err)
     return SN_OK;
 }
 
+/* Whether its own reader takes what was written. What that has no code for may be of use elsewhere. */
+static sn_status is_whisper(const char *path, sn_err *err)
+{
+    sn_compute *c = NULL;
+    aud_whisper *m = NULL;
+    sn_status st = sn_compute_open(&c, 1, SN_ISA_SCALAR, err); /* with which no weight is copied */
+    if (st == SN_OK) st = aud_whisper_open(&m, path, c, err);
+    aud_whisper_close(m);
+    sn_compute_close(c);
+    return st == SN_EUNSUPPORTED ? SN_OK : st;
+}
+
 sn_status aud_convert_whisper(const char *dir, const char *out_path, const sn_convert_params *params, sn_err *err)
 {
     conversion k = {0};
@@ -182,6 +194,7 @@ sn_status aud_convert_whisper(const char *dir, const char *out_path, const sn_co
     if (st == SN_OK) st = plan(&k);
     if (st == SN_OK) st = read_words(&k, err);
     if (st == SN_OK) st = aud_whisper_read_heads(k.heads, &k.n_heads, dir, "generation_config.json", &k.hp, err);
+    k.core.check = is_whisper;
     if (st == SN_OK) st = sn_convert_write(&k.core, out_path, "whisper", "model", write_keys, &k);
     sn_free(k.words);
     sn_free(k.stamps);

@@ -773,6 +773,33 @@ static void assert_flunked(sn_gguf_writer *w, const char *path, const char *part
     assert_same_file(path, &(file){.b = "old", .n = 3});
 }
 
+static sn_status has_a_key(const char *path, sn_err *err)
+{
+    sn_gguf *g = NULL;
+    sn_status st = sn_gguf_open(&g, path, err);
+    if (st == SN_OK && sn_gguf_find(g, "wanted") == NULL) st = sn_fail(err, SN_EFORMAT, "%s: has no key that is wanted", path);
+    sn_gguf_close(g);
+    return st;
+}
+
+static void what_is_written_is_checked_before_it_has_a_name(void **state)
+{
+    const char *path = testing_temp("old", 3);
+    char want[600];
+    sn_err err = {0};
+    sn_gguf_writer *w = writer(path);
+    (void)state;
+    sn_gguf_set_u32(w, "other", 1);
+    assert_int_equal(sn_gguf_finish_checked(w, has_a_key, &err), SN_EFORMAT);
+    snprintf(want, sizeof want, "%s: would be no model that can be used: has no key that is wanted", path);
+    assert_string_equal(err.msg, want);
+    assert_same_file(path, &(file){.b = "old", .n = 3});
+    w = writer(path);
+    sn_gguf_set_u32(w, "wanted", 1);
+    assert_int_equal(sn_gguf_finish_checked(w, has_a_key, &err), SN_OK);
+    assert_int_equal(has_a_key(path, &err), SN_OK);
+}
+
 static void a_writers_first_mistake_sticks_and_the_old_file_stays(void **state)
 {
     (void)state;
@@ -831,6 +858,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(floats_that_are_not_finite_are_refused),
     cmocka_unit_test(a_copied_file_is_the_gguf_packages_byte_for_byte),
     cmocka_unit_test(what_the_setters_write_the_getters_read),
+    cmocka_unit_test(what_is_written_is_checked_before_it_has_a_name),
     cmocka_unit_test(a_writers_first_mistake_sticks_and_the_old_file_stays),
 };
 TESTING_MAIN("core_gguf", tests)

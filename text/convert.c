@@ -146,8 +146,8 @@ static sn_status write_keys(void *user, sn_gguf_writer *w, sn_err *err)
     return txt_convert_vocab_keys(w, &k->vocab, &k->config, err);
 }
 
-/* Whether the model's own reader takes it: configurations can contradict themselves in more ways than are known here. What it has no code for may be
- * of use elsewhere. */
+/* Whether its own reader takes what was written: configurations can contradict themselves in more ways than are known here. What that has no code for
+ * may be of use elsewhere. */
 static sn_status is_model(const char *path, sn_err *err)
 {
     sn_compute *c = NULL;

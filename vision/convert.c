@@ -219,6 +219,18 @@ bool vis_converts(const char *model_type)
     return vis_convert_family_find(model_type, NULL) != NULL;
 }
 
+/* Whether its own reader takes what was written. What that has no code for may be of use elsewhere. */
+static sn_status is_encoder(const char *path, sn_err *err)
+{
+    sn_compute *c = NULL;
+    vis_model *m = NULL;
+    sn_status st = sn_compute_open(&c, 1, SN_ISA_SCALAR, err); /* with which no weight is copied */
+    if (st == SN_OK) st = vis_model_open(&m, path, c, err);
+    vis_model_close(m);
+    sn_compute_close(c);
+    return st == SN_EUNSUPPORTED ? SN_OK : st;
+}
+
 sn_status vis_convert(const char *dir, const char *out_path, const sn_convert_params *params, sn_err *err)
 {
     char part_path[1024];
@@ -227,6 +239,7 @@ sn_status vis_convert(const char *dir, const char *out_path, const sn_convert_pa
     if (st == SN_OK) st = read_config(&k, part_path, sizeof part_path, err);
     if (st == SN_OK) st = sn_convert_weights(&k.core, name_of, &k);
     if (st == SN_OK) st = plan(&k);
+    k.core.check = is_encoder;
     if (st == SN_OK) st = sn_convert_write(&k.core, out_path, "clip", "mmproj", write_keys, &k);
     cJSON_Delete(k.preprocessor);
     cJSON_Delete(k.processor);
