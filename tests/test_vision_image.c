@@ -7,6 +7,7 @@
 #include <dirent.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 #include <zlib.h>
 
@@ -500,34 +501,55 @@ static void a_damaged_file_never_does_harm(void **state)
 }
 
 /* Readable or not: the same pixels, or the same words. */
-static void a_worker_gives_what_this_process_would(void **state)
+static void compare_worker(const char *path, size_t *n)
 {
     const vis_load_params here = {.no_sandbox = true};
+    vis_image a = {0}, b = {0};
+    sn_err err_a = {0}, err_b = {0};
+    assert_int_equal(vis_image_load(&a, path, NULL, &err_a), vis_image_load(&b, path, &here, &err_b));
+    if (!a.rgb) assert_string_equal(err_a.msg, err_b.msg);
+    assert_true(a.w == b.w && a.h == b.h);
+    if (a.rgb) assert_memory_equal(a.rgb, b.rgb, a.w * a.h * 3);
+    *n += a.rgb != NULL;
+    vis_image_free(&a);
+    vis_image_free(&b);
+}
+
+static void compare_all(void)
+{
     DIR *d = opendir(FILES);
     size_t n = 0;
-    (void)state;
     assert_non_null(d);
     for (struct dirent *e; (e = readdir(d)) != NULL;) {
-        vis_image a = {0}, b = {0};
-        sn_err err_a = {0}, err_b = {0};
         char path[1024];
         if (e->d_name[0] == '.') continue;
         snprintf(path, sizeof path, FILES "%s", e->d_name);
-        assert_int_equal(vis_image_load(&a, path, NULL, &err_a), vis_image_load(&b, path, &here, &err_b));
-        if (!a.rgb) assert_string_equal(err_a.msg, err_b.msg);
-        assert_true(a.w == b.w && a.h == b.h);
-        if (a.rgb) assert_memory_equal(a.rgb, b.rgb, a.w * a.h * 3);
-        n += a.rgb != NULL;
-        vis_image_free(&a);
-        vis_image_free(&b);
+        compare_worker(path, &n);
     }
     closedir(d);
     assert_true(n > 20);
 }
 
+static void a_worker_gives_what_this_process_would(void **state)
+{
+    (void)state;
+    compare_all();
+}
+
+static void a_limit_of_file_sizes_changes_nothing(void **state)
+{
+    struct rlimit before;
+    (void)state;
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &(struct rlimit){4096, before.rlim_max}), 0); /* no memory can be shared */
+    compare_all();
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+}
+
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(every_format_equals_pillow),
     cmocka_unit_test(a_worker_gives_what_this_process_would),
+    cmocka_unit_test(a_limit_of_file_sizes_changes_nothing),
     cmocka_unit_test(standard_input_equals_the_file),
     cmocka_unit_test(a_large_file_is_read),
     cmocka_unit_test(wrong_kinds_are_named),
