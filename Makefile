@@ -181,9 +181,10 @@ fuzz: deps-fuzz
 	@tests/fuzz/fuzz.sh
 
 lint: house
-	@for tool in clang-format cppcheck; do command -v $$tool >/dev/null || { \
+	@for tool in clang clang-format cppcheck; do command -v $$tool >/dev/null || { \
 	  echo "make: $$tool is missing; as root, run: apt-get install $$tool" >&2; exit 1; }; done
 	@clang-format --dry-run --Werror $(OWN_C) $(OWN_H)
+	@clang -fsyntax-only $(STD) $(WARN) -Iinclude $(PKG_C) $(filter-out core/k_a%,$(LIB_SRC)) $(TOOL_SRC) # as make fuzz compiles them
 	@cppcheck --quiet --std=c11 --error-exitcode=1 --inline-suppr --enable=warning,performance,portability \
 	  --suppressions-list=tests/cppcheck.txt -D_GNU_SOURCE -Iinclude $(LIB_SRC) $(TOOL_SRC)
 	@$(MAKE) --no-print-directory -j$$(nproc) BUILD=build/lint build/lint/senses build/lint/libsenses.so tests-built >/dev/null

@@ -8,7 +8,8 @@
 #include <stdint.h>
 #include <string.h>
 
-#define SN_MAX_ZEROS ((uint64_t)64 << 20) /* in a row: more than a packet has, but for uncompressed films of 8K, where nothing is to be seen */
+/* Zeros in a row: more than a packet has, but for uncompressed films of 8K where nothing is to be seen. */
+#define SN_MAX_ZEROS ((uint64_t)64 << 20)
 
 typedef struct {
     uint64_t n, n_zeros; /* bytes since the last packet; zeros since the last other byte or packet */

@@ -78,7 +78,7 @@ static bool let_go(int keep)
 _Noreturn static void live(int from)
 {
     const int keys[] = {SIGTERM, SIGPIPE};
-    sn_order o;
+    sn_order o = {.pipe_fd = -1};
 
     sn_worker_reset_signals();
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) signal(keys[i], SIG_IGN); /* the parent may still be finishing its work */
