@@ -162,6 +162,7 @@ $(BUILD)/tests/whisper_bin_main: $(BUILD)/tests/whisper_bin_main.o $(BUILD)/test
 SANITIZE := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined
 sanitize: deps
 	@$(MAKE) --no-print-directory -j$$(nproc) BUILD=build/sanitize CFLAGS="$(SANITIZE)" build/sanitize/senses tests-built >/dev/null
+	@ln -sfn ../../models build/sanitize/models # what comes with the program is looked for beside it
 	@REQUIRE=$${REQUIRE:-0} SENSES_SLOW=10 BUILD=build/sanitize SENSES=build/sanitize/senses tests/run.sh
 
 $(BUILD)/senses: $(TOOL_OBJ) $(BUILD)/libsenses.a
