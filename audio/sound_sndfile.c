@@ -1,4 +1,5 @@
 /* sound_sndfile.c: sound through libsndfile. The only file that includes it. */
+#include "../core/barren.h"
 #include "../core/mem.h"
 #include "sound.h"
 
@@ -13,6 +14,7 @@ typedef struct {
     sf_count_t n_frame, n_got; /* declared (0: not), decoded so far */
     size_t n_ch, rate_hz;
     float *frames; /* [BLOCK_FRAMES, n_ch] */
+    sn_barren barren;
 } sndfile;
 
 static sf_count_t vio_size(void *user)
@@ -34,6 +36,7 @@ static sf_count_t vio_read(void *dst, sf_count_t n, void *user)
 {
     sndfile *d = user;
     sf_count_t got = n > 0 ? (sf_count_t)aud_file_read(d->file, (uint64_t)d->at, dst, (size_t)n) : 0;
+    if (!sn_barren_go_on(&d->barren, dst, (size_t)got, (uint64_t)d->at, 0)) return 0;
     d->at += got;
     return got;
 }
@@ -70,8 +73,12 @@ static sn_status sndfile_read(void *state, float *dst, size_t n, size_t *got, si
     *rate_hz = d->rate_hz;
     *got = 0;
     sf_count_t want = n < BLOCK_FRAMES ? (sf_count_t)n : BLOCK_FRAMES;
+    sn_barren_end(&d->barren);
     sf_count_t have = sf_readf_float(d->snd, d->frames, want);
-    const bool ended = have < want && d->n_got + have < d->n_frame && d->at >= (sf_count_t)d->file->size;
+    if (d->barren.lost && !d->file->accept_truncated)
+        return sn_fail(err, SN_EFORMAT, "is truncated or corrupt: nothing but zeros from byte %llu on", (unsigned long long)d->barren.at);
+    const bool at_end = d->barren.lost || d->at >= (sf_count_t)d->file->size;
+    const bool ended = have < want && d->n_got + have < d->n_frame && at_end;
     if (sf_error(d->snd) != SF_ERR_NO_ERROR && !ended)
         return sn_fail(err, SN_EFORMAT, "is corrupt after %.1f s: %s", (double)d->n_got / (double)d->rate_hz, sf_strerror(d->snd));
     if (have < 0 || have > want) return sn_fail(err, SN_EFORMAT, "is corrupt");

@@ -17,7 +17,7 @@ typedef struct {
     bool lost;           /* for good */
 } sn_barren;
 
-/* A packet was found. */
+/* A packet was found, or a block of samples is asked for. */
 static inline void sn_barren_end(sn_barren *b)
 {
     b->n = b->n_zeros = 0;
