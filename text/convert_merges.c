@@ -64,7 +64,8 @@ static bool add_token(cJSON *list, double id, const char *text, bool special)
 /* The added tokens: those of tokenizer_config.json or else of added_tokens.json, and the special ones among the words. */
 static sn_status add_tokens(const txt_convert_vocab *v, const cJSON *map, cJSON *list, const cJSON *vocab, sn_err *err)
 {
-    const cJSON *decoder = sn_json_get(v->settings, "added_tokens_decoder"), *older = decoder == NULL ? v->added : NULL, *t;
+    const cJSON *decoder = sn_json_object(sn_json_get(v->settings, "added_tokens_decoder"));
+    const cJSON *older = decoder == NULL ? sn_json_object(v->added) : NULL, *t;
     bool sound = list != NULL;
     cJSON_ArrayForEach(t, decoder)
     {
@@ -141,7 +142,8 @@ sn_status txt_convert_merges(txt_convert_vocab *v, const char *model_type, sn_er
     else if (st == SN_OK)
         st = no_memory(v, err);
     if (st == SN_OK) st = read_merges(v, cJSON_AddArrayToObject(model, "merges"), err);
-    if (st == SN_OK) st = add_tokens(v, map, cJSON_AddArrayToObject(tokenizer, "added_tokens"), sn_json_get(model, "vocab"), err);
+    if (st == SN_OK)
+        st = add_tokens(v, map, cJSON_AddArrayToObject(tokenizer, "added_tokens"), sn_json_object(sn_json_get(model, "vocab")), err);
     cJSON_Delete(vocab);
     cJSON_Delete(map);
     if (st != SN_OK) {

@@ -51,7 +51,7 @@ static sn_status id_of(const vis_conversion *k, const char *name, double *id)
     if (st == SN_OK && tokenizer == NULL) st = sn_json_open_in(&tekken, k->core.dir, "tekken.json", k->core.err);
     const cJSON *found = listed(sn_json_get(tokenizer, "added_tokens"), "content", "id", name);
     *id = cJSON_IsNumber(found) ? found->valuedouble : id_in_tekken(tekken, name);
-    const cJSON *t, *decoder = tekken == NULL ? sn_json_get(settings, "added_tokens_decoder") : NULL;
+    const cJSON *t, *decoder = tekken == NULL ? sn_json_object(sn_json_get(settings, "added_tokens_decoder")) : NULL;
     cJSON_ArrayForEach(t, decoder)
     {
         const char *text = sn_json_str(sn_json_get(t, "content"));
