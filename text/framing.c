@@ -13,6 +13,7 @@ struct txt_framing {
     txt_jinja *program;             /* NULL: none */
     char *bos, *eos;                /* spellings; NULL: none */
     bool adds_bos;                  /* the tokenizer puts it in front */
+    const char *path;               /* of the model, which outlives this */
     struct tm today;
 };
 
@@ -45,6 +46,7 @@ sn_status txt_framing_open(txt_framing **out, const sn_gguf *g, const txt_vocab 
     if (f == NULL) return sn_fail(err, SN_ENOMEM, "out of memory");
     f->today = *today;
     f->adds_bos = txt_vocab_add_bos(v);
+    f->path = sn_gguf_path(g);
     const sn_status known = txt_chat_template_get(&f->table, g, name, &none_fits);
     sn_status st = spelling_of(&f->bos, v, txt_vocab_bos(v), err);
     if (st == SN_OK) st = spelling_of(&f->eos, v, txt_vocab_eos(v), err);
@@ -71,7 +73,10 @@ sn_status txt_framing_render(const txt_framing *f, const txt_message *messages, 
 {
     const txt_jinja_setting with = {f->bos, f->eos, &f->today, !f->adds_bos};
     sn_status st = SN_EFORMAT;
-    if (f->program != NULL) st = txt_jinja_render(f->program, messages, n, open_answer, &with, out, err);
+    if (f->program != NULL) {
+        st = txt_jinja_render(f->program, messages, n, open_answer, &with, out, err);
+        if (st != SN_OK) sn_wrap(err, "%s", f->path);
+    }
     /* A program that refuses (a system message, two turns of one side) or fails: the table's entry is more patient. */
     if (st != SN_OK && st != SN_ENOMEM && f->table != NULL) st = txt_chat_render(f->table, messages, n, open_answer, out, err);
     return st;

@@ -211,7 +211,8 @@ static sn_status make_inv_freq(txt_model *m, const float *factors, sn_err *err)
     return SN_OK;
 }
 
-/* A narrow model is small and soon done, and strays further for the same error: no time is saved at its cost. */
+/* A narrow model is small and soon done, and strays further for the same error: no time is saved at its cost. Nor at that of the output matrix,
+ * of which one row is asked for at a time, and which waits for memory anyway. */
 static bool is_coarse(const txt_model *m)
 {
     return sn_compute_coarse(m->compute) && m->hp.n_embd >= NARROW;
@@ -221,10 +222,14 @@ static void bind_layer(sn_bind *b, const txt_model *m, txt_layer *L, size_t il)
 {
     const size_t d = m->hp.n_embd, n_q = m->hp.n_head * m->hp.d_head, n_kv = m->hp.n_head_kv * m->hp.d_head, n_ff = m->hp.n_ff;
     const sn_bias qkv = m->family->qkv_bias, other = m->family->linear_bias;
+    const bool coarse = is_coarse(m);
     sn_bind_norm(b, &L->attn_norm, d, SN_BIAS_NONE, "blk.%zu.attn_norm", il);
+    b->coarse = coarse;
     sn_bind_linear(b, &L->q, n_q, d, qkv, "blk.%zu.attn_q", il);
+    b->coarse = false; /* keys and values meet every later token, and are the smallest of the products */
     sn_bind_linear(b, &L->k, n_kv, d, qkv, "blk.%zu.attn_k", il);
     sn_bind_linear(b, &L->v, n_kv, d, qkv, "blk.%zu.attn_v", il);
+    b->coarse = coarse;
     sn_bind_linear(b, &L->out, d, n_q, other, "blk.%zu.attn_output", il);
     sn_bind_norm(b, &L->ffn_norm, d, SN_BIAS_NONE, "blk.%zu.ffn_norm", il);
     sn_bind_linear(b, &L->gate, n_ff, d, other, "blk.%zu.ffn_gate", il);
@@ -252,7 +257,6 @@ static sn_status bind_tensors(txt_model *m, bool plan, sn_err *err)
     sn_bind_tensor(&b, &m->embd, (size_t[]){n_vocab, d}, 2, "token_embd.weight");
     sn_bind_linear(&b, &m->output, n_vocab, d, SN_BIAS_OPTIONAL, "%s", sn_bind_has(&b, "output.weight") ? "output" : "token_embd");
     sn_bind_norm(&b, &m->out_norm, d, SN_BIAS_NONE, "output_norm");
-    b.coarse = is_coarse(m); /* but for the output, of which one row is asked for at a time: it waits for memory anyway */
     for (size_t il = 0; il < m->hp.n_layer; il++) bind_layer(&b, m, &m->layers[il], il);
     sn_bind_f32(&b, &factors, &n_freq, 1, true, "rope_freqs.weight");
     const sn_tensor *left = b.status == SN_OK ? sn_bind_unused(&b) : NULL;
