@@ -47,8 +47,9 @@ typedef struct {
 
 /* ---- engine ---- */
 typedef struct senses_engine senses_engine;
-/* How closely the activations of text models are taken for quantised weights. INT8: blocks of 8 bits, as llama.cpp has them. F32: of 15 bits, next
- * to float32, and prompts take nearly twice as long. Encoders, Whisper, the page reader and models narrower than 512 are always F32. */
+/* How closely the activations of text models are taken for quantised weights. INT8: blocks of 8 bits, as llama.cpp has
+ * them, but for keys, values and the output matrix. F32: of 15 bits, next to float32, and prompts take nearly twice as long. Encoders, Whisper, the
+ * page reader and models narrower than 512 are always F32. */
 typedef enum { SENSES_PRECISION_INT8, SENSES_PRECISION_F32 } senses_precision;
 typedef struct {
     size_t threads;   /* 0: one per physical core */
