@@ -26,7 +26,7 @@ typedef struct {
 
 /* Carries an order out, in the child: does not return. */
 _Noreturn void sn_worker_child(const sn_order *order);
-/* The signals of a process that its parent's handlers mean nothing to, and in which the keys that end it do nothing. */
+/* The signals of a process that its parent's handlers mean nothing to, and in which what is to end the parent does nothing. */
 void sn_worker_reset_signals(void);
 
 /* Starts the nursery of this process, if there is none yet and this is its only thread. */

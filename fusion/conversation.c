@@ -131,14 +131,42 @@ static void drop_front(txt_parts *parts, size_t n)
     }
 }
 
-/* Where a template renders an earlier answer otherwise than it was generated (trimmed, say), what is new is what stands behind
- * that answer: the last part but one that is a message. Returns the bytes in front. */
-static size_t behind_last_answer(const txt_parts *parts)
+/* Bytes that are no blanks: as many as a template leaves of a text, wherever it puts its parts. */
+static size_t solid_bytes(const char *text, size_t n)
 {
-    size_t messages = 0, i = parts->n, front = 0;
-    while (i > 0 && messages < 2) messages += !parts->parts[--i].framing;
-    if (messages < 2) return 0;
-    for (size_t j = 0; j <= i; j++) front += parts->parts[j].n;
+    size_t k = 0;
+    for (size_t i = 0; i < n; i++) k += (unsigned char)text[i] > ' ';
+    return k;
+}
+
+static bool stands_in(const txt_part *p, const fus_text *turn)
+{
+    const char *text = p->text;
+    size_t n = p->n;
+    while (n > 0 && (unsigned char)*text <= ' ') text++, n--;
+    while (n > 0 && (unsigned char)text[n - 1] <= ' ') n--;
+    return n > 0 && turn->n > 0 && memmem(turn->p, turn->n, text, n) != NULL;
+}
+
+/* Where a template renders an earlier answer otherwise than it was generated (trimmed, without its thoughts, the system's words elsewhere), what is
+ * new is what stands behind that answer: in front of all that the last turn became, which may be several parts, the nearest message that is of the
+ * answer, or else the nearest. Returns the bytes in front. */
+static size_t behind_last_answer(const fus_conversation *c, const txt_parts *parts)
+{
+    const fus_turn *asked = &c->turns[c->n - 1];
+    size_t left = solid_bytes(asked->text.p, asked->text.n), i = parts->n, behind = 0, front = 0;
+    while (i > 0 && left > 0) {
+        const txt_part *p = &parts->parts[--i];
+        const size_t n = p->framing ? 0 : solid_bytes(p->text, p->n);
+        left -= n < left ? n : left;
+    }
+    for (bool found = false; i > 0 && !found; i--) {
+        const txt_part *p = &parts->parts[i - 1];
+        if (p->framing) continue;
+        found = c->n > 1 && stands_in(p, &c->turns[c->n - 2].text);
+        if (found || behind == 0) behind = i;
+    }
+    for (size_t j = 0; j < behind; j++) front += parts->parts[j].n;
     return front;
 }
 
@@ -155,7 +183,7 @@ static sn_status render_new(fus_conversation *c, txt_parts *parts, sn_err *err)
     if (st == SN_OK) st = append_parts(&whole, parts, err);
     if (st == SN_OK) {
         bool same = c->read.n == 0 || (whole.n >= c->read.n && memcmp(whole.p, c->read.p, c->read.n) == 0);
-        drop_front(parts, same ? c->read.n : behind_last_answer(parts));
+        drop_front(parts, same ? c->read.n : behind_last_answer(c, parts));
     }
     fus_text_free(&whole);
     free(messages);

@@ -253,6 +253,25 @@ static void a_lock_that_a_thread_holds_is_free_in_the_worker(void **state)
     assert_int_equal(yes, 1);
 }
 
+/* As `timeout` and a service's end send it to the whole group. */
+static sn_status be_ended(sn_worker_out *out, const void *arg, sn_err *err)
+{
+    const int yes = 1;
+    (void)arg;
+    raise(SIGTERM);
+    raise(SIGINT);
+    return sn_worker_send(out, &yes, sizeof yes, err);
+}
+
+static void what_ends_the_parent_is_its_to_heed(void **state)
+{
+    int yes = 0;
+    sn_err err = {0};
+    (void)state;
+    if (run(NULL, be_ended, NULL, 0, &yes, &err) != SN_OK) fail_msg("%s", err.msg);
+    assert_int_equal(yes, 1);
+}
+
 /* ---- harm ---- */
 
 static sn_status crash(sn_worker_out *out, const void *arg, sn_err *err)
@@ -405,6 +424,7 @@ static void all_works_without_a_nursery(void **state)
     the_input_stays_open_and_nothing_else(state);
     shared_memory_is_written_and_of_one_size(state);
     what_is_missing_is_said(state);
+    what_ends_the_parent_is_its_to_heed(state);
     a_crash_is_one_line(state);
     nothing_can_be_opened_sent_started_or_written(state);
     assert_int_equal(waitpid(-1, NULL, WNOHANG | __WALL), -1); /* nor is the nursery left */
@@ -423,6 +443,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(what_is_missing_is_said),
         cmocka_unit_test(a_worker_has_nothing_of_what_came_later),
         cmocka_unit_test(a_lock_that_a_thread_holds_is_free_in_the_worker),
+        cmocka_unit_test(what_ends_the_parent_is_its_to_heed),
         cmocka_unit_test(a_crash_is_one_line),
         cmocka_unit_test(work_without_end_is_ended),
         cmocka_unit_test(memory_is_limited),

@@ -546,10 +546,25 @@ static void a_limit_of_file_sizes_changes_nothing(void **state)
     assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
 }
 
+static void a_pipe_beyond_the_limit_of_file_sizes_is_refused(void **state)
+{
+    struct rlimit before;
+    vis_image img = {0};
+    sn_err err = {0};
+    (void)state;
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &(struct rlimit){65536, before.rlim_max}), 0);
+    const sn_status st = vis_image_load(&img, "/dev/zero", NULL, &err); /* and no SIGXFSZ */
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+    assert_int_equal(st, SN_ELIMIT);
+    assert_string_equal(err.msg, "/dev/zero: more than 65536 bytes from a pipe");
+}
+
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(every_format_equals_pillow),
     cmocka_unit_test(a_worker_gives_what_this_process_would),
     cmocka_unit_test(a_limit_of_file_sizes_changes_nothing),
+    cmocka_unit_test(a_pipe_beyond_the_limit_of_file_sizes_is_refused),
     cmocka_unit_test(standard_input_equals_the_file),
     cmocka_unit_test(a_large_file_is_read),
     cmocka_unit_test(wrong_kinds_are_named),

@@ -7,7 +7,6 @@
 #include "interrupt.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -116,7 +115,6 @@ static int run(const cli_options *o)
     if (status != EXIT_DONE) return status;
     cli_options inner = *o;
     inner.quiet = !o->verbose; /* what a single command would say of each file is in the records */
-    signal(SIGXFSZ, SIG_IGN);  /* a file that may not grow is an error of the write */
     runtime_init(&b.rt, &inner);
     status = o->dry_run ? batch_plan(&b) : work(&b);
     runtime_close(&b.rt);

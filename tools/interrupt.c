@@ -37,6 +37,7 @@ void interrupt_install(void)
         sigaction(SIGHUP, &action, NULL); /* nohup stays nohup */
     struct sigaction usual = {.sa_handler = SIG_DFL};
     sigemptyset(&usual.sa_mask);
+    signal(SIGXFSZ, SIG_IGN);         /* a file that may not grow is an error of the write */
     sigaction(SIGPIPE, &usual, NULL); /* a reader that has gone ends us quietly, whatever our parent ignores */
 }
 

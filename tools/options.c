@@ -88,7 +88,7 @@ static const option table[] = {
     {SET_GRAMMAR, SECTION_ANSWER, 0, "json-schema", OPTION_FILE, "FILE", "answers are JSON that fits this schema", FIELD(schema)},
     {SET_GRAMMAR, SECTION_ANSWER, 0, "fields", OPTION_TEXT, "TEXT", "answers are JSON objects with these fields, as \"title, people:int, kind:a|b, tags[], note?\"", FIELD(fields)},
     {SET_PROMPT, SECTION_ANSWER, 0, "system", OPTION_TEXT, "TEXT", "system message (default: the one of the model's chat template)", FIELD(session.system)},
-    {SET_PROMPT, SECTION_ANSWER, 0, "chat-template", OPTION_TEXT, "NAME", "chat template to use (default: recognised from the model)", FIELD(session.chat_template)},
+    {SET_PROMPT, SECTION_ANSWER, 0, "chat-template", OPTION_TEXT, "NAME", "a known chat template to use (default: the model's own)", FIELD(session.chat_template)},
     {SET_PROMPT, SECTION_ANSWER, 'c', "ctx-size", OPTION_COUNT, "N", "context in tokens; 0: what is needed, up to the model's own", FIELD(session.n_ctx), .min = 0, .max = COUNT_MAX, .show_default = true},
     {SET_PROMPT, SECTION_ANSWER, 0, "kv-type", OPTION_CHOICE, "TYPE", "keep the context as f16, or as q8 in about half the memory (default: f16)", FIELD(kv_type), .choices = kv_names},
 

@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -285,17 +286,19 @@ sn_status vis_image_decode(vis_image *out, const void *bytes, size_t n, const ch
 static sn_status spool(int *out, int from, sn_err *err)
 {
     unsigned char block[65536];
-    size_t n = 0;
+    size_t n = 0, most = MAX_STREAM_BYTES;
+    struct rlimit files;
     const int fd = memfd_create("senses", MFD_CLOEXEC);
 
     if (fd < 0) return sn_fail(err, SN_EIO, "no memory to hold it: %s", strerror(errno));
     *out = fd;
+    if (getrlimit(RLIMIT_FSIZE, &files) == 0 && files.rlim_cur < most) most = files.rlim_cur; /* writing more would be a signal */
     for (;;) {
         const ssize_t got = read(from, block, sizeof block);
         if (got < 0 && errno == EINTR) continue;
         if (got < 0) return sn_fail(err, SN_EIO, "cannot read: %s", strerror(errno));
         if (got == 0) return SN_OK;
-        if ((n += (size_t)got) > MAX_STREAM_BYTES) return sn_fail(err, SN_ELIMIT, "more than %zu bytes from a pipe", MAX_STREAM_BYTES);
+        if ((n += (size_t)got) > most) return sn_fail(err, SN_ELIMIT, "more than %zu bytes from a pipe", most);
         if (write(fd, block, (size_t)got) != got) return sn_fail(err, SN_EIO, "%zu bytes of a pipe cannot be held", n);
     }
 }

@@ -106,7 +106,7 @@ claim_merge_refuses_what_it_cannot_do() {
     same base.gguf "$BASE"; same a.gguf "$LORA_A"
     run merge -m "$BASE" --lora "$LORA_A" -o no-such-folder/x.gguf; failed_with_one_line; err_has "no-such-folder/x.gguf"
     run merge -m "$BASE" --lora "$LORA_A" -o /dev/full; failed_with_one_line; err_has "/dev/full"
-    (ulimit -f 8; trap '' XFSZ; "$SENSES" merge -m "$BASE" --lora "$LORA_A" -o x.gguf >out 2>err)
+    (ulimit -f 8; "$SENSES" merge -m "$BASE" --lora "$LORA_A" -o x.gguf >out 2>err)
     status=$? said="merge, on a full disk"; failed_with_one_line; err_has x.gguf
     nothing_left
 }
