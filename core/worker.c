@@ -85,15 +85,16 @@ unsigned char *sn_worker_shared(const sn_worker_out *out, size_t *n)
 }
 
 /* The parent decides itself what the keys do, and what ends it: `timeout` and a service's end tell the whole group, and the parent may finish what
- * it has begun. (Sanitizers keep their handlers: they report.) */
+ * it has begun. (Sanitizers keep their handlers of crashes: they report.) */
 void sn_worker_reset_signals(void)
 {
     sigset_t none;
 
     sigemptyset(&none);
-    for (int s = 1; s < NSIG && !SN_SANITIZED; s++) {
+    for (int s = 1; s < NSIG; s++) {
         const bool of_parent = s == SIGINT || s == SIGQUIT || s == SIGHUP || s == SIGTERM;
         struct sigaction now;
+        if (SN_SANITIZED && !of_parent) continue;
         if (sigaction(s, NULL, &now) != 0 || (now.sa_handler == SIG_DFL && !of_parent)) continue;
         signal(s, of_parent ? SIG_IGN : SIG_DFL);
     }
