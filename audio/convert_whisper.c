@@ -172,16 +172,17 @@ static sn_status write_keys(void *user, sn_gguf_writer *w, sn_err *err)
     return SN_OK;
 }
 
-/* Whether its own reader takes what was written. What that has no code for may be of use elsewhere. */
+static sn_status opens(const char *path, sn_compute *c, sn_err *err)
+{
+    aud_whisper *m = NULL;
+    const sn_status st = aud_whisper_open(&m, path, c, err);
+    aud_whisper_close(m);
+    return st;
+}
+
 static sn_status is_whisper(const char *path, sn_err *err)
 {
-    sn_compute *c = NULL;
-    aud_whisper *m = NULL;
-    sn_status st = sn_compute_open(&c, 1, SN_ISA_SCALAR, err); /* with which no weight is copied */
-    if (st == SN_OK) st = aud_whisper_open(&m, path, c, err);
-    aud_whisper_close(m);
-    sn_compute_close(c);
-    return st == SN_EUNSUPPORTED ? SN_OK : st;
+    return sn_convert_opens(path, opens, err);
 }
 
 sn_status aud_convert_whisper(const char *dir, const char *out_path, const sn_convert_params *params, sn_err *err)

@@ -341,3 +341,12 @@ void sn_convert_close(sn_convert *k)
     free(k->config_path);
     *k = (sn_convert){0};
 }
+
+sn_status sn_convert_opens(const char *path, sn_status (*opens)(const char *path, sn_compute *c, sn_err *err), sn_err *err)
+{
+    sn_compute *c = NULL;
+    sn_status st = sn_compute_open(&c, 1, SN_ISA_SCALAR, err); /* with which no weight is copied */
+    if (st == SN_OK) st = opens(path, c, err);
+    sn_compute_close(c);
+    return st == SN_EUNSUPPORTED ? SN_OK : st;
+}

@@ -5,6 +5,7 @@
 #ifndef CORE_CONVERT_H
 #define CORE_CONVERT_H
 
+#include "compute.h"
 #include "config.h"
 #include "gguf.h"
 #include "safetensors.h"
@@ -78,6 +79,8 @@ bool sn_convert_name_of(const void *names, char *name);
 bool sn_convert_listed(const char *list, const char *word);
 /* Tensors of a table (a row without `from` ends it); `from` and `to` stand in front of its names. */
 sn_status sn_convert_rows(sn_convert *k, const sn_convert_row *rows, const size_t *extents, const char *from, const char *to);
+/* Whether its own reader takes what was written; `opens` opens it and closes it again. What that has no code for may be of use elsewhere. */
+sn_status sn_convert_opens(const char *path, sn_status (*opens)(const char *path, sn_compute *c, sn_err *err), sn_err *err);
 /* A tensor that no file holds: a vector of n values, which must live until sn_convert_write. */
 sn_status sn_convert_values(sn_convert *k, const char *to, const float *values, size_t n);
 /* SN_EUNSUPPORTED, with its name, where a tensor was not taken. what: "a llama model". */

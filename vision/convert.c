@@ -219,16 +219,17 @@ bool vis_converts(const char *model_type)
     return vis_convert_family_find(model_type, NULL) != NULL;
 }
 
-/* Whether its own reader takes what was written. What that has no code for may be of use elsewhere. */
+static sn_status opens(const char *path, sn_compute *c, sn_err *err)
+{
+    vis_model *m = NULL;
+    const sn_status st = vis_model_open(&m, path, c, err);
+    vis_model_close(m);
+    return st;
+}
+
 static sn_status is_encoder(const char *path, sn_err *err)
 {
-    sn_compute *c = NULL;
-    vis_model *m = NULL;
-    sn_status st = sn_compute_open(&c, 1, SN_ISA_SCALAR, err); /* with which no weight is copied */
-    if (st == SN_OK) st = vis_model_open(&m, path, c, err);
-    vis_model_close(m);
-    sn_compute_close(c);
-    return st == SN_EUNSUPPORTED ? SN_OK : st;
+    return sn_convert_opens(path, opens, err);
 }
 
 sn_status vis_convert(const char *dir, const char *out_path, const sn_convert_params *params, sn_err *err)
