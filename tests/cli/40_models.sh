@@ -62,7 +62,8 @@ claim_info_tells_the_memory_that_a_run_takes() {
     for m in "$TINY" "$MODELS/smollm2-135m-instruct-q4_1.gguf"; do
         run info -c 512 "$m"; is 0; told=$(number_of memory)
         run bench -m "$m" -p 512 -n 1 -r 1 --json; is 0; took=$(sed -n '1s/.*"rss_bytes":\([0-9]*\).*/\1/p' out)
-        [ $((told * 100)) -ge $((took * 85)) ] && [ $((told * 100)) -le $((took * 115)) ] || wrong "$m: told $told, took $took"
+        # 15 %, and of the program's own pages what the system may keep or leave (one machine maps 6 MB of them, another 7)
+        off=$((told > took ? told - took : took - told)); [ "$off" -le $((took * 15 / 100 + 1500000)) ] || wrong "$m: told $told, took $took"
     done
 }
 claim_info_says_what_is_in_a_file() {
