@@ -56,7 +56,7 @@ $(BUILD)/core/k_avx2.o:        EXTRA_C += $(AVX2)
 $(BUILD)/core/k_avx512.o:      EXTRA_C += $(AVX512)
 $(BUILD)/core/sha256_ni.o:     EXTRA_C += -msse4.1 -msha
 $(BUILD)/core/k_avx512vnni.o:  EXTRA_C += $(AVX512) -mavx512vnni
-$(BUILD)/core/k_amx.o:         EXTRA_C += $(AVX512) -mavx512vnni -mavx512bf16 -mamx-tile -mamx-bf16 -mamx-int8
+$(BUILD)/core/k_amx.o:         EXTRA_C += $(AVX512) -mavx512vnni -mamx-tile -mamx-int8
 $(BUILD)/core/k_%.o:           EXTRA_C += $(KERNEL_C)
 
 $(BUILD)/vision/image_stb.o:   EXTRA_C += -fwrapv

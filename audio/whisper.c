@@ -117,7 +117,6 @@ static const sn_tensor *file_tensor(const aud_whisper_file *f, const char *name)
 typedef struct {
     const aud_whisper_file *file;
     sn_compute *compute;
-    bool streamed; /* of what is bound from now on (sn_linear) */
     size_t n_bound;
     sn_status status; /* the first problem sticks */
     sn_err *err;
@@ -177,7 +176,6 @@ static void bind_linear(binder *b, sn_linear *w, size_t n_out, size_t n_in, bool
     const sn_tensor *t = want(b, prefix, part, ".weight", n_out, n_in);
     float *bias = biased ? want_f32(b, prefix, part, ".bias", n_out, 0) : NULL;
     if (b->status == SN_OK) b->status = sn_linear_init(w, b->compute, t->type, n_out, n_in, t->data, bias, b->err);
-    w->streamed = b->streamed;
     if (b->status == SN_OK && w->packed != NULL) forget(b->file, t);
     sn_free(bias);
 }
@@ -214,7 +212,6 @@ static void bind_encoder(binder *b, aud_encoder_weights *e, const aud_whisper_hp
 static void bind_decoder(binder *b, aud_decoder_weights *w, const aud_whisper_hparams *hp)
 {
     const size_t d = hp->n_embd;
-    b->streamed = true;
     bind_linear(b, &w->embed, hp->n_vocab, d, false, "decoder.", "token_embedding");
     w->positions = want_f32(b, "decoder.", "positional_embedding", "", hp->n_text_ctx, d);
     bind_norm(b, &w->ln, d, "decoder.", "ln");
@@ -229,10 +226,8 @@ static void bind_decoder(binder *b, aud_decoder_weights *w, const aud_whisper_hp
         bind_linear(b, &L->out, d, d, true, p, "attn.out");
         bind_norm(b, &L->ln2, d, p, "cross_attn_ln");
         bind_linear(b, &L->cq, d, d, true, p, "cross_attn.query");
-        b->streamed = false; /* these meet a whole window */
         bind_linear(b, &L->ck, d, d, false, p, "cross_attn.key");
         bind_linear(b, &L->cv, d, d, true, p, "cross_attn.value");
-        b->streamed = true;
         bind_linear(b, &L->cout, d, d, true, p, "cross_attn.out");
         bind_norm(b, &L->ln3, d, p, "mlp_ln");
         bind_linear(b, &L->fc1, 4 * d, d, true, p, "mlp.0");

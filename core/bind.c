@@ -99,7 +99,6 @@ void sn_bind_linear(sn_bind *b, sn_linear *w, size_t n_out, size_t n_in, sn_bias
         b->status = b->plan ? sn_linear_plan(w, b->compute, t->type, n_out, n_in, t->data, b->err)
                             : sn_linear_init(w, b->compute, t->type, n_out, n_in, t->data, values, b->err);
         if (b->status != SN_OK) sn_wrap(b->err, "%s", weight_name);
-        w->streamed = b->streamed;
         w->coarse = b->coarse;
         if (w->packed != NULL) sn_gguf_forget(b->gguf, t); /* else a model would stand in memory twice, packed and mapped */
     }

@@ -9,7 +9,7 @@
 typedef struct {
     const sn_gguf *gguf;
     sn_compute *compute;
-    bool streamed, coarse; /* of what is bound from now on (sn_linear) */
+    bool coarse;           /* of what is bound from now on (sn_linear) */
     bool plan;             /* sn_linear_plan in place of sn_linear_init: to be set after sn_bind_init */
     bool *used;            /* [n_tensors]: bound already */
     sn_status status;

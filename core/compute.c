@@ -81,13 +81,12 @@ static uint64_t xcr0(void)
     return (uint64_t)d << 32 | a;
 }
 
-/* AMX with bfloat16, AVX-512 with bfloat16, and Linux's leave to use the tiles, which it gives a process that asks. */
+/* AMX with bytes, and Linux's leave to use the tiles, which it gives a process that asks. */
 static bool has_amx(uint64_t saved)
 {
-    enum { TILES = 3 << 17, TILES_BF16_INT8 = 1 << 24 | 1 << 22 | 1 << 25, AVX512_BF16 = 1 << 5, REQUEST = 0x1023, TILE_DATA = 18 };
-    unsigned a, b, c, d, a1 = 0;
-    if ((saved & TILES) != TILES || !__get_cpuid_count(7, 0, &a, &b, &c, &d) || (d & TILES_BF16_INT8) != TILES_BF16_INT8) return false;
-    if (!__get_cpuid_count(7, 1, &a1, &b, &c, &d) || !(a1 & AVX512_BF16)) return false;
+    enum { TILES = 3 << 17, TILES_INT8 = 1 << 24 | 1 << 25, REQUEST = 0x1023, TILE_DATA = 18 };
+    unsigned a, b, c, d;
+    if ((saved & TILES) != TILES || !__get_cpuid_count(7, 0, &a, &b, &c, &d) || (d & TILES_INT8) != TILES_INT8) return false;
     return syscall(SYS_arch_prctl, REQUEST, TILE_DATA) == 0;
 }
 

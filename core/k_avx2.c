@@ -183,8 +183,34 @@ INLINE int32_t vi_store_coarse(unsigned char *code, size_t first, vf x)
 
 #include "k_quant.inc"
 
+/* ---- floats rounded to 16 bits ---- */
+
+typedef __m256i vh;
+#define vh_zero() _mm256_setzero_si256()
+#define vh_load(p) _mm256_loadu_si256((const __m256i *)(const void *)(p))
+#define vh_put(p, x) _mm256_storeu_si256((__m256i *)(void *)(p), (x))
+#define vh_pair(p) broadcast_4(p)
+#define vh_to_f(a) _mm256_cvtepi32_ps(a)
+
+/* See dots_fine for the empty instruction. */
+INLINE vh vh_dot(vh sum, vh a, vh b)
+{
+    sum = _mm256_add_epi32(sum, _mm256_madd_epi16(a, b));
+    __asm__("" : "+x"(sum));
+    return sum;
+}
+
+INLINE void vh_store(int16_t *p, vf x)
+{
+    const __m256i v = _mm256_cvtps_epi32(x);
+    _mm_storeu_si128((__m128i *)(void *)p, _mm_packs_epi32(_mm256_castsi256_si128(v), _mm256_extracti128_si256(v, 1)));
+}
+
+#include "k_int16.inc"
+
 void k_init_avx2(k_ops *k)
 {
     float_init(k);
     quant_init(k);
+    int16_init(k);
 }

@@ -109,6 +109,44 @@ PRODUCT_Q(Q4_K)
 PRODUCT_Q(Q5_K)
 PRODUCT_Q(Q6_K)
 
+/* ---- floats rounded to 16 bits ---- */
+
+static float round_i16(int16_t *code, const float *x, size_t n)
+{
+    float max = 0, squares = 0;
+    for (size_t i = 0; i < n; i++) max = fabsf(x[i]) > max ? fabsf(x[i]) : max;
+    const float by = k_i16_inverse(max);
+    for (size_t i = 0; i < n; i++) squares += x[i] * by * (x[i] * by);
+    const float most = k_i16_most(sqrtf(squares));
+    for (size_t i = 0; i < n; i++) {
+        const float scaled = x[i] * (by * most);
+        code[i] = scaled >= -K_I16_MOST ? (int16_t)nearbyintf(fminf(scaled, K_I16_MOST)) : -K_I16_MOST; /* NaN: least, and d is a NaN */
+    }
+    return max / most;
+}
+
+static void product_i16(const k_dest *to, const void *panel, const void *tile, size_t n_in, size_t n_tok)
+{
+    const unsigned char *w = panel, *x = tile;
+    float sum = 0;
+    assert(n_tok == 1);
+    for (size_t first = 0, n; first < n_in; first += n) {
+        int16_t a[K_I16_BLOCK], b[K_I16_BLOCK];
+        float d_a, d_b;
+        int64_t dot = 0;
+        n = n_in - first < K_I16_BLOCK ? n_in - first : K_I16_BLOCK;
+        memcpy(&d_a, w, 4);
+        memcpy(&d_b, x, 4);
+        memcpy(a, w + 4, 2 * n);
+        memcpy(b, x + 4, 2 * n);
+        for (size_t i = 0; i < n; i++) dot += (int64_t)a[i] * b[i];
+        sum += d_a * d_b * (float)dot;
+        w += k_i16_bytes(n, 1);
+        x += k_i16_bytes(n, 1);
+    }
+    put(to, 0, 0, sum);
+}
+
 /* ---- float products ---- */
 
 static void product_f(const k_dest *to, const float *panel, const float *x, size_t ldk, size_t n_in, size_t n_tok)
@@ -344,6 +382,10 @@ void k_init_scalar(k_ops *k)
         .q_tile = 1,
         .quantize = {quantize_coarse, quantize_fine},
         .product_q = {{PRODUCTS(coarse)}, {PRODUCTS(fine)}},
+        .i16_rows = 1,
+        .i16_tile = 1,
+        .round_i16 = round_i16,
+        .product_i16 = product_i16,
         .f_rows = 1,
         .f_tile = 1,
         .product_f = product_f,

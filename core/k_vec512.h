@@ -1,4 +1,4 @@
-/* k_vec512.h: 16 floats, for k_float.inc. */
+/* k_vec512.h: 16 floats, for k_float.inc, and 16 pairs of 16-bit integers, for k_int16.inc. */
 #ifndef CORE_K_VEC512_H
 #define CORE_K_VEC512_H
 
@@ -40,5 +40,20 @@ typedef __m512 vf;
 #define vf_below(x, j, limit)                                                                                                              \
     _mm512_mask_blend_ps(_mm512_cmpgt_epi32_mask(_mm512_loadu_si512(limit), _mm512_set1_epi32((int)(j))),                                  \
                          _mm512_set1_ps(-__builtin_inff()), (x))
+
+typedef __m512i vh;
+#define vh_zero() _mm512_setzero_si512()
+#define vh_load(p) _mm512_loadu_si512(p)
+#define vh_put(p, x) _mm512_storeu_si512((p), (x))
+#define vh_pair(p) broadcast_4(p)
+#define vh_to_f(a) _mm512_cvtepi32_ps(a)
+#define vh_store(p, x) _mm256_storeu_si256((__m256i *)(void *)(p), _mm512_cvtsepi32_epi16(_mm512_cvtps_epi32(x)))
+
+static inline __m512i broadcast_4(const void *p)
+{
+    int32_t v;
+    memcpy(&v, p, 4);
+    return _mm512_set1_epi32(v);
+}
 
 #endif

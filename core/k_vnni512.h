@@ -20,13 +20,6 @@ typedef __m512i vi;
 #define vi_load_i8(p) _mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)(const void *)(p)))
 #define vi_load_aux(p) broadcast_4(p)
 
-static inline __m512i broadcast_4(const void *p)
-{
-    int32_t v;
-    memcpy(&v, p, 4);
-    return _mm512_set1_epi32(v);
-}
-
 #define spread(w, bytes) memcpy((w), (bytes), Q_WORDS * sizeof(vi))
 
 /* Weights are the unsigned operand, so the activations' sign is free and nothing saturates. Codes as k_scalar.c has them: both planes. */

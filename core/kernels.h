@@ -17,6 +17,8 @@
 #include "compute.h"
 #include "nn.h"
 
+#include <math.h>
+
 enum {
     K_FEW = 8, /* rows: with so few, a product waits for its weights */
     K_Q_BLOCK = 32,
@@ -25,8 +27,9 @@ enum {
     K_Q_MOST = K_Q_MOST_8 * K_Q_LOW,
     K_MAX_ROWS = 64,
     K_MAX_TILE = 16,
-    K_M_STEP = 32,
-    K_M_STEP_BYTES = 4096, /* of a panel */
+    K_I16_BLOCK = 256,
+    K_I16_MOST = 32767,
+    K_I16_NORM = 46300, /* 46300 + 8, which rounding may add to the norm of 256 codes, is below the root of 2^31 */
     K_N_ACT = SN_ACT_RELU + 1,
     K_SCRATCH_BYTES = 2 << 20
 };
@@ -79,6 +82,35 @@ static inline size_t k_tile_bytes(const k_format *f, k_grain grain, size_t n_tok
     return n_tok * (n_in / K_Q_BLOCK) * ((f->has_halves ? 12 : 8) + (grain == K_FINE ? 2 : 1) * K_Q_BLOCK);
 }
 
+/* Float weights and their activations rounded to 16 bits, in blocks of K_I16_BLOCK values (the last may be shorter) with a scale each, whose codes
+ * have a norm of K_I16_NORM at most: by Cauchy and Schwarz the products of two blocks then sum to less than 2^31, and as whole numbers wrap
+ * around, what the sum passes on its way does not matter. What rounding adds to a block is 1e-4 of its norm, wherever its values are, and a row's sums
+ * are the same in any company.
+ *
+ * A panel of R rows and a tile of T tokens look the same: for each block, d f32[R] | pairs [n / 2][R]: int16 codes k, k + 1 of a row; value = d * code;
+ * an odd n gets a zero. */
+static inline size_t k_i16_bytes(size_t n_in, size_t rows)
+{
+    return rows * (4 * ((n_in + K_I16_BLOCK - 1) / K_I16_BLOCK) + 2 * (n_in + n_in % 2));
+}
+
+/* The panel of `n_rows` rows (R of them, fewer at the end), row_bytes apart, of a float type; the tile of n_tok rows of x. */
+struct k_ops;
+void k_i16_panel_pack(const struct k_ops *k, void *panel, sn_type type, const void *data, size_t row_bytes, size_t n_rows, size_t n_in);
+void k_i16_tile(const struct k_ops *k, void *tile, const float *x, size_t ldx, size_t n_tok, size_t n_in);
+
+/* By what values are multiplied so that the largest becomes 1; next to nothing becomes zeros. */
+static inline float k_i16_inverse(float largest)
+{
+    return largest > 1e-30f ? 1 / largest : 0;
+}
+
+/* The code of the largest value of a block, whose norm is `norm` (>= 1) times it: a whole number, so that equal values are kept as they are. */
+static inline float k_i16_most(float norm)
+{
+    return norm * K_I16_MOST > K_I16_NORM ? floorf(K_I16_NORM / norm) : norm == norm ? K_I16_MOST : norm;
+}
+
 /* y[T, R] from a panel of n_in / 32 blocks and a tile. */
 typedef void k_product_q(const k_dest *to, const void *panel, const void *tile, size_t n_in, size_t n_tok);
 /* y[T, R] = x[T, n_in] · panel [n_in, R] of a float type, rows of x ldx floats apart: T few, K_FEW and the level's tile at most. */
@@ -102,12 +134,11 @@ typedef struct k_ops {
     void (*bf16_to_f32)(float *dst, const void *src, size_t n);
     void (*f32_to_f16)(uint16_t *dst, const float *src, size_t n);
 
-    /* Float weights that meet many rows at once, by the step of K_M_STEP values: panels of f_rows == 32 rows as 4 * 1024 bytes a step, tiles
-     * of up to m_tile rows as 4 * K_M_STEP bytes a row and step. m_tile 0: there is no such thing, and product_f serves. */
-    size_t m_tile;
-    void (*matrix_tile)(void *tile, const float *x, size_t ldx, size_t n_tok, size_t n_in);
-    void (*matrix_panel)(void *panel, const float *rows, size_t n_k); /* a step: rows [n_k, 32], n_k <= K_M_STEP */
-    void (*product_m)(const k_dest *to, const void *panel, const void *tile, size_t n_in, size_t n_tok);
+    /* Float weights rounded to 16 bits: see k_i16_panel_bytes. */
+    size_t i16_rows, i16_tile;
+    /* n <= K_I16_BLOCK values as codes; returns what a code is worth, a NaN where one of them is not finite. */
+    float (*round_i16)(int16_t *code, const float *x, size_t n);
+    void (*product_i16)(const k_dest *to, const void *panel, const void *tile, size_t n_in, size_t n_tok);
 
     /* Attention. rows = the panel of f_rows queries that goes together. */
     /* One step of the online softmax, down the columns of s [n_key, rows]: m, l [rows] are the running maximum and sum, o [d, rows]

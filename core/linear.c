@@ -11,13 +11,18 @@
 enum { GROUP_BYTES = 256 << 10, FEW_PANELS = 3 };
 enum { OWN_VALUES = 8192 }; /* of activations: as many are quantised by each thread sooner than waited for */
 
-/* How a weight reaches the kernels. */
-typedef enum { INTEGER, FLOAT, EXPANDED, MATRIX } method;
+/* How a weight meets the kernels. */
+typedef enum { INTEGER, ROUNDED, FLOAT, EXPANDED } method;
 
-static method method_of(const k_ops *k, sn_type type)
+static bool is_float(sn_type type)
 {
-    if (type == SN_F32 || type == SN_F16 || type == SN_BF16) return FLOAT;
-    return k->product_q[K_FINE][type] != NULL ? INTEGER : EXPANDED;
+    return type == SN_F32 || type == SN_F16 || type == SN_BF16;
+}
+
+static method method_of(const k_ops *k, const sn_linear *w)
+{
+    if (is_float(w->type)) return w->rounded ? ROUNDED : FLOAT;
+    return k->product_q[K_FINE][w->type] != NULL ? INTEGER : EXPANDED;
 }
 
 static k_grain grain_of(const k_ops *k, const sn_linear *w)
@@ -25,16 +30,10 @@ static k_grain grain_of(const k_ops *k, const sn_linear *w)
     return w->coarse && k->product_q[K_COARSE][w->type] != NULL ? K_COARSE : K_FINE;
 }
 
-/* How it is multiplied. */
-static method method_for(const k_ops *k, const sn_linear *w)
+static size_t panel_rows(const k_ops *k, const sn_linear *w)
 {
-    const method how = method_of(k, w->type);
-    return how == FLOAT && !w->streamed && k->m_tile > 0 ? MATRIX : how;
-}
-
-static size_t panel_rows(const k_ops *k, sn_type type)
-{
-    return method_of(k, type) == INTEGER ? k->q_rows : k->f_rows;
+    const method how = method_of(k, w);
+    return how == INTEGER ? k->q_rows : how == ROUNDED ? k->i16_rows : k->f_rows;
 }
 
 static size_t row_bytes(sn_type type, size_t n_in)
@@ -60,10 +59,20 @@ static size_t max_size(size_t a, size_t b)
 
 /* ---- open and close ---- */
 
-static size_t packed_panel_bytes(const k_ops *k, sn_type type, size_t n_in)
+static size_t packed_panel_bytes(const k_ops *k, const sn_linear *w)
 {
-    const size_t R = panel_rows(k, type);
-    return method_of(k, type) == INTEGER ? k_panel_bytes(type, n_in, R) : row_bytes(type, n_in) * R;
+    switch (method_of(k, w)) {
+    case INTEGER: return k_panel_bytes(w->type, w->n_in, w->panel_rows);
+    case ROUNDED: return k_i16_bytes(w->n_in, w->panel_rows);
+    default: return row_bytes(w->type, w->n_in) * w->panel_rows;
+    }
+}
+
+/* Whether the kernels take another order of the weights than the file has. */
+static bool is_packed(const k_ops *k, const sn_linear *w)
+{
+    const method how = method_of(k, w);
+    return how == ROUNDED || (w->panel_rows > 1 && how != EXPANDED);
 }
 
 /* [n_rows, n_in] values of `size` bytes to [n_in, R], a cache line of each row at a time; the rows that are not there are zeros. */
@@ -94,17 +103,17 @@ static void pack_part(void *arg, size_t part, size_t n_parts)
 {
     const pack_job *j = arg;
     sn_linear *w = j->w;
-    const size_t R = w->panel_rows, bytes = packed_panel_bytes(j->k, w->type, w->n_in), row = row_bytes(w->type, w->n_in);
+    const size_t R = w->panel_rows, bytes = packed_panel_bytes(j->k, w), row = row_bytes(w->type, w->n_in);
     size_t begin, end;
     sn_share(div_up(w->n_out, R), 1, part, n_parts, &begin, &end);
     for (size_t p = begin; p < end; p++) {
         unsigned char *panel = (unsigned char *)w->packed + p * bytes;
         const unsigned char *rows = (const unsigned char *)w->data + p * R * row;
         const size_t n_rows = min_size(R, w->n_out - p * R);
-        if (method_of(j->k, w->type) == INTEGER) {
-            k_panel_pack(panel, w->type, rows, n_rows, w->n_in, R);
-        } else {
-            interleave(panel, rows, n_rows, w->n_in, sn_type_get(w->type)->bytes, R);
+        switch (method_of(j->k, w)) {
+        case INTEGER: k_panel_pack(panel, w->type, rows, n_rows, w->n_in, R); break;
+        case ROUNDED: k_i16_panel_pack(j->k, panel, w->type, rows, row, n_rows, w->n_in); break;
+        default: interleave(panel, rows, n_rows, w->n_in, sn_type_get(w->type)->bytes, R); break;
         }
     }
 }
@@ -113,7 +122,7 @@ sn_status sn_linear_plan(sn_linear *w, const sn_compute *c, sn_type type, size_t
 {
     const k_ops *k = sn_compute_ops(c);
     const sn_type_info *info = sn_type_get((uint32_t)type);
-    *w = (sn_linear){.type = type, .n_out = n_out, .n_in = n_in, .data = data};
+    *w = (sn_linear){.type = type, .n_out = n_out, .n_in = n_in, .rounded = sn_compute_coarse(c), .data = data};
     if (info == NULL || info->dequantize == NULL) {
         return sn_fail(err, SN_EUNSUPPORTED, "weights of type %s cannot be multiplied", info != NULL ? info->name : "unknown");
     }
@@ -121,12 +130,9 @@ sn_status sn_linear_plan(sn_linear *w, const sn_compute *c, sn_type type, size_t
         return sn_fail(err, SN_EFORMAT, "a %s weight of [%zu, %zu]: rows must be whole blocks of %zu", info->name, n_out, n_in,
                        info->block);
     }
-    w->panel_rows = panel_rows(k, type);
-    if (w->panel_rows > 1 && method_of(k, type) != EXPANDED) {
-        if (!sn_mul_ok(div_up(n_out, w->panel_rows), packed_panel_bytes(k, type, n_in), &w->packed_bytes)) {
-            return sn_fail(err, SN_ENOMEM, "a weight of [%zu, %zu] is too large", n_out, n_in);
-        }
-    }
+    w->panel_rows = panel_rows(k, w);
+    if (is_packed(k, w) && !sn_mul_ok(div_up(n_out, w->panel_rows), packed_panel_bytes(k, w), &w->packed_bytes))
+        return sn_fail(err, SN_ENOMEM, "a weight of [%zu, %zu] is too large", n_out, n_in);
     return SN_OK;
 }
 
@@ -191,30 +197,35 @@ typedef struct {
     method how;
     unsigned char *tiles; /* all of x as tiles; one copy a thread where `own_tiles` */
     bool own_tiles;
-    unsigned char *panels; /* all but INTEGER: group_bytes a thread, panels as f32 */
-    size_t wide;           /* FLOAT, EXPANDED, MATRIX: floats of a panel there */
+    unsigned char *panels; /* FLOAT, EXPANDED: group_bytes a thread, panels as f32 */
     size_t tiles_bytes, group, group_bytes, n_panels, panel_bytes;
 } product;
 
-/* Tokens in the tile that starts at token t. */
-static size_t tile_at(const product *p, size_t t)
+/* The weights themselves go to the kernels, which take integers. */
+static bool is_whole(const product *p)
 {
-    const size_t rest = p->n - t;
-    if (p->how == MATRIX) return min_size(rest, p->k->m_tile);
-    if (p->how != INTEGER) return min_size(rest, p->k->f_tile);
-    if (rest >= p->k->q_tile) return p->k->q_tile;
-    return min_size(rest, K_FEW);
+    return p->how == INTEGER || p->how == ROUNDED;
 }
 
 static size_t tile_tokens(const product *p)
 {
-    return p->how == INTEGER ? p->k->q_tile : p->how == MATRIX ? p->k->m_tile : p->k->f_tile;
+    return p->how == INTEGER ? p->k->q_tile : p->how == ROUNDED ? p->k->i16_tile : p->k->f_tile;
+}
+
+/* Tokens in the tile that starts at token t. */
+static size_t tile_at(const product *p, size_t t)
+{
+    const size_t rest = p->n - t, most = tile_tokens(p);
+    return rest >= most ? most : p->how == INTEGER ? min_size(rest, K_FEW) : rest;
 }
 
 static size_t token_bytes(const product *p)
 {
-    if (p->how == INTEGER) return k_tile_bytes(k_format_get(p->w->type), grain_of(p->k, p->w), 1, p->w->n_in);
-    return (p->how == MATRIX ? div_up(p->w->n_in, K_M_STEP) * K_M_STEP : p->w->n_in) * sizeof(float);
+    switch (p->how) {
+    case INTEGER: return k_tile_bytes(k_format_get(p->w->type), grain_of(p->k, p->w), 1, p->w->n_in);
+    case ROUNDED: return k_i16_bytes(p->w->n_in, 1);
+    default: return p->w->n_in * sizeof(float);
+    }
 }
 
 static void make_tiles(const product *p, unsigned char *tiles, size_t begin, size_t end)
@@ -223,12 +234,12 @@ static void make_tiles(const product *p, unsigned char *tiles, size_t begin, siz
     const k_format *f = k_format_get(p->w->type);
     for (size_t t = begin; t < end; t += tile_at(p, t)) {
         const size_t n_tok = tile_at(p, t);
-        if (p->how == INTEGER) {
-            p->k->quantize[grain_of(p->k, p->w)](tiles + t * bytes, p->x + t * p->ldx, p->ldx, n_tok, n_in, f);
-        } else if (p->how == MATRIX) {
-            p->k->matrix_tile(tiles + t * bytes, p->x + t * p->ldx, p->ldx, n_tok, n_in);
-        } else {
-            p->k->tile_f((float *)(void *)(tiles + t * bytes), p->x + t * p->ldx, p->ldx, n_tok, n_in);
+        unsigned char *tile = tiles + t * bytes;
+        const float *x = p->x + t * p->ldx;
+        switch (p->how) {
+        case INTEGER: p->k->quantize[grain_of(p->k, p->w)](tile, x, p->ldx, n_tok, n_in, f); break;
+        case ROUNDED: k_i16_tile(p->k, tile, x, p->ldx, n_tok, n_in); break;
+        default: p->k->tile_f((float *)(void *)tile, x, p->ldx, n_tok, n_in); break;
         }
     }
 }
@@ -266,34 +277,12 @@ static void widen_panel(const product *p, float *dst, float *row, size_t i)
     }
 }
 
-/* The same as the matrix kernels have it. */
-static void widen_matrix(const product *p, unsigned char *dst, size_t i)
-{
-    const size_t R = p->w->panel_rows, n_in = p->w->n_in, size = sn_type_get(p->w->type)->bytes;
-    const unsigned char *src = panel_at(p, i);
-    float rows[K_M_STEP * K_MAX_ROWS];
-    for (size_t k = 0, n_k; k < n_in; k += n_k, src += n_k * R * size, dst += K_M_STEP_BYTES) {
-        n_k = min_size(K_M_STEP, n_in - k);
-        switch (p->w->type) {
-        case SN_F16: p->k->f16_to_f32(rows, src, n_k * R); break;
-        case SN_BF16: p->k->bf16_to_f32(rows, src, n_k * R); break;
-        default: memcpy(rows, src, n_k * R * sizeof(float)); break;
-        }
-        p->k->matrix_panel(dst, rows, n_k);
-    }
-}
-
 /* Panels g .. stop - 1, for the kernels that take floats; row: see widen_panel. */
 static void widen_group(const product *p, float *wide, size_t g, size_t stop)
 {
-    float *row = wide + p->group * p->wide;
-    for (size_t i = g; i < stop; i++) {
-        float *dst = wide + (i - g) * p->wide;
-        if (p->how == MATRIX)
-            widen_matrix(p, (unsigned char *)dst, i);
-        else
-            widen_panel(p, dst, row, i);
-    }
+    const size_t values = p->w->n_in * p->w->panel_rows;
+    float *row = wide + p->group * values;
+    for (size_t i = g; i < stop; i++) widen_panel(p, wide + (i - g) * values, row, i);
 }
 
 /* Panel i by a tile of n_tok tokens; wide: the panel as floats, where it is taken so. */
@@ -302,7 +291,7 @@ static void multiply(const product *p, const k_dest *to, size_t i, const float *
     const size_t n_in = p->w->n_in;
     switch (p->how) {
     case INTEGER: p->k->product_q[grain_of(p->k, p->w)][p->w->type](to, panel_at(p, i), tile, n_in, n_tok); break;
-    case MATRIX: p->k->product_m(to, wide, tile, n_in, n_tok); break;
+    case ROUNDED: p->k->product_i16(to, panel_at(p, i), tile, n_in, n_tok); break;
     default: p->k->product_f(to, wide, (const float *)(const void *)tile, n_tok, n_in, n_tok); break;
     }
 }
@@ -343,13 +332,13 @@ static void product_part(void *arg, size_t part, size_t n_parts)
 
     for (size_t g = first; g < last; g += p->group) {
         const size_t stop = min_size(last, g + p->group);
-        if (p->how != INTEGER) widen_group(p, wide, g, stop);
+        if (!is_whole(p)) widen_group(p, wide, g, stop);
         for (size_t t = begin; t < end; t += tile_at(p, t)) {
             const size_t n_tok = tile_at(p, t);
             const unsigned char *tile = tiles + t * bytes;
             for (size_t i = g; i < stop; i++) {
                 const k_dest to = dest_at(p, t, i);
-                multiply(p, &to, i, wide + (i - g) * p->wide, tile, n_tok);
+                multiply(p, &to, i, wide + (i - g) * p->w->n_in * p->w->panel_rows, tile, n_tok);
             }
         }
     }
@@ -380,15 +369,14 @@ static bool is_streamed(const product *p)
 static size_t plan(product *p, size_t n_threads)
 {
     const sn_linear *w = p->w;
-    p->how = method_for(p->k, w);
-    p->wide = p->how == MATRIX ? div_up(w->n_in, K_M_STEP) * K_M_STEP_BYTES / sizeof(float) : w->n_in * w->panel_rows;
-    const size_t wide_bytes = p->wide * sizeof(float);
+    p->how = method_of(p->k, w);
+    const size_t wide_bytes = w->n_in * w->panel_rows * sizeof(float);
     p->n_panels = div_up(w->n_out, w->panel_rows);
-    p->panel_bytes = w->packed != NULL ? packed_panel_bytes(p->k, w->type, w->n_in) : row_bytes(w->type, w->n_in) * w->panel_rows;
-    p->own_tiles = p->how == INTEGER && (p->n == 1 || (p->n <= K_FEW && p->n * w->n_in <= OWN_VALUES));
+    p->panel_bytes = w->packed != NULL ? packed_panel_bytes(p->k, w) : row_bytes(w->type, w->n_in) * w->panel_rows;
+    p->own_tiles = is_whole(p) && (p->n == 1 || (p->n <= K_FEW && p->n * w->n_in <= OWN_VALUES));
     p->tiles_bytes = sn_arena_cost(p->n * token_bytes(p));
     if (is_streamed(p)) return 0;
-    if (p->how == INTEGER) {
+    if (is_whole(p)) {
         p->group = GROUP_BYTES / p->panel_bytes + 1;
         return sn_arena_cost(p->tiles_bytes * (p->own_tiles ? n_threads : 1));
     }
@@ -401,7 +389,7 @@ static void apply(sn_compute *c, product *p, sn_arena *tmp)
 {
     const size_t n_threads = sn_compute_threads(c), mark = sn_arena_mark(tmp);
     p->k = sn_compute_ops(c);
-    assert(p->w->panel_rows == panel_rows(p->k, p->w->type)); /* bound for another instruction set */
+    assert(p->w->panel_rows == panel_rows(p->k, p->w)); /* bound for another instruction set */
     if (p->n == 0) return;
     plan(p, n_threads);
     if (is_streamed(p)) {
@@ -409,7 +397,7 @@ static void apply(sn_compute *c, product *p, sn_arena *tmp)
         return;
     }
     p->tiles = sn_arena_alloc(tmp, p->tiles_bytes * (p->own_tiles ? n_threads : 1));
-    p->panels = p->how != INTEGER ? sn_arena_alloc(tmp, n_threads * p->group_bytes) : p->tiles;
+    p->panels = !is_whole(p) ? sn_arena_alloc(tmp, n_threads * p->group_bytes) : p->tiles;
     if (!p->own_tiles) sn_parallel(c, tiles_part, p);
     sn_parallel(c, product_part, p);
     sn_arena_reset(tmp, mark);

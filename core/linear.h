@@ -14,7 +14,7 @@ typedef struct {
     sn_type type;
     size_t n_out, n_in;
     size_t panel_rows; /* rows interleaved in `packed`; private to linear.c */
-    bool streamed;     /* rows may come one at a time, and come out as they do in company: a decoder's. Set behind sn_linear_init */
+    bool rounded;      /* F32, F16, BF16: taken with 16 bits, and activations with it */
     bool coarse;       /* activations of quantised weights are taken with 8 bits, not 15. Set behind sn_linear_init */
     const void *data;  /* [n_out, n_in] rows of `type`, as in the file; borrowed */
     void *packed;      /* owned; layout private to linear.c; NULL when rows are streamed from `data` */
@@ -44,8 +44,8 @@ void sn_linear_attach(sn_linear *w, sn_low_rank *d);
 
 /* y[n, n_out] = x[n, n_in] · Wᵀ + b, and what adapters add. Rows of x are ldx floats apart, rows of y ldy (>= n_in, n_out). y does not overlap x.
  * No alignment is needed. Scratch of sn_linear_scratch_bytes(w, n) comes from `tmp` and is given back.
- * Quantised weights multiply activations quantised to 15 bits a block, or 8 where they are `coarse`; F32, F16 and BF16 weights multiply f32, or what 16 bits hold of it
- * where they are not `streamed` and the instruction set multiplies matrices. A row's result does not depend on the others. */
+ * Quantised weights multiply activations quantised to 15 bits a block, or 8 where they are `coarse`; F32, F16 and BF16 weights multiply f32, or where they are
+ * `rounded` both are taken with 16 bits a block. A row's result does not depend on the others. */
 void sn_linear_apply(sn_compute *c, float *y, size_t ldy, const float *x, size_t ldx, const sn_linear *w, size_t n, sn_arena *tmp);
 size_t sn_linear_scratch_bytes(const sn_compute *c, const sn_linear *w, size_t n);
 /* y += ... : the residual form. */

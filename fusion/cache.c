@@ -1,6 +1,6 @@
 /* cache.c: encoded media, kept on disk by what went in and what it went through.
  *
- * A key is the SHA-256 of all that decides the rows: the encoder's input, the encoder, the instruction set, and the build. The input is
+ * A key is the SHA-256 of all that decides the rows: the encoder's input, the encoder, the instruction set, the precision, and the build. The input is
  * hashed as it enters the encoder, behind decoding, resizing and cutting: that is exact whatever option or decoder made it, and small
  * beside the work saved (an encoder does some 100 000 operations on a value that is hashed with 50). The number of threads decides
  * nothing. A build is told by a hash of the sources of all rooms that encode and of its compiler: a cache that needed a number to be
@@ -169,6 +169,7 @@ static void key_of(char key[65], const senses_encoder *c, const vis_prepared *ti
     add_text(&s, __VERSION__);
 #endif
     add_text(&s, senses_engine_isa(c->engine));
+    add_text(&s, sn_compute_coarse(c->engine->compute) ? "int8" : "f32");
     add_text(&s, c->identity);
     add_text(&s, tiles ? "image" : "audio");
     if (tiles) {

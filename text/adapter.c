@@ -37,7 +37,6 @@ static sn_linear *target_of(txt_model *m, const sn_lora_pair *p)
 static sn_status bind_half(sn_linear *w, const txt_model *m, const sn_gguf *g, const sn_tensor *t, size_t n_out, size_t n_in, sn_err *err)
 {
     sn_status st = sn_linear_init(w, m->compute, t->type, n_out, n_in, t->data, NULL, err);
-    w->streamed = true;
     if (st != SN_OK) {
         sn_wrap(err, "%s", t->name);
         return sn_wrap(err, "%s", sn_gguf_path(g));

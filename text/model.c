@@ -251,7 +251,6 @@ static sn_status bind_tensors(txt_model *m, bool plan, sn_err *err)
     float *factors = NULL;
     sn_bind b;
     sn_status st = sn_bind_init(&b, m->gguf, m->compute, err);
-    b.streamed = true;
     if (st != SN_OK) return st;
     b.plan = plan;
     sn_bind_tensor(&b, &m->embd, (size_t[]){n_vocab, d}, 2, "token_embd.weight");
