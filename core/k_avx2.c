@@ -192,6 +192,8 @@ typedef __m256i vh;
 #define vh_pair(p) broadcast_4(p)
 #define vh_to_f(a) _mm256_cvtepi32_ps(a)
 
+#define vh_both(x, y) _mm256_or_si256(_mm256_cvtps_epi32(x), _mm256_slli_epi32(_mm256_cvtps_epi32(y), 16))
+
 /* See dots_fine for the empty instruction. */
 INLINE vh vh_dot(vh sum, vh a, vh b)
 {

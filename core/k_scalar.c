@@ -147,6 +147,22 @@ static void product_i16(const k_dest *to, const void *panel, const void *tile, s
     put(to, 0, 0, sum);
 }
 
+/* Values up to 1 have a norm of at most the root of their sum. */
+static void weights_i16(void *panel, const float *s, size_t n)
+{
+    float max = 0, sum = 0;
+    int16_t code[K_I16_BLOCK];
+    for (size_t j = 0; j < n; j++) {
+        max = s[j] > max ? s[j] : max;
+        sum += s[j];
+    }
+    const float by = k_i16_inverse(max), most = k_i16_most(sqrtf(sum * by)), d = max / most;
+    for (size_t j = 0; j < n; j++) code[j] = s[j] >= 0 ? (int16_t)nearbyintf(fminf(s[j] * (by * most), K_I16_MOST)) : 0;
+    if (n % 2 != 0) code[n] = 0;
+    memcpy(panel, &d, 4);
+    memcpy((unsigned char *)panel + 4, code, 2 * (n + n % 2));
+}
+
 /* ---- float products ---- */
 
 static void product_f(const k_dest *to, const float *panel, const float *x, size_t ldk, size_t n_in, size_t n_tok)
@@ -386,6 +402,7 @@ void k_init_scalar(k_ops *k)
         .i16_tile = 1,
         .round_i16 = round_i16,
         .product_i16 = product_i16,
+        .weights_i16 = weights_i16,
         .f_rows = 1,
         .f_tile = 1,
         .product_f = product_f,

@@ -49,6 +49,8 @@ typedef __m512i vh;
 #define vh_to_f(a) _mm512_cvtepi32_ps(a)
 #define vh_store(p, x) _mm256_storeu_si256((__m256i *)(void *)(p), _mm512_cvtsepi32_epi16(_mm512_cvtps_epi32(x)))
 
+#define vh_both(x, y) _mm512_or_si512(_mm512_cvtps_epi32(x), _mm512_slli_epi32(_mm512_cvtps_epi32(y), 16))
+
 static inline __m512i broadcast_4(const void *p)
 {
     int32_t v;

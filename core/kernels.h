@@ -105,7 +105,7 @@ static inline float k_i16_inverse(float largest)
     return largest > 1e-30f ? 1 / largest : 0;
 }
 
-/* The code of the largest value of a block, whose norm is `norm` (>= 1) times it: a whole number, so that equal values are kept as they are. */
+/* The code of the largest value of a block, whose norm is `norm` times it (>= 1, 0 where all are 0) or less: a whole number, so that equal values are kept as they are. */
 static inline float k_i16_most(float norm)
 {
     return norm * K_I16_MOST > K_I16_NORM ? floorf(K_I16_NORM / norm) : norm == norm ? K_I16_MOST : norm;
@@ -139,6 +139,8 @@ typedef struct k_ops {
     /* n <= K_I16_BLOCK values as codes; returns what a code is worth, a NaN where one of them is not finite. */
     float (*round_i16)(int16_t *code, const float *x, size_t n);
     void (*product_i16)(const k_dest *to, const void *panel, const void *tile, size_t n_in, size_t n_tok);
+    /* The panel of the columns of s [n, i16_rows], n <= K_I16_BLOCK, whose values are from 0 to 1. */
+    void (*weights_i16)(void *panel, const float *s, size_t n);
 
     /* Attention. rows = the panel of f_rows queries that goes together. */
     /* One step of the online softmax, down the columns of s [n_key, rows]: m, l [rows] are the running maximum and sum, o [d, rows]

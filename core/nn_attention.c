@@ -9,6 +9,7 @@
  *
  * Few queries (a token, or one with guesses of what follows): a dot product with each key and a weighted sum of the values, head by head.
  * Blocks start at multiples of BLOCK keys, so that a query's result does not depend on which others it came with. */
+#include "attention.h"
 #include "kernels.h"
 #include "nn.h"
 #include "quant.h"
@@ -167,16 +168,15 @@ static void load_queries(const attention *t, const many *w, size_t head_kv, size
     }
 }
 
-static void load_rows(const attention *t, float *dst, const void *base, size_t head_kv, size_t at, size_t n)
+void sn_attention_rows(float *dst, const sn_attention_args *a, const k_ops *k, const void *base, size_t head_kv, size_t at, size_t n)
 {
+    const size_t d = a->d_head;
     for (size_t j = 0; j < n; j++) {
-        const void *row = kv_row(t->a, base, head_kv, at + j);
-        if (t->a->kv_type == SN_F16) {
-            t->k->f16_to_f32(dst + j * t->a->d_head, row, t->a->d_head);
-        } else if (t->a->kv_type == SN_Q8_0) {
-            sn_dequantize_q8_0(dst + j * t->a->d_head, row, t->a->d_head);
-        } else {
-            memcpy(dst + j * t->a->d_head, row, t->a->d_head * sizeof(float));
+        const void *row = kv_row(a, base, head_kv, at + j);
+        switch (a->kv_type) {
+        case SN_F16: k->f16_to_f32(dst + j * d, row, d); break;
+        case SN_Q8_0: sn_dequantize_q8_0(dst + j * d, row, d); break;
+        default: memcpy(dst + j * d, row, d * sizeof(float)); break;
         }
     }
 }
@@ -184,7 +184,7 @@ static void load_rows(const attention *t, float *dst, const void *base, size_t h
 static void load_keys(const attention *t, const many *w, size_t head_kv, size_t at, size_t n)
 {
     const size_t T = t->k->f_tile, d = t->a->d_head;
-    load_rows(t, w->rows, t->a->k, head_kv, at, n);
+    sn_attention_rows(w->rows, t->a, t->k, t->a->k, head_kv, at, n);
     for (size_t j = 0; j < n; j += T) t->k->tile_f(w->keys + j * d, w->rows + j * d, d, min_size(T, n - j), d);
 }
 
@@ -221,7 +221,7 @@ static void many_item(const attention *t, const many *w, size_t head_kv, size_t 
     for (size_t at = oldest(t->a, first / t->group) / BLOCK * BLOCK; at < n_kv; at += BLOCK) {
         const size_t n_key = min_size(BLOCK, n_kv - at);
         load_keys(t, w, head_kv, at, n_key);
-        load_rows(t, w->rows, t->a->v, head_kv, at, n_key);
+        sn_attention_rows(w->rows, t->a, t->k, t->a->v, head_kv, at, n_key);
         for (size_t p = 0; p * R < n; p++) block_step(t, w, p, first + p * R, min_size(R, n - p * R), at, n_key);
     }
     for (size_t r = 0; r < n; r++) {
@@ -249,6 +249,10 @@ void sn_attention(sn_compute *c, const sn_attention_args *a)
         return;
     }
     attention t = attention_of(c, a);
+    if (sn_compute_coarse(c) && !a->causal && a->window == 0) {
+        sn_attention_i16(c, a);
+        return;
+    }
     t.n_rows = a->n_q * t.group;
     t.per_item = MAX_PANELS * t.k->f_rows;
     t.items = (t.n_rows + t.per_item - 1) / t.per_item;

@@ -332,6 +332,10 @@ static void attention_agrees_with_the_plain_formula(void **state)
         {257, 257, 3, 1, 64, 0, true, true, true, 5, 0},
         {33, 500, 2, 2, 128, 0, false, true, false, 30, 0},
         {40, 96, 5, 5, 17, 0, false, false, true, 1, 0},
+        {10, 1, 3, 1, 1, 0, false, false, false, 2, 0},
+        {600, 129, 1, 1, 33, 0, false, false, false, 3, 0},
+        {70, 300, 4, 2, 512, 0, false, true, true, 3, 0},
+        {33, 257, 4, 2, 64, 0, false, BLOCKS, true, 3, 0},
         {200, 391, 2, 1, 80, 191, true, false, true, 100, 0},
         {2, 192, 3, 3, 7, 190, true, true, true, 2, 0},
         {64, 1000, 1, 1, 256, 100, true, false, false, 4, 0},
@@ -354,11 +358,16 @@ static void attention_agrees_with_the_plain_formula(void **state)
         attention_data d = attention_make(all[i]);
         FOR_EACH_ISA(c, 1 + i % 3)
         {
-            for (size_t j = 0; j < all[i].n_q * d.args.ld_out; j++) d.args.out[j] = 9;
-            sn_attention(c, &d.args);
-            const double worst = attention_worst(&d);
-            if (!(worst < 4e-6 * (1 + all[i].size))) fail_msg("%s case %zu: %g", sn_isa_name((sn_isa)isa), i, worst);
-            for (size_t j = 0; j < all[i].n_q; j++) assert_true(d.args.out[j * d.args.ld_out + all[i].n_head * all[i].d_head] == 9);
+            for (int coarse = 0; coarse < 2; coarse++) {
+                const bool rounded = coarse && !all[i].causal && all[i].window == 0 && all[i].n_q > SN_FEW_QUERIES;
+                sn_compute_set_coarse(c, coarse);
+                for (size_t j = 0; j < all[i].n_q * d.args.ld_out; j++) d.args.out[j] = 9;
+                sn_attention(c, &d.args);
+                const double worst = attention_worst(&d);
+                if (!(worst < (rounded ? 1e-4 : 4e-6) * (1 + all[i].size)))
+                    fail_msg("%s case %zu%s: %g", sn_isa_name((sn_isa)isa), i, rounded ? ", 16 bits" : "", worst);
+                for (size_t j = 0; j < all[i].n_q; j++) assert_true(d.args.out[j * d.args.ld_out + all[i].n_head * all[i].d_head] == 9);
+            }
         }
         attention_free(&d);
     }
@@ -367,16 +376,18 @@ static void attention_agrees_with_the_plain_formula(void **state)
 static void attention_does_not_depend_on_the_threads(void **state)
 {
     (void)state;
-    for (size_t n_q = 1; n_q < 200; n_q = n_q * 5 + 2) {
-        attention_data d = attention_make((attention_case){n_q, 300, 6, 3, 64, 300 - n_q, true, true, true, 4, 0});
+    for (size_t n_q = 1, rounded = 0; n_q < 200; n_q = rounded ? n_q * 5 + 2 : n_q, rounded = !rounded) {
+        attention_data d = attention_make((attention_case){n_q, 300, 6, 3, 64, 300 - n_q, !rounded, true, true, 4, 0});
         const size_t bytes = n_q * d.args.ld_out * sizeof(float);
         float *one = malloc(bytes);
         FOR_EACH_ISA(c, 1)
         {
+            sn_compute_set_coarse(c, rounded);
             sn_attention(c, &d.args);
             memcpy(one, d.args.out, bytes);
             for (size_t n = 2; n < 5; n++) {
                 sn_compute *more = open_isa((sn_isa)isa, n);
+                sn_compute_set_coarse(more, rounded);
                 sn_attention(more, &d.args);
                 assert_memory_equal(one, d.args.out, bytes);
                 sn_compute_close(more);
@@ -385,6 +396,29 @@ static void attention_does_not_depend_on_the_threads(void **state)
         free(one);
         attention_free(&d);
     }
+}
+
+/* Of those that see all keys, whatever they came with. */
+static void a_query_of_16_bits_does_not_depend_on_its_neighbours(void **state)
+{
+    (void)state;
+    enum { N = 150, FEWER = 47 };
+    attention_data d = attention_make((attention_case){N, 300, 6, 3, 64, 0, false, true, true, 4, 0});
+    const size_t row = d.args.ld_out;
+    float *all = malloc(N * row * sizeof *all);
+    FOR_EACH_ISA(c, 2)
+    {
+        sn_compute_set_coarse(c, true);
+        sn_attention(c, &d.args);
+        memcpy(all, d.args.out, N * row * sizeof *all);
+        sn_attention_args part = d.args;
+        part.q += 21 * part.ld_q;
+        part.n_q = FEWER;
+        sn_attention(c, &part);
+        for (size_t i = 0; i < FEWER; i++) assert_memory_equal(all + (21 + i) * row, part.out + i * row, 6 * 64 * sizeof *all);
+    }
+    free(all);
+    attention_free(&d);
 }
 
 static void attentions_at_once_are_those_one_by_one(void **state)
@@ -419,7 +453,14 @@ static void attention_survives_values_that_are_no_numbers(void **state)
         attention_data d = attention_make((attention_case){n_q, 130, 4, 2, 64, 40, true, false, false, 1, 0});
         for (size_t i = 0; i < 130 * 2 * 64; i += 3) d.k[i] = (const float[]){NAN, INFINITY, -INFINITY, 3e38f}[i % 4];
         for (size_t i = 0; i < n_q * 4 * 64; i += 5) d.q[i] = (const float[]){NAN, INFINITY, -INFINITY, 3e38f}[i % 4];
-        FOR_EACH_ISA(c, 2) sn_attention(c, &d.args);
+        FOR_EACH_ISA(c, 2)
+        {
+            sn_attention(c, &d.args);
+            sn_compute_set_coarse(c, true);
+            sn_attention_args all = d.args;
+            all.causal = false;
+            sn_attention(c, &all);
+        }
         attention_free(&d);
     }
 }
@@ -434,6 +475,7 @@ static const struct CMUnitTest cases[] = {
     cmocka_unit_test(f16_rows_are_the_reference_conversion),
     cmocka_unit_test(attention_agrees_with_the_plain_formula),
     cmocka_unit_test(attention_does_not_depend_on_the_threads),
+    cmocka_unit_test(a_query_of_16_bits_does_not_depend_on_its_neighbours),
     cmocka_unit_test(attentions_at_once_are_those_one_by_one),
     cmocka_unit_test(attention_survives_values_that_are_no_numbers),
 };
