@@ -170,6 +170,25 @@ static size_t behind_last_answer(const fus_conversation *c, const txt_parts *par
     return front;
 }
 
+static size_t count_marks(const char *text, size_t n)
+{
+    size_t marks = 0;
+    for (size_t i = 0; i < n; i++) marks += text[i] == TXT_MEDIA_MARK;
+    return marks;
+}
+
+/* A template may leave words out or say them twice, but each medium is read where it was put, once. */
+static sn_status check_marks(const fus_conversation *c, const txt_parts *parts, sn_err *err)
+{
+    const fus_text *asked = &c->turns[c->n - 1].text;
+    const size_t want = count_marks(asked->p, asked->n);
+    size_t got = 0;
+    for (size_t i = 0; i < parts->n; i++) got += count_marks(parts->parts[i].text, parts->parts[i].n);
+    if (got == want) return SN_OK;
+    return sn_fail(err, SN_EFORMAT, "%s writes %zu place%s for the %zu media of this turn: another can be named (--chat-template)",
+                   c->framed_by, got, got == 1 ? "" : "s", want);
+}
+
 /* Renders all turns and keeps what the decoder has not read. */
 static sn_status render_new(fus_conversation *c, txt_parts *parts, sn_err *err)
 {
@@ -179,11 +198,12 @@ static sn_status render_new(fus_conversation *c, txt_parts *parts, sn_err *err)
         messages[i] =
             (txt_message){.role = c->turns[i].role, .text = c->turns[i].text.p ? c->turns[i].text.p : "", .n = c->turns[i].text.n};
     fus_text whole = {0};
-    sn_status st = txt_framing_render(c->framed, messages, c->n, true, parts, err);
+    sn_status st = txt_framing_render(c->framed, messages, c->n, true, parts, c->framed_by, err);
     if (st == SN_OK) st = append_parts(&whole, parts, err);
     if (st == SN_OK) {
         bool same = c->read.n == 0 || (whole.n >= c->read.n && memcmp(whole.p, c->read.p, c->read.n) == 0);
         drop_front(parts, same ? c->read.n : behind_last_answer(c, parts));
+        st = check_marks(c, parts, err);
     }
     fus_text_free(&whole);
     free(messages);

@@ -120,10 +120,10 @@ static void add_text(cJSON *o, const sn_gguf *g, sn_str arch)
     add_key(o, g, "tokenizer.ggml.pre", "pre_tokenizer");
     add_key(o, g, "tokenizer.ggml.tokens", "vocabulary");
     const txt_chat_template *t = NULL;
-    if (sn_gguf_find(g, "tokenizer.ggml.model") && !writes_pages(g) && txt_chat_template_get(&t, g, NULL, NULL) == SN_OK)
-        cJSON_AddStringToObject(o, "chat_template", txt_chat_template_name(t));
-    else if (sn_gguf_find(g, "tokenizer.chat_template") != NULL)
-        cJSON_AddStringToObject(o, "chat_template", "a program of its own");
+    if (!sn_gguf_find(g, "tokenizer.ggml.model") || writes_pages(g)) return;
+    const bool own = txt_framing_by_file(g), known = txt_chat_template_get(&t, g, NULL, NULL) == SN_OK;
+    if (own || known) cJSON_AddStringToObject(o, "chat_template", own ? "the file's own" : "built in");
+    if (known) cJSON_AddStringToObject(o, "built_in_template", txt_chat_template_name(t));
 }
 
 /* Of an adapter for a text model. */

@@ -169,6 +169,11 @@ const char *senses_session_notes(const senses_session *s)
     return s->notes.n ? s->notes.p : "";
 }
 
+const char *senses_session_framed_by(const senses_session *s)
+{
+    return s->talk.framed_by;
+}
+
 /* ---- media ---- */
 
 static sn_status note(senses_session *s, const char *line, sn_err *err)

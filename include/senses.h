@@ -255,6 +255,9 @@ senses_status senses_session_logits(senses_session *s, const char *prompt, const
 /* What the last prompt's media became, one line each ("2048x1536 -> 3x2 tiles + overview = 1152 tokens"), and one more where an
  * encoder has a cache ("image 1: cache hit: not encoded again"); for -v. */
 const char *senses_session_notes(const senses_session *s);
+/* What framed the last prompt ("the chat template in llama.gguf", "the built-in chat template vicuna (the file has none of its own)");
+ * "" before it, and for raw ones; for -v. */
+const char *senses_session_framed_by(const senses_session *s);
 
 /* ---- pages: what stands on a drawn, printed or shown page ---- */
 /* The elements of a page in reading order; containers open and close: NAV holds LINKs, ROW holds COLs or CARDs (which end where the
