@@ -93,6 +93,25 @@ static void a_turn_of_several_parts_is_read_whole(void **state)
     end(&c);
 }
 
+/* An answer that was stopped before it said anything, and one of thoughts alone: what begins the answer is not read again. */
+static void an_answer_that_shows_nothing_has_its_place(void **state)
+{
+    static const char program[] =
+        "{% for m in messages %}{% if m.role == 'user' %}{% if loop.last %}[{{ today or '' }}]{% endif %}<u>{{ m.content }}|"
+        "{% else %}<a>{{ m.content.split('/think')[-1] | trim }}|{% endif %}{% endfor %}{% if add_generation_prompt %}<a>{% endif %}";
+    fus_conversation c;
+    (void)state;
+    conversation(&c, program, NULL);
+    asks(&c, "one", 0, "[]<u>one|<a>");
+    answers(&c, "");
+    asks(&c, "two", 0, "|[]<u>two|<a>");
+    answers(&c, "hm/think");
+    asks(&c, "three", 1, "|[]<u>" MARK "three|<a>");
+    answers(&c, " yes");
+    asks(&c, "four", 0, "|[]<u>four|<a>");
+    end(&c);
+}
+
 /* What is said of a turn whose media do not come out as they went in. The turn is not one of the conversation then. */
 static void a_template_that_loses_or_doubles_media_is_named(void **state)
 {
@@ -154,6 +173,7 @@ static void what_was_read_is_dropped(void **state)
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(an_answer_that_shows_nothing_has_its_place),
         cmocka_unit_test(a_template_that_loses_or_doubles_media_is_named),
         cmocka_unit_test(a_turn_of_several_parts_is_read_whole),
         cmocka_unit_test(a_system_that_wanders_is_read_again),
