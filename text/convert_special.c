@@ -48,8 +48,9 @@ static bool adds_separator(const special_tokens *s, const cJSON *pair, const cha
     if (first != NULL && same(special_of(cJSON_GetArrayItem(pair, 0)), first)) from++;
     if (last != NULL && same(special_of(cJSON_GetArrayItem(pair, n - 1)), last)) n--;
     bool adds = false;
-    for (int i = from + 1; i < n - 1; i++) {
-        const char *text = special_of(cJSON_GetArrayItem(pair, i));
+    const cJSON *step = cJSON_GetArrayItem(pair, from + 1);
+    for (int i = from + 1; i < n - 1; i++, step = step->next) {
+        const char *text = special_of(step);
         if (text != NULL && (same(text, s->text[SEP]) || same(text, s->text[EOS])) && (i > from + 1 || last == NULL)) adds = true;
     }
     return adds;

@@ -50,3 +50,16 @@ claim_a_model_cut_short_in_use_is_one_line() {
     status=$?
     failed_with_one_line; err_has "/model.gguf: was cut short"
 }
+claim_long_lists_of_special_words_take_no_time() { # each word was looked for among all
+    cp -r "$GOLDEN/convert/gpt2files" own; chmod -R u+w own
+    python3 - <<'P'
+import json
+n = 100000
+settings = json.load(open("own/tokenizer_config.json"))
+settings["additional_special_tokens"] = [f"s{i}" for i in range(n)]
+json.dump(settings, open("own/tokenizer_config.json", "w"))
+json.dump({f"w{i}": i for i in range(n)}, open("own/vocab.json", "w"))
+P
+    said="convert own"; timeout 60 "$SENSES" convert own -o x.gguf >out 2>err; status=$?
+    failed_with_one_line; err_has "is not one of the model's 313 words"; [ ! -e x.gguf ] || wrong "an output was left"
+}
