@@ -5,6 +5,7 @@
 
 #include <cjson/cJSON.h>
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -307,7 +308,7 @@ static char *as_lines(const cJSON *o)
     for (const cJSON *v = o->child; v; v = v->next) {
         if (cJSON_IsString(v))
             fprintf(f, "%s: %s\n", v->string, v->valuestring);
-        else if (v->valuedouble == (double)(int64_t)v->valuedouble)
+        else if (fabs(v->valuedouble) < 0x1p63 && v->valuedouble == trunc(v->valuedouble))
             fprintf(f, "%s: %" PRId64 "\n", v->string, (int64_t)v->valuedouble);
         else
             fprintf(f, "%s: %g\n", v->string, v->valuedouble);

@@ -86,13 +86,18 @@ static void read_processor(special_tokens *s, const cJSON *processor, bool setti
     }
 }
 
+/* A token's number in JSON; -1 where it is none. */
+static int64_t id_of(const cJSON *id)
+{
+    return cJSON_IsNumber(id) && id->valuedouble >= 0 && id->valuedouble <= INT32_MAX ? (int64_t)id->valuedouble : -1;
+}
+
 static int64_t added_id(const cJSON *tokenizer, const char *text)
 {
     const cJSON *t;
     cJSON_ArrayForEach(t, sn_json_get(tokenizer, "added_tokens"))
     {
-        const cJSON *id = sn_json_get(t, "id");
-        if (same(sn_json_str(sn_json_get(t, "content")), text)) return cJSON_IsNumber(id) ? (int64_t)id->valuedouble : -1;
+        if (same(sn_json_str(sn_json_get(t, "content")), text)) return id_of(sn_json_get(t, "id"));
     }
     return -1;
 }
@@ -123,7 +128,7 @@ static void gather(special_tokens *s, const txt_convert_vocab *v, const sn_confi
         snprintf(key, sizeof key, "%s_token_id", specials[i].name);
         id = sn_json_get(c->root, key);
         if (id == NULL) id = sn_json_get(sn_json_get(c->root, "text_config"), key);
-        if (s->id[i] < 0 && cJSON_IsNumber(id) && (i != EOT || s->text[EOT] != NULL)) s->id[i] = (int64_t)id->valuedouble;
+        if (s->id[i] < 0 && cJSON_IsNumber(id) && (i != EOT || s->text[EOT] != NULL)) s->id[i] = id_of(id);
         if (v->config_first && s->id[i] < 0 && s->text[i] != NULL && (i == BOS || i == EOS)) s->id[i] = txt_convert_vocab_id(v, s->text[i]);
         if (s->id[i] >= (int64_t)v->n) s->id[i] = -1;
     }

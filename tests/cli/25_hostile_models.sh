@@ -63,3 +63,19 @@ P
     said="convert own"; timeout 60 "$SENSES" convert own -o x.gguf >out 2>err; status=$?
     failed_with_one_line; err_has "is not one of the model's 313 words"; [ ! -e x.gguf ] || wrong "an output was left"
 }
+claim_a_vocabulary_without_the_prompts_words_is_named() {
+    needs "$TINY"
+    python3 - "$ROOT/tests/robust" "$GOLDEN/text/llama_smollm.gguf" >bare.gguf <<'P'
+import struct, sys
+sys.path.insert(0, sys.argv[1])
+import mutate
+g = mutate.Gguf(open(sys.argv[2], "rb").read())
+def without_words(key, kind, value):
+    if key != b"tokenizer.ggml.tokens":
+        return key, kind, value
+    elem, n = struct.unpack_from("<IQ", value)
+    return key, kind, struct.pack("<IQ", elem, n) + mutate.pack_string(b"") * n
+sys.stdout.buffer.write(mutate.write_gguf(g, keys=[without_words(*k) for k in g.keys]))
+P
+    run ask --raw -n 1 -m ./bare.gguf hello; failed_with_one_line; err_has "bare.gguf: its vocabulary has no token for anything in the prompt"
+}
