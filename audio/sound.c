@@ -16,7 +16,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -78,36 +77,6 @@ sn_status aud_check_layout(size_t n_ch, size_t rate_hz, sn_err *err)
 
 /* ---- the input as a file that can be read anywhere ---- */
 
-/* Copies the pipe `from` into an unlinked temporary file: both libraries must seek. */
-static sn_status spool(int *out, int from, sn_err *err)
-{
-    char buf[65536];
-    FILE *t = tmpfile();
-    int fd = t ? dup(fileno(t)) : memfd_create("senses", MFD_CLOEXEC);
-    if (t) fclose(t);
-    if (fd < 0) return sn_fail(err, SN_EIO, "no temporary file to hold it: %s", strerror(errno));
-    for (;;) {
-        ssize_t n = read(from, buf, sizeof buf);
-        if (n < 0 && errno == EINTR) continue;
-        if (n == 0) break;
-        for (ssize_t done = 0; n > 0 && done < n;) {
-            ssize_t put = write(fd, buf + done, (size_t)(n - done));
-            if (put < 0 && errno == EINTR) continue;
-            if (put < 0)
-                n = -1;
-            else
-                done += put;
-        }
-        if (n < 0) {
-            sn_fail(err, SN_EIO, "cannot be read or copied: %s", strerror(errno));
-            close(fd);
-            return SN_EIO;
-        }
-    }
-    *out = fd;
-    return SN_OK;
-}
-
 static sn_status open_file(aud_file *f, const char *path, sn_err *err)
 {
     struct stat st;
@@ -116,8 +85,8 @@ static sn_status open_file(aud_file *f, const char *path, sn_err *err)
     f->fd = fd;
     if (fstat(fd, &st) != 0) return sn_fail(err, SN_EIO, "%s", strerror(errno));
     if (S_ISFIFO(st.st_mode) || S_ISSOCK(st.st_mode) || (S_ISREG(st.st_mode) && lseek(fd, 0, SEEK_CUR) > 0)) {
-        int copy; /* of a pipe, or of what is left of a file that was read from before */
-        sn_status status = spool(&copy, fd, err);
+        int copy; /* of a pipe, or of what is left of a file that was read from before: on disk, as hours of sound are large */
+        sn_status status = sn_spool(&copy, fd, UINT64_MAX, true, err);
         if (status != SN_OK) return status;
         close(fd);
         f->fd = fd = copy;

@@ -10,6 +10,7 @@
 #include <strings.h>
 #include <sys/mman.h>
 #include <sys/random.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -59,6 +60,60 @@ void sn_map_forget(const sn_map *m, const void *p, size_t n)
     const size_t page = (size_t)sysconf(_SC_PAGESIZE), at = (size_t)((const unsigned char *)p - m->data);
     const size_t first = (at + page - 1) / page * page, last = (at + n) / page * page; /* whole pages inside; the map starts at one */
     if (first < last) madvise((void *)(uintptr_t)(m->data + first), last - first, MADV_DONTNEED);
+}
+
+/* A file without a name; -1 and errno. */
+static int nameless(bool on_disk)
+{
+    FILE *t = on_disk ? tmpfile() : NULL;
+    const int fd = t ? fcntl(fileno(t), F_DUPFD_CLOEXEC, 3) : memfd_create("senses", MFD_CLOEXEC);
+
+    if (t) fclose(t);
+    return fd;
+}
+
+static bool write_whole(int fd, const char *data, size_t n)
+{
+    while (n > 0) {
+        const ssize_t put = write(fd, data, n);
+        if (put < 0 && errno == EINTR) continue;
+        if (put < 0) return false;
+        data += put;
+        n -= (size_t)put;
+    }
+    return true;
+}
+
+static sn_status copy_stream(int to, int from, uint64_t most, sn_err *err)
+{
+    char block[65536];
+    uint64_t n = 0;
+    struct rlimit files;
+
+    if (getrlimit(RLIMIT_FSIZE, &files) == 0 && files.rlim_cur < most) most = files.rlim_cur; /* writing more would be a signal */
+    for (;;) {
+        const ssize_t got = read(from, block, sizeof block);
+        if (got < 0 && errno == EINTR) continue;
+        if (got < 0) return sn_fail(err, SN_EIO, "cannot be read: %s", strerror(errno));
+        if (got == 0) return SN_OK;
+        if ((n += (uint64_t)got) > most) return sn_fail(err, SN_ELIMIT, "more than %" PRIu64 " bytes from a pipe", most);
+        if (!write_whole(to, block, (size_t)got))
+            return sn_fail(err, SN_EIO, "%" PRIu64 " bytes of a pipe cannot be held: %s", n, strerror(errno));
+    }
+}
+
+sn_status sn_spool(int *out, int from, uint64_t most, bool on_disk, sn_err *err)
+{
+    const int fd = nameless(on_disk);
+    sn_status st;
+
+    if (fd < 0) return sn_fail(err, SN_EIO, "no file to hold a pipe: %s", strerror(errno));
+    st = copy_stream(fd, from, most, err);
+    if (st != SN_OK)
+        close(fd);
+    else
+        *out = fd;
+    return st;
 }
 
 /* ---- what a file looks like ---- */

@@ -1,9 +1,11 @@
-/* file.h: reading a file by mapping it, and writing one so that it appears whole or not at all. */
+/* file.h: reading a file by mapping it, holding what comes through a stream, and writing a file so that it appears whole or not at all. */
 #ifndef CORE_FILE_H
 #define CORE_FILE_H
 
 #include "error.h"
 
+#include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 
 /* A whole regular file, mapped read-only and shared between processes. */
@@ -17,6 +19,11 @@ sn_status sn_map_open(sn_map *m, const char *path, sn_err *err);
 void sn_map_close(sn_map *m);
 /* Lets go of the memory that n bytes at p, inside m, take in this process; they are read again from the file when touched. */
 void sn_map_forget(const sn_map *m, const void *p, size_t n);
+
+/* What is left of the stream `from` as a file without a name, which can be read anywhere: in memory, or where it is on_disk in the folder for
+ * temporary files. More than `most` bytes, or than the limit of file sizes (RLIMIT_FSIZE, which counts memory too), is SN_ELIMIT. *out is the
+ * caller's to close. */
+sn_status sn_spool(int *out, int from, uint64_t most, bool on_disk, sn_err *err);
 
 /* What a file that is not the wanted kind looks like, for messages: "a git-lfs pointer (run git lfs pull)", "an HTML page",
  * "a zip archive", "a safetensors file", "text", "a JPEG picture", ...; NULL when it looks like nothing known. */

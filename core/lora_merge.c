@@ -98,14 +98,17 @@ static sn_status take_share(share *s, const sn_lora_pair *p, const char *path, s
 static sn_status write_changed(merge *m, const sn_tensor *t, bool as_output, sn_err *err)
 {
     change c = {.shares = m->shares, .n_in = t->shape[t->n_dims - 1]};
+    const char *last = "";
     sn_status status = SN_OK;
     for (size_t i = 0; i < m->n; i++) {
         for (size_t k = 0; status == SN_OK && k < m->loras[i].n; k++) {
-            if (concerns(&m->loras[i].pairs[k], t, as_output))
-                status = take_share(&c.shares[c.n++], &m->loras[i].pairs[k], sn_gguf_path(m->loras[i].gguf), err);
+            if (!concerns(&m->loras[i].pairs[k], t, as_output)) continue;
+            last = sn_gguf_path(m->loras[i].gguf);
+            status = take_share(&c.shares[c.n++], &m->loras[i].pairs[k], last, err);
         }
     }
     if (status == SN_OK) status = sn_rewrite_tensor(&m->file, t, type_of(t), add_shares, &c, err);
+    if (status == SN_EFORMAT) sn_wrap(err, "with %s", last); /* which of the two holds it was not asked */
     for (size_t i = 0; i < c.n; i++) sn_free(c.shares[i].right);
     return status;
 }

@@ -9,11 +9,14 @@
 #include <stddef.h>
 #include <sys/types.h>
 
+#define SN_NURSERY_SLOTS 256 /* orders at the same time; more are not taken */
+
 typedef struct {
     sn_worker_limits limits; /* its fd and shared memory are the child's */
     sn_worker_fn work;
     int pipe_fd, shared_fd; /* back to the parent; -1: none */
     size_t shared_bytes;
+    int slot; /* the nursery's own */
     bool has_input, has_shared;
     _Alignas(max_align_t) unsigned char arg[SN_WORKER_MAX_ARG];
 } sn_order;
@@ -31,7 +34,10 @@ void sn_worker_reset_signals(void);
 
 /* Starts the nursery of this process, if there is none yet and this is its only thread. */
 void sn_nursery_prepare(void);
-/* Hands over an order and its descriptors. False: there is no nursery, fork yourself. */
-bool sn_nursery_order(const sn_order *order);
+/* Hands over an order and its descriptors. False: there is no nursery, fork yourself. True: sn_nursery_settle must follow. */
+bool sn_nursery_order(sn_order *order);
+/* Once the birth was told, or is not waited for any longer. Then the number of the child that told nothing and is to be waited for; 0: there is
+ * none, nor will there be. */
+pid_t sn_nursery_settle(const sn_order *order, bool told);
 
 #endif

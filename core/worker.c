@@ -165,7 +165,7 @@ void sn_worker_prepare(void)
 }
 
 /* Where there is no nursery: the child has all that this process has. */
-static sn_status fork_here(const sn_order *o, sn_err *err)
+static sn_status fork_here(sn_worker *w, const sn_order *o, sn_err *err)
 {
     sn_status st = o->limits.ready ? o->limits.ready(err) : SN_OK;
     pid_t pid;
@@ -173,20 +173,48 @@ static sn_status fork_here(const sn_order *o, sn_err *err)
     if (st != SN_OK) return st;
     pid = fork();
     if (pid == 0) sn_worker_child(o);
-    return pid > 0 ? SN_OK : sn_fail(err, SN_EIO, "no process for the decoder: %s", strerror(errno));
+    if (pid < 0) return sn_fail(err, SN_EIO, "no process for the decoder: %s", strerror(errno));
+    w->pid = pid; /* it may never tell it itself */
+    return SN_OK;
 }
 
+static bool reap(sn_worker *w, int *status);
 static sn_status take(sn_worker *w, void *dst, size_t n);
+
+/* One try: *untold where the nursery was asked and no birth came, because it or the child was killed before. No byte was looked at then. */
+static sn_status bear(sn_worker *w, sn_order *o, bool by_nursery, bool *untold, sn_err *err)
+{
+    sn_birth birth = {.pid = 0};
+    int pipe_fd[2], how;
+    sn_status st = SN_OK;
+
+    if (pipe2(pipe_fd, O_CLOEXEC) != 0) return sn_fail(err, SN_EIO, "no pipe for the decoder: %s", strerror(errno));
+    w->fd = pipe_fd[0];
+    o->pipe_fd = pipe_fd[1];
+    by_nursery = by_nursery && sn_nursery_order(o);
+    if (!by_nursery) st = fork_here(w, o, err);
+    close(pipe_fd[1]);
+    if (st == SN_OK && (st = take(w, &birth, sizeof birth)) != SN_OK) {
+        *untold = by_nursery;
+        if (!by_nursery) sn_fail(err, st, "%s", w->why.msg);
+    }
+    if (by_nursery) {
+        w->pid = sn_nursery_settle(o, !*untold);
+        reap(w, &how);
+    }
+    if (st == SN_OK && birth.pid <= 0) st = sn_fail(err, birth.err.code == SN_OK ? SN_EIO : birth.err.code, "%s", birth.err.msg);
+    if (st == SN_OK) w->pid = birth.pid;
+    return st;
+}
 
 sn_status sn_worker_start(sn_worker **out, const sn_worker_limits *limits, sn_worker_fn work, const void *arg, size_t arg_bytes,
                           sn_err *err)
 {
     const sn_shared *shared = limits->shared;
     sn_order o = {.limits = *limits, .work = work, .has_input = limits->fd >= 0, .has_shared = shared != NULL, .shared_fd = -1};
-    sn_birth birth = {.pid = 0};
-    sn_worker *w = sn_calloc(1, sizeof *w);
-    int pipe_fd[2];
-    sn_status st = SN_OK;
+    sn_worker *w = sn_calloc(1, sizeof *w), fresh;
+    bool untold = false;
+    sn_status st;
 
     assert(arg_bytes <= sizeof o.arg);
     if (!w) return sn_fail(err, SN_ENOMEM, "out of memory");
@@ -198,22 +226,19 @@ sn_status sn_worker_start(sn_worker **out, const sn_worker_limits *limits, sn_wo
         o.shared_fd = shared->fd;
         o.shared_bytes = shared->n;
     }
-    if (pipe2(pipe_fd, O_CLOEXEC) != 0) {
-        sn_free(w);
-        return sn_fail(err, SN_EIO, "no pipe for the decoder: %s", strerror(errno));
-    }
-    *w = (sn_worker){.fd = pipe_fd[0], .cpu_s = o.limits.cpu_s, .wait_s = o.limits.wait_s};
-    o.pipe_fd = pipe_fd[1];
+    fresh = (sn_worker){.fd = -1, .cpu_s = o.limits.cpu_s, .wait_s = o.limits.wait_s};
+    *w = fresh;
     sn_nursery_prepare();
-    if (!sn_nursery_order(&o)) st = fork_here(&o, err);
-    close(pipe_fd[1]);
-    if (st == SN_OK && (st = take(w, &birth, sizeof birth)) != SN_OK) sn_fail(err, st, "%s", w->why.msg);
-    if (st == SN_OK && birth.pid <= 0) st = sn_fail(err, birth.err.code == SN_OK ? SN_EIO : birth.err.code, "%s", birth.err.msg);
+    st = bear(w, &o, true, &untold, err);
+    if (untold) {
+        close(w->fd);
+        *w = fresh;
+        st = bear(w, &o, false, &untold, err);
+    }
     if (st != SN_OK) {
         sn_worker_close(w);
         return st;
     }
-    w->pid = birth.pid;
     *out = w;
     return SN_OK;
 }
@@ -337,6 +362,6 @@ void sn_worker_close(sn_worker *w)
 
     if (!w) return;
     if (w->pid > 0) reap(w, &how);
-    close(w->fd);
+    if (w->fd >= 0) close(w->fd);
     sn_free(w);
 }

@@ -139,35 +139,81 @@ static size_t solid_bytes(const char *text, size_t n)
     return k;
 }
 
-static bool stands_in(const txt_part *p, const fus_text *turn)
+static bool stands_in(const txt_part *p, const txt_message *turn)
 {
     const char *text = p->text;
     size_t n = p->n;
     while (n > 0 && (unsigned char)*text <= ' ') text++, n--;
     while (n > 0 && (unsigned char)text[n - 1] <= ' ') n--;
-    return n > 0 && turn->n > 0 && memmem(turn->p, turn->n, text, n) != NULL;
+    return n > 0 && turn->n > 0 && memmem(turn->text, turn->n, text, n) != NULL;
 }
 
 /* Where a template renders an earlier answer otherwise than it was generated (trimmed, without its thoughts, the system's words elsewhere), what is
  * new is what stands behind that answer: in front of all that the last turn became, which may be several parts, the nearest message that is of the
- * answer, or else the nearest. Returns the bytes in front. */
-static size_t behind_last_answer(const fus_conversation *c, const txt_parts *parts)
+ * answer, or else (false) the nearest. *front: the bytes in front. */
+static bool behind_last_answer(const txt_message *messages, size_t n, const txt_parts *parts, size_t *front)
 {
-    const fus_turn *asked = &c->turns[c->n - 1];
-    size_t left = solid_bytes(asked->text.p, asked->text.n), i = parts->n, behind = 0, front = 0;
+    const txt_message *asked = &messages[n - 1];
+    size_t left = solid_bytes(asked->text, asked->n), i = parts->n, behind = 0;
+    bool found = false;
     while (i > 0 && left > 0) {
         const txt_part *p = &parts->parts[--i];
-        const size_t n = p->framing ? 0 : solid_bytes(p->text, p->n);
-        left -= n < left ? n : left;
+        const size_t solid = p->framing ? 0 : solid_bytes(p->text, p->n);
+        left -= solid < left ? solid : left;
     }
-    for (bool found = false; i > 0 && !found; i--) {
+    for (; i > 0 && !found; i--) {
         const txt_part *p = &parts->parts[i - 1];
         if (p->framing) continue;
-        found = c->n > 1 && stands_in(p, &c->turns[c->n - 2].text);
+        found = n > 1 && stands_in(p, &messages[n - 2]);
         if (found || behind == 0) behind = i;
     }
-    for (size_t j = 0; j < behind; j++) front += parts->parts[j].n;
-    return front;
+    *front = 0;
+    for (size_t j = 0; j < behind; j++) *front += parts->parts[j].n;
+    return found;
+}
+
+/* An answer of which nothing is shown (it is empty, or all thoughts) has no place: its turn is rendered with a word in it, to have one. What
+ * begins the answer would be read twice otherwise. */
+static sn_status drop_read(fus_conversation *c, txt_message *messages, txt_parts *parts, sn_err *err)
+{
+    static const char word[] = "-";
+    txt_parts marked = {0};
+    size_t front, marked_front;
+    const bool found = behind_last_answer(messages, c->n, parts, &front);
+    if (found || c->n < 2 || messages[c->n - 2].role != TXT_ASSISTANT) {
+        drop_front(parts, front);
+        return SN_OK;
+    }
+    messages[c->n - 2] = (txt_message){TXT_ASSISTANT, word, sizeof word - 1};
+    sn_status st = txt_framing_render(c->framed, messages, c->n, true, &marked, NULL, err);
+    if (st == SN_OK && behind_last_answer(messages, c->n, &marked, &marked_front)) {
+        txt_parts_free(parts);
+        *parts = marked;
+        front = marked_front;
+    } else {
+        txt_parts_free(&marked);
+    }
+    if (st == SN_OK) drop_front(parts, front);
+    return st;
+}
+
+static size_t count_marks(const char *text, size_t n)
+{
+    size_t marks = 0;
+    for (size_t i = 0; i < n; i++) marks += text[i] == TXT_MEDIA_MARK;
+    return marks;
+}
+
+/* A template may leave words out or say them twice, but each medium is read where it was put, once. */
+static sn_status check_marks(const fus_conversation *c, const txt_parts *parts, sn_err *err)
+{
+    const fus_text *asked = &c->turns[c->n - 1].text;
+    const size_t want = count_marks(asked->p, asked->n);
+    size_t got = 0;
+    for (size_t i = 0; i < parts->n; i++) got += count_marks(parts->parts[i].text, parts->parts[i].n);
+    if (got == want) return SN_OK;
+    return sn_fail(err, SN_EFORMAT, "%s writes %zu place%s for the %zu media of this turn: another can be named (--chat-template)",
+                   c->framed_by, got, got == 1 ? "" : "s", want);
 }
 
 /* Renders all turns and keeps what the decoder has not read. */
@@ -179,12 +225,16 @@ static sn_status render_new(fus_conversation *c, txt_parts *parts, sn_err *err)
         messages[i] =
             (txt_message){.role = c->turns[i].role, .text = c->turns[i].text.p ? c->turns[i].text.p : "", .n = c->turns[i].text.n};
     fus_text whole = {0};
-    sn_status st = txt_framing_render(c->framed, messages, c->n, true, parts, err);
+    sn_status st = txt_framing_render(c->framed, messages, c->n, true, parts, c->framed_by, err);
     if (st == SN_OK) st = append_parts(&whole, parts, err);
     if (st == SN_OK) {
         bool same = c->read.n == 0 || (whole.n >= c->read.n && memcmp(whole.p, c->read.p, c->read.n) == 0);
-        drop_front(parts, same ? c->read.n : behind_last_answer(c, parts));
+        if (same)
+            drop_front(parts, c->read.n);
+        else
+            st = drop_read(c, messages, parts, err);
     }
+    if (st == SN_OK) st = check_marks(c, parts, err);
     fus_text_free(&whole);
     free(messages);
     return st;

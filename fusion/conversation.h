@@ -16,6 +16,7 @@ typedef struct {
     fus_turn *turns;
     size_t n, cap;
     fus_text read;
+    char framed_by[TXT_FRAMED_MAX]; /* of the last prompt, for a person; "" before it, and for raw ones */
 } fus_conversation;
 
 void fus_conversation_free(fus_conversation *c); /* forgets the turns; `framed` stays */

@@ -5,6 +5,7 @@
 
 #include <cjson/cJSON.h>
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -120,10 +121,10 @@ static void add_text(cJSON *o, const sn_gguf *g, sn_str arch)
     add_key(o, g, "tokenizer.ggml.pre", "pre_tokenizer");
     add_key(o, g, "tokenizer.ggml.tokens", "vocabulary");
     const txt_chat_template *t = NULL;
-    if (sn_gguf_find(g, "tokenizer.ggml.model") && !writes_pages(g) && txt_chat_template_get(&t, g, NULL, NULL) == SN_OK)
-        cJSON_AddStringToObject(o, "chat_template", txt_chat_template_name(t));
-    else if (sn_gguf_find(g, "tokenizer.chat_template") != NULL)
-        cJSON_AddStringToObject(o, "chat_template", "a program of its own");
+    if (!sn_gguf_find(g, "tokenizer.ggml.model") || writes_pages(g)) return;
+    const bool own = txt_framing_by_file(g), known = txt_chat_template_get(&t, g, NULL, NULL) == SN_OK;
+    if (own || known) cJSON_AddStringToObject(o, "chat_template", own ? "the file's own" : "built in");
+    if (known) cJSON_AddStringToObject(o, "built_in_template", txt_chat_template_name(t));
 }
 
 /* Of an adapter for a text model. */
@@ -307,7 +308,7 @@ static char *as_lines(const cJSON *o)
     for (const cJSON *v = o->child; v; v = v->next) {
         if (cJSON_IsString(v))
             fprintf(f, "%s: %s\n", v->string, v->valuestring);
-        else if (v->valuedouble == (double)(int64_t)v->valuedouble)
+        else if (fabs(v->valuedouble) < 0x1p63 && v->valuedouble == trunc(v->valuedouble))
             fprintf(f, "%s: %" PRId64 "\n", v->string, (int64_t)v->valuedouble);
         else
             fprintf(f, "%s: %g\n", v->string, v->valuedouble);

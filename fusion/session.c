@@ -169,6 +169,11 @@ const char *senses_session_notes(const senses_session *s)
     return s->notes.n ? s->notes.p : "";
 }
 
+const char *senses_session_framed_by(const senses_session *s)
+{
+    return s->talk.framed_by;
+}
+
 /* ---- media ---- */
 
 static sn_status note(senses_session *s, const char *line, sn_err *err)
@@ -263,8 +268,11 @@ static sn_status make_room(senses_session *s, size_t n_pos, size_t n_predict, sn
             if (n_ctx > n_train) n_ctx = n_train;
         }
         if (need <= n_ctx) return txt_session_open_as(&s->kv, s->text->model, n_ctx, kv_type(s), err);
-        return sn_fail(err, SN_ELIMIT, "the prompt needs %zu positions%s, the context has %zu%s", need, n_predict ? " with its answer" : "",
-                       n_ctx, s->params.n_ctx ? " (-c raises it)" : " (all that the model was trained for)");
+        const char *with = n_predict ? " with its answer" : "";
+        if (s->params.n_ctx)
+            return sn_fail(err, SN_ELIMIT, "the prompt needs %zu positions%s, the context has %zu (-c raises it)", need, with, n_ctx);
+        return sn_fail(err, SN_ELIMIT, "the prompt needs %zu positions%s, the context has %zu (all that %s was trained for)", need, with,
+                       n_ctx, s->text->path);
     }
     const size_t n_ctx = txt_session_n_ctx(s->kv);
     if (need <= n_ctx) return SN_OK;
@@ -333,6 +341,8 @@ static sn_status read_prompt(senses_session *s, const question *q, fus_medium *r
     if (st == SN_OK)
         st = fus_prompt_build(&layout, txt_model_vocab(s->text->model), parts.parts, parts.n, ready, n_ready, senses_session_n_past(s) == 0,
                               err);
+    if (st == SN_OK && layout.n_pos == 0 && *q->prompt != '\0')
+        st = sn_fail(err, SN_EFORMAT, "%s: its vocabulary has no token for anything in the prompt", s->text->path);
     if (st == SN_OK && layout.n_pos == 0) st = sn_fail(err, SN_EUSAGE, "the prompt is empty");
     if (st == SN_OK) st = make_room(s, layout.n_pos, q->n_predict, err);
     const size_t n_past = senses_session_n_past(s);

@@ -49,7 +49,8 @@ typedef struct {
 typedef struct senses_engine senses_engine;
 /* How closely the activations of text models are taken for quantised weights. INT8: blocks of 8 bits, as llama.cpp has
  * them, but for keys, values and the output matrix. F32: of 15 bits, next to float32, and prompts take nearly twice as long. Encoders, Whisper, the
- * page reader and models narrower than 512 are always F32. */
+ * page reader and models narrower than 512 are always F32, and so is what meets Q8_0 weights where there is no VNNI ("avx2", "avx512"), whose
+ * products of 8 bits would be no quicker. */
 typedef enum { SENSES_PRECISION_INT8, SENSES_PRECISION_F32 } senses_precision;
 typedef struct {
     size_t threads;   /* 0: one per physical core */
@@ -255,6 +256,9 @@ senses_status senses_session_logits(senses_session *s, const char *prompt, const
 /* What the last prompt's media became, one line each ("2048x1536 -> 3x2 tiles + overview = 1152 tokens"), and one more where an
  * encoder has a cache ("image 1: cache hit: not encoded again"); for -v. */
 const char *senses_session_notes(const senses_session *s);
+/* What framed the last prompt ("the chat template in llama.gguf", "the built-in chat template vicuna (the file has none of its own)");
+ * "" before it, and for raw ones; for -v. */
+const char *senses_session_framed_by(const senses_session *s);
 
 /* ---- pages: what stands on a drawn, printed or shown page ---- */
 /* The elements of a page in reading order; containers open and close: NAV holds LINKs, ROW holds COLs or CARDs (which end where the

@@ -213,6 +213,30 @@ static void a_pipe_and_a_file_on_standard_input_are_read(void **state)
     sn_free(x);
 }
 
+static void a_pipe_beyond_the_limit_of_file_sizes_is_refused(void **state)
+{
+    struct rlimit before;
+    const int saved = dup(0);
+    int ends[2];
+    size_t n;
+    sn_err err = {.code = SN_OK};
+    (void)state;
+    assert_int_equal(pipe(ends), 0);
+    assert_int_equal(write(ends[1], (char[6000]){0}, 6000), 6000);
+    close(ends[1]);
+    dup2(ends[0], 0);
+    close(ends[0]);
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &(struct rlimit){4096, before.rlim_max}), 0);
+    float *x = decoded("-", &n, &err); /* and no SIGXFSZ */
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+    dup2(saved, 0);
+    close(saved);
+    assert_null(x);
+    assert_int_equal(err.code, SN_ELIMIT);
+    assert_string_equal(err.msg, "standard input: more than 4096 bytes from a pipe");
+}
+
 /* AddressSanitizer (of GCC 12) does not take the locks of its own malloc for a fork, as the C library does: a worker forked while another thread
  * allocates waits for ever. So there the threads decode themselves, which is what it can look at. */
 static void *decode_often(void *arg)
@@ -727,6 +751,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(blocks_of_any_size_give_the_same),
     cmocka_unit_test(seconds_are_as_declared),
     cmocka_unit_test(a_pipe_and_a_file_on_standard_input_are_read),
+    cmocka_unit_test(a_pipe_beyond_the_limit_of_file_sizes_is_refused),
     cmocka_unit_test(threads_do_not_disturb_one_another),
     cmocka_unit_test(memory_does_not_grow_with_length),
     cmocka_unit_test(channels_are_averaged),

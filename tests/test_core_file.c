@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 /* ---- a folder of a test's own ---- */
@@ -287,6 +288,82 @@ static void a_full_disk_leaves_the_old_file_and_no_other(void **state)
     assert_string_equal(listing(), "out");
 }
 
+/* ---- what comes through a stream ---- */
+
+#define STREAM_N 300000
+static char stream[STREAM_N];
+
+/* What is written to the pipe, piece by piece, in a process of its own; the end to read from. */
+static int piped(pid_t *writer)
+{
+    int ends[2];
+    for (size_t i = 0; i < sizeof stream; i++) stream[i] = (char)(i % 251);
+    assert_int_equal(pipe(ends), 0);
+    *writer = fork();
+    if (*writer == 0) {
+        close(ends[0]);
+        for (size_t at = 0, n = 1; at < sizeof stream; at += n, n = n * 3 % 9973 + 1)
+            if (write(ends[1], stream + at, n < sizeof stream - at ? n : sizeof stream - at) <= 0) _exit(1);
+        _exit(0);
+    }
+    close(ends[1]);
+    return ends[0];
+}
+
+/* `skip` bytes are read before. */
+static void spooled(bool on_disk, size_t skip, uint64_t most, sn_status want)
+{
+    static char held[STREAM_N + 1];
+    int fd = -1;
+    pid_t writer;
+    sn_err err = {.code = SN_OK};
+    const int from = piped(&writer);
+    for (size_t i = 0; i < skip; i++) assert_int_equal(read(from, held, 1), 1);
+    const sn_status st = sn_spool(&fd, from, most, on_disk, &err);
+    close(from);
+    waitpid(writer, NULL, 0);
+    assert_int_equal(st, want);
+    if (st != SN_OK) {
+        assert_int_equal(fd, -1);
+        assert_non_null(strstr(err.msg, "bytes from a pipe"));
+        return;
+    }
+    assert_int_equal(pread(fd, held, sizeof held, 0), STREAM_N - (ssize_t)skip);
+    assert_memory_equal(held, stream + skip, STREAM_N - skip);
+    close(fd);
+}
+
+static void a_stream_is_held_whole_or_refused(void **state)
+{
+    (void)state;
+    for (int on_disk = 0; on_disk < 2; on_disk++) {
+        spooled(on_disk, 0, UINT64_MAX, SN_OK);
+        spooled(on_disk, 1000, STREAM_N - 1000, SN_OK);
+        spooled(on_disk, 0, STREAM_N - 1, SN_ELIMIT);
+    }
+}
+
+static void a_stream_beyond_the_limit_of_file_sizes_ends_no_program(void **state)
+{
+    struct rlimit before;
+    (void)state;
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &(struct rlimit){100000, before.rlim_max}), 0);
+    for (int on_disk = 0; on_disk < 2; on_disk++) spooled(on_disk, 0, UINT64_MAX, SN_ELIMIT); /* and no SIGXFSZ */
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+}
+
+static void what_cannot_be_read_is_no_stream(void **state)
+{
+    int fd = -1;
+    sn_err err;
+    const int folder_fd = open("/", O_RDONLY | O_CLOEXEC);
+    (void)state;
+    assert_int_equal(sn_spool(&fd, folder_fd, UINT64_MAX, false, &err), SN_EIO);
+    assert_non_null(strstr(err.msg, "cannot be read: "));
+    close(folder_fd);
+}
+
 #define IN_FOLDER(f) cmocka_unit_test_setup_teardown(f, enter, leave)
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(a_file_is_mapped_whole),
@@ -300,5 +377,8 @@ static const struct CMUnitTest tests[] = {
     IN_FOLDER(outputs_that_cannot_be_made_are_refused_at_open),
     cmocka_unit_test(a_full_device_is_named_at_commit),
     IN_FOLDER(a_full_disk_leaves_the_old_file_and_no_other),
+    cmocka_unit_test(a_stream_is_held_whole_or_refused),
+    cmocka_unit_test(a_stream_beyond_the_limit_of_file_sizes_ends_no_program),
+    cmocka_unit_test(what_cannot_be_read_is_no_stream),
 };
 TESTING_MAIN("core_file", tests)

@@ -2,6 +2,7 @@
 #include "../core/worker.h"
 
 #include "../core/mem.h"
+#include "../core/nursery.h"
 #include "../core/sandbox.h"
 #include "testing.h"
 
@@ -16,6 +17,7 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -411,6 +413,106 @@ static pid_t find_nursery(void)
     return (pid_t)atoi(text);
 }
 
+/* Once, when every child of this process is told of: even those that a plain wait does not see. */
+static bool no_child_but(pid_t nursery)
+{
+    siginfo_t who = {.si_pid = 0};
+    const int n = waitid(P_ALL, 0, &who, WEXITED | WNOHANG | WNOWAIT | __WALL);
+    return nursery ? n == 0 && who.si_pid == 0 && find_nursery() == nursery : n != 0 && errno == ECHILD;
+}
+
+static void a_child_that_tells_nothing_is_waited_for(void **state)
+{
+    const pid_t nursery = find_nursery();
+    sn_order o = {.limits = {.fd = -1, .memory_bytes = 1 << 28, .cpu_s = 1}, .work = count_up, .shared_fd = -1};
+    siginfo_t how = {.si_pid = 0};
+    int fd[2];
+    pid_t pid;
+    char byte;
+    (void)state;
+    assert_int_equal(pipe2(fd, O_CLOEXEC), 0);
+    o.pipe_fd = fd[1];
+    close(fd[0]); /* its birth goes nowhere, and ends it */
+    assert_true(sn_nursery_order(&o));
+    close(fd[1]);
+    /* The next child is born after it. */
+    assert_int_equal(pipe2(fd, O_CLOEXEC), 0);
+    sn_order next = o;
+    next.pipe_fd = fd[1];
+    assert_true(sn_nursery_order(&next));
+    close(fd[1]);
+    assert_int_equal(read(fd[0], &byte, 1), 1);
+    close(fd[0]);
+
+    pid = sn_nursery_settle(&o, false);
+    assert_true(pid > 0);
+    assert_int_equal(waitid(P_PID, (id_t)pid, &how, WEXITED | __WALL), 0);
+    assert_int_equal(how.si_status, SIGPIPE);
+    pid = sn_nursery_settle(&next, false);
+    assert_true(pid > 0 && pid != how.si_pid);
+    assert_int_equal(waitpid(pid, NULL, __WALL), pid);
+    assert_true(no_child_but(nursery));
+}
+
+static pid_t to_kill;
+static void kill_it(int sig)
+{
+    (void)sig;
+    kill(to_kill, SIGKILL);
+}
+
+/* The nursery takes an order, does not carry it out, and is killed after kill_ms; 0: the parent must end it. The work is done all the same, by a
+ * child of this process. */
+static void order_lost(unsigned kill_ms)
+{
+    const int want = 77;
+    const int fd = open(testing_temp(&want, sizeof want), O_RDONLY | O_CLOEXEC);
+    sn_err err = {.code = SN_OK};
+    int value = 0;
+    sn_worker_prepare();
+    to_kill = find_nursery();
+    assert_int_equal(kill(to_kill, SIGSTOP), 0);
+    signal(SIGALRM, kill_it);
+    setitimer(ITIMER_REAL, &(struct itimerval){.it_value.tv_usec = kill_ms * 1000}, NULL);
+    if (run(&(sn_worker_limits){.fd = fd, .wait_s = kill_ms ? 60 : 0.5}, read_input, NULL, 0, &value, &err) != SN_OK)
+        fail_msg("%s", err.msg);
+    signal(SIGALRM, SIG_DFL);
+    close(fd);
+    assert_int_equal(value, want);
+    assert_int_equal(err.code, SN_OK);
+    assert_true(no_child_but(0));
+    sn_worker_prepare();
+    assert_true(find_nursery() != to_kill);
+}
+
+static void an_order_that_dies_with_the_nursery_is_carried_out(void **state)
+{
+    (void)state;
+    order_lost(100);
+    order_lost(0);
+}
+
+static void a_process_that_was_forked_has_a_nursery_of_its_own(void **state)
+{
+    const pid_t nursery = find_nursery(), pid = fork();
+    int value = 0, how;
+    sn_err err;
+    (void)state;
+    if (pid == 0) {
+        sn_worker *w = NULL;
+        size_t got = 0;
+        for (int i = 0; i < 2; i++) {
+            if (sn_worker_start(&w, &(sn_worker_limits){.fd = -1, .wait_s = 60}, be_ended, NULL, 0, &err) != SN_OK) _exit(1);
+            if (sn_worker_read(w, &value, sizeof value, &got, &err) != SN_OK || value != 1) _exit(2);
+            sn_worker_close(w);
+        }
+        _exit(find_nursery() == nursery ? 3 : 0);
+    }
+    assert_int_equal(waitpid(pid, &how, 0), pid);
+    assert_int_equal(how, 0);
+    assert_true(no_child_but(nursery));
+}
+
 static void all_works_without_a_nursery(void **state)
 {
     const pid_t nursery = find_nursery();
@@ -434,6 +536,9 @@ int main(int argc, char **argv)
 {
     sn_worker_prepare();
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_child_that_tells_nothing_is_waited_for), /* the first: a thread, and no nursery can be made anew */
+        cmocka_unit_test(an_order_that_dies_with_the_nursery_is_carried_out),
+        cmocka_unit_test(a_process_that_was_forked_has_a_nursery_of_its_own),
         cmocka_unit_test(what_is_sent_is_read_in_any_pieces),
         cmocka_unit_test(its_error_is_the_readers_and_one_line),
         cmocka_unit_test(a_worker_left_alone_ends),

@@ -93,6 +93,52 @@ static void a_turn_of_several_parts_is_read_whole(void **state)
     end(&c);
 }
 
+/* An answer that was stopped before it said anything, and one of thoughts alone: what begins the answer is not read again. */
+static void an_answer_that_shows_nothing_has_its_place(void **state)
+{
+    static const char program[] =
+        "{% for m in messages %}{% if m.role == 'user' %}{% if loop.last %}[{{ today or '' }}]{% endif %}<u>{{ m.content }}|"
+        "{% else %}<a>{{ m.content.split('/think')[-1] | trim }}|{% endif %}{% endfor %}{% if add_generation_prompt %}<a>{% endif %}";
+    fus_conversation c;
+    (void)state;
+    conversation(&c, program, NULL);
+    asks(&c, "one", 0, "[]<u>one|<a>");
+    answers(&c, "");
+    asks(&c, "two", 0, "|[]<u>two|<a>");
+    answers(&c, "hm/think");
+    asks(&c, "three", 1, "|[]<u>" MARK "three|<a>");
+    answers(&c, " yes");
+    asks(&c, "four", 0, "|[]<u>four|<a>");
+    end(&c);
+}
+
+/* What is said of a turn whose media do not come out as they went in. The turn is not one of the conversation then. */
+static void a_template_that_loses_or_doubles_media_is_named(void **state)
+{
+    static const struct {
+        const char *program, *part;
+    } cases[] = {
+        {"{% for m in messages %}{{ m.content }}{{ m.content }}{% endfor %}", "writes 2 places for the 1 media of this turn"},
+        {"{% for m in messages %}{{ m.content | replace('\xFF', '') }}{{ m.content[1:] }}{% endfor %}",
+         "writes 0 places for the 1 media of this turn"},
+    };
+    static const unsigned char picture;
+    const senses_medium medium = {.image = (const void *)&picture};
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        fus_conversation c;
+        txt_parts parts = {0};
+        sn_err err = {0};
+        conversation(&c, cases[i].program, NULL);
+        assert_int_equal(fus_conversation_ask(&c, "what", &medium, 1, &parts, &err), SN_EFORMAT);
+        if (strstr(err.msg, "the chat template in ") == NULL || strstr(err.msg, cases[i].part) == NULL) fail_msg("%s", err.msg);
+        assert_int_equal(c.n, 0);
+        assert_int_equal(c.read.n, 0);
+        assert_int_equal(parts.n, 0);
+        end(&c);
+    }
+}
+
 /* As Mistral's programs put the system's words before the last turn of the user's. */
 static void a_system_that_wanders_is_read_again(void **state)
 {
@@ -127,6 +173,8 @@ static void what_was_read_is_dropped(void **state)
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(an_answer_that_shows_nothing_has_its_place),
+        cmocka_unit_test(a_template_that_loses_or_doubles_media_is_named),
         cmocka_unit_test(a_turn_of_several_parts_is_read_whole),
         cmocka_unit_test(a_system_that_wanders_is_read_again),
         cmocka_unit_test(what_was_read_is_dropped),

@@ -347,7 +347,7 @@ static bool media_as_wanted(const txt_framing *f, const cJSON *all, const cJSON 
         m[n] = (txt_message){role_of(cJSON_GetArrayItem(turn, 0)->valuestring), texts[n], strlen(texts[n])};
         n++;
     }
-    digest(&parts, txt_framing_render(f, m, n, true, &parts, NULL), hex);
+    digest(&parts, txt_framing_render(f, m, n, true, &parts, NULL, NULL), hex);
     return !cJSON_IsString(want) || strcmp(hex, want->valuestring) == 0;
 }
 
@@ -371,7 +371,7 @@ static void files_programs_frame_conversations_and_media(void **state)
             const cJSON *want = cJSON_GetArrayItem(c, 2);
             if (!cJSON_IsString(want)) continue; /* the program refuses: that is said, or the table's entry is written */
             const size_t n_m = messages_of(all, c, m);
-            digest(&parts, txt_framing_render(f, m, n_m, cJSON_IsTrue(cJSON_GetArrayItem(c, 1)), &parts, NULL), hex);
+            digest(&parts, txt_framing_render(f, m, n_m, cJSON_IsTrue(cJSON_GetArrayItem(c, 1)), &parts, NULL, NULL), hex);
             n++;
             n_bad += strcmp(hex, want->valuestring) != 0;
         }
@@ -390,14 +390,17 @@ static void files_programs_frame_conversations_and_media(void **state)
     assert_int_equal(n_bad, 0);
 }
 
-static void framed_as(const char *program, bool add_bos, const char *name, txt_role role, const char *want)
+/* by: how what framed it is called, in part */
+static void framed_as(const char *program, bool add_bos, const char *name, txt_role role, const char *want, const char *by)
 {
+    char said[TXT_FRAMED_MAX] = "";
     txt_parts parts = {0};
     txt_framing *f = NULL;
     sn_err err = {0};
     const txt_message m[] = {{role, "x", 1}, {TXT_USER, "y", 1}};
     if (open_framing(&f, program, add_bos, name, &err) != SN_OK) fail_msg("%s", err.msg);
-    assert_int_equal(txt_framing_render(f, m, 2, true, &parts, NULL), SN_OK);
+    assert_int_equal(txt_framing_render(f, m, 2, true, &parts, said, NULL), SN_OK);
+    if (strstr(said, by) == NULL) fail_msg("%s: wanted %s", said, by);
     char *all = joined(&parts);
     assert_string_equal(all, want);
     free(all);
@@ -410,15 +413,19 @@ static void what_frames_a_conversation_is_the_program_or_the_table(void **state)
     (void)state;
     static const char own[] = "{{ bos_token }}{% for m in messages %}({{ m.content }}){% endfor %}",
                       strict[] = "{% if messages[0].role == 'system' %}{{ raise_exception('no') }}{% endif %}<start_of_turn><end_of_turn>";
-    framed_as(own, true, NULL, TXT_SYSTEM, "(x)(y)"); /* the tokenizer adds <B> */
-    framed_as(own, false, NULL, TXT_SYSTEM, "<B>(x)(y)");
+    framed_as(own, true, NULL, TXT_SYSTEM, "(x)(y)", "the chat template in "); /* the tokenizer adds <B> */
+    framed_as(own, false, NULL, TXT_SYSTEM, "<B>(x)(y)", "the chat template in ");
     framed_as(own, true, "chatml", TXT_SYSTEM, /* another one was asked for */
-              "<|im_start|>system\nx<|im_end|>\n<|im_start|>user\ny<|im_end|>\n<|im_start|>assistant\n");
-    framed_as("mistral-v7-tekken", true, NULL, TXT_SYSTEM, "[SYSTEM_PROMPT]x[/SYSTEM_PROMPT][INST]y[/INST]"); /* some files only name it */
-    framed_as(strict, true, NULL, TXT_SYSTEM, /* it refuses what Gemma's entry puts into the user's turn */
-              "<start_of_turn>user\nx\n\ny<end_of_turn>\n<start_of_turn>model\n");
+              "<|im_start|>system\nx<|im_end|>\n<|im_start|>user\ny<|im_end|>\n<|im_start|>assistant\n",
+              "the built-in chat template chatml (asked for)");
+    framed_as("mistral-v7-tekken", true, NULL, TXT_SYSTEM, "[SYSTEM_PROMPT]x[/SYSTEM_PROMPT][INST]y[/INST]",
+              "template mistral-v7-tekken (the file has none of its own)"); /* some files only name it */
+    framed_as(strict, true, NULL, TXT_SYSTEM,                               /* it refuses what Gemma's entry puts into the user's turn */
+              "<start_of_turn>user\nx\n\ny<end_of_turn>\n<start_of_turn>model\n",
+              "template gemma (the file's own failed: chat template, line 1: it refuses: no)");
     framed_as("{% if %}<|im_start|>", true, NULL, TXT_SYSTEM, /* no program, but it is known what was meant */
-              "<|im_start|>system\nx<|im_end|>\n<|im_start|>user\ny<|im_end|>\n<|im_start|>assistant\n");
+              "<|im_start|>system\nx<|im_end|>\n<|im_start|>user\ny<|im_end|>\n<|im_start|>assistant\n",
+              "template chatml (the file's own is no program that can be run)");
     txt_framing *f = NULL;
     sn_err err = {0};
     assert_int_equal(open_framing(&f, "{% if %}", true, NULL, &err), SN_EFORMAT);

@@ -495,6 +495,7 @@ static void merging_no_numbers_is_refused(void **state)
     sn_map_close(&m);
     assert_int_equal(merge(SMOLLM, (lora[MOST]){{path, 1}}, out, 1, &r, &err), SN_EFORMAT);
     assert_non_null(strstr(err.msg, "no finite number"));
+    if (strstr(err.msg, path) == NULL || strstr(err.msg, SMOLLM) == NULL) fail_msg("%s", err.msg); /* either may be what is wrong */
     if (sn_map_open(&m, out, &err) != SN_OK) fail_msg("%s", err.msg);
     assert_int_equal(m.size, 6);
     sn_map_close(&m);

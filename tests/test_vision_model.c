@@ -366,6 +366,27 @@ static void absurd_numbers_are_refused(void **state)
     expect_refused(DIR "qwen25vl.gguf", &(edit){.key = "clip.vision.n_wa_pattern", .value = NAN});
 }
 
+/* Attention takes time by the square of them, and the file says how large a picture is made. */
+static void too_many_patches_are_refused_before_they_are_cut(void **state)
+{
+    const edit most[] = {{.key = "clip.vision.image_min_pixels", .value = 1u << 28},
+                         {.key = "clip.vision.image_max_pixels", .value = 1u << 28}};
+    const char *bad = rewrite(DIR "qwen3vl.gguf", most, 2);
+    vis_model *m;
+    vis_image img;
+    vis_prepared p = {0};
+    sn_err err = {0};
+
+    (void)state;
+    if (vis_model_open(&m, bad, compute(), &err) != SN_OK) fail_msg("%s", err.msg);
+    assert_int_equal(vis_image_load(&img, DIR "small.png", NULL, NULL), SN_OK);
+    assert_int_equal(vis_model_prepare(m, &img, VIS_FIT_DEFAULT, &p, &err), SN_ELIMIT);
+    if (strncmp(err.msg, bad, strlen(bad)) || !strstr(err.msg, "at most 65536")) fail_msg("%s", err.msg);
+    assert_null(p.pixels);
+    vis_image_free(&img);
+    vis_model_close(m);
+}
+
 static void absurd_lists_of_feature_layers_are_refused(void **state)
 {
     static const char *const key = "clip.vision.feature_layer";
@@ -485,6 +506,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(quantised_weights_stay_near_the_dense_ones),
     cmocka_unit_test(a_fused_qkv_equals_its_parts),
     cmocka_unit_test(absurd_numbers_are_refused),
+    cmocka_unit_test(too_many_patches_are_refused_before_they_are_cut),
     cmocka_unit_test(absurd_lists_of_feature_layers_are_refused),
     cmocka_unit_test(a_missing_tensor_is_named),
     cmocka_unit_test(other_files_are_named),

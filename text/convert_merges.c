@@ -6,6 +6,7 @@
 #include "convert.h"
 
 #include "../core/file.h"
+#include "../core/mem.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,30 +26,48 @@ static const char *content_of(const cJSON *token)
     return sn_json_str(token) != NULL ? sn_json_str(token) : sn_json_str(sn_json_get(token, "content"));
 }
 
-static bool spelled(const cJSON *token, const char *text)
+/* What the folder's files call special, sorted: a list may name as many as there are words. */
+typedef struct {
+    const char **text;
+    size_t n, cap;
+} names;
+
+static sn_status note_name(names *s, const cJSON *token, sn_err *err)
 {
-    const char *content = content_of(token);
-    return content != NULL && strcmp(content, text) == 0;
+    const char *text = content_of(token);
+    if (text == NULL) return SN_OK;
+    const sn_status st = sn_grow((void **)&s->text, &s->cap, s->n + 1, sizeof *s->text, err);
+    if (st == SN_OK) s->text[s->n++] = text;
+    return st;
 }
 
-/* Whether a file, tokenizer_config.json or special_tokens_map.json, calls a word special. */
-static bool names_special(const cJSON *file, const char *text)
+static int by_spelling(const void *a, const void *b)
 {
-    const cJSON *token;
-    bool special = false;
-    for (size_t i = 0; i < sizeof special_names / sizeof *special_names; i++)
-        special = special || spelled(sn_json_get(file, special_names[i]), text);
-    for (size_t i = 0; i < sizeof special_lists / sizeof *special_lists; i++) cJSON_ArrayForEach(token, sn_json_get(file, special_lists[i]))
-        {
-            special = special || spelled(token, text);
-        }
-    return special;
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* Of tokenizer_config.json and special_tokens_map.json. */
+static sn_status gather_special(names *s, const cJSON *settings, const cJSON *map, sn_err *err)
+{
+    const cJSON *files[] = {settings, map}, *token;
+    sn_status st = SN_OK;
+    for (size_t f = 0; f < 2; f++) {
+        for (size_t i = 0; i < sizeof special_names / sizeof *special_names && st == SN_OK; i++)
+            st = note_name(s, sn_json_get(files[f], special_names[i]), err);
+        for (size_t i = 0; i < sizeof special_lists / sizeof *special_lists; i++)
+            cJSON_ArrayForEach(token, sn_json_get(files[f], special_lists[i]))
+            {
+                if (st == SN_OK) st = note_name(s, token, err);
+            }
+    }
+    if (s->n > 0) qsort(s->text, s->n, sizeof *s->text, by_spelling);
+    return st;
 }
 
 /* <|endoftext|> is special by the classes' own defaults. */
-static bool is_special(const txt_convert_vocab *v, const cJSON *map, const char *text)
+static bool is_special(const names *s, const char *text)
 {
-    return strcmp(text, "<|endoftext|>") == 0 || names_special(v->settings, text) || names_special(map, text);
+    return strcmp(text, "<|endoftext|>") == 0 || (s->n > 0 && bsearch(&text, s->text, s->n, sizeof *s->text, by_spelling) != NULL);
 }
 
 static bool add_token(cJSON *list, double id, const char *text, bool special)
@@ -62,7 +81,7 @@ static bool add_token(cJSON *list, double id, const char *text, bool special)
 }
 
 /* The added tokens: those of tokenizer_config.json or else of added_tokens.json, and the special ones among the words. */
-static sn_status add_tokens(const txt_convert_vocab *v, const cJSON *map, cJSON *list, const cJSON *vocab, sn_err *err)
+static sn_status add_tokens(const txt_convert_vocab *v, const names *s, cJSON *list, const cJSON *vocab, sn_err *err)
 {
     const cJSON *decoder = sn_json_object(sn_json_get(v->settings, "added_tokens_decoder"));
     const cJSON *older = decoder == NULL ? sn_json_object(v->added) : NULL, *t;
@@ -74,16 +93,16 @@ static sn_status add_tokens(const txt_convert_vocab *v, const cJSON *map, cJSON 
         const unsigned long id = strtoul(t->string, &end, 10);
         if (text == NULL || *end != '\0' || end == t->string)
             return sn_fail(err, SN_EFORMAT, "%s/tokenizer_config.json: an added token has no number or no text", v->dir);
-        sound = sound && add_token(list, (double)id, text, cJSON_IsTrue(sn_json_get(t, "special")) || is_special(v, map, text));
+        sound = sound && add_token(list, (double)id, text, cJSON_IsTrue(sn_json_get(t, "special")) || is_special(s, text));
     }
     cJSON_ArrayForEach(t, older)
     {
         if (!cJSON_IsNumber(t)) return sn_fail(err, SN_EFORMAT, "%s/added_tokens.json: \"%.40s\" has no number", v->dir, t->string);
-        sound = sound && add_token(list, t->valuedouble, t->string, is_special(v, map, t->string));
+        sound = sound && add_token(list, t->valuedouble, t->string, is_special(s, t->string));
     }
     cJSON_ArrayForEach(t, vocab)
     {
-        if (is_special(v, map, t->string)) sound = sound && add_token(list, t->valuedouble, t->string, true);
+        if (is_special(s, t->string)) sound = sound && add_token(list, t->valuedouble, t->string, true);
     }
     return sound ? SN_OK : no_memory(v, err);
 }
@@ -128,6 +147,7 @@ static const char *rules_of(const txt_convert_vocab *v, const char *model_type)
 
 sn_status txt_convert_merges(txt_convert_vocab *v, const char *model_type, sn_err *err)
 {
+    names s = {0};
     cJSON *vocab = NULL, *map = NULL, *tokenizer = cJSON_CreateObject(), *model = cJSON_AddObjectToObject(tokenizer, "model");
     const char *rules = rules_of(v, model_type);
     sn_status st = model != NULL ? sn_json_open_in(&vocab, v->dir, "vocab.json", err) : no_memory(v, err);
@@ -142,10 +162,12 @@ sn_status txt_convert_merges(txt_convert_vocab *v, const char *model_type, sn_er
     else if (st == SN_OK)
         st = no_memory(v, err);
     if (st == SN_OK) st = read_merges(v, cJSON_AddArrayToObject(model, "merges"), err);
+    if (st == SN_OK) st = gather_special(&s, v->settings, map, err);
     if (st == SN_OK)
-        st = add_tokens(v, map, cJSON_AddArrayToObject(tokenizer, "added_tokens"), sn_json_object(sn_json_get(model, "vocab")), err);
+        st = add_tokens(v, &s, cJSON_AddArrayToObject(tokenizer, "added_tokens"), sn_json_object(sn_json_get(model, "vocab")), err);
     cJSON_Delete(vocab);
     cJSON_Delete(map);
+    sn_free(s.text);
     if (st != SN_OK) {
         cJSON_Delete(tokenizer);
         return st;

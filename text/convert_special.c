@@ -48,8 +48,9 @@ static bool adds_separator(const special_tokens *s, const cJSON *pair, const cha
     if (first != NULL && same(special_of(cJSON_GetArrayItem(pair, 0)), first)) from++;
     if (last != NULL && same(special_of(cJSON_GetArrayItem(pair, n - 1)), last)) n--;
     bool adds = false;
-    for (int i = from + 1; i < n - 1; i++) {
-        const char *text = special_of(cJSON_GetArrayItem(pair, i));
+    const cJSON *step = cJSON_GetArrayItem(pair, from + 1);
+    for (int i = from + 1; i < n - 1; i++, step = step->next) {
+        const char *text = special_of(step);
         if (text != NULL && (same(text, s->text[SEP]) || same(text, s->text[EOS])) && (i > from + 1 || last == NULL)) adds = true;
     }
     return adds;
@@ -85,13 +86,18 @@ static void read_processor(special_tokens *s, const cJSON *processor, bool setti
     }
 }
 
+/* A token's number in JSON; -1 where it is none. */
+static int64_t id_of(const cJSON *id)
+{
+    return cJSON_IsNumber(id) && id->valuedouble >= 0 && id->valuedouble <= INT32_MAX ? (int64_t)id->valuedouble : -1;
+}
+
 static int64_t added_id(const cJSON *tokenizer, const char *text)
 {
     const cJSON *t;
     cJSON_ArrayForEach(t, sn_json_get(tokenizer, "added_tokens"))
     {
-        const cJSON *id = sn_json_get(t, "id");
-        if (same(sn_json_str(sn_json_get(t, "content")), text)) return cJSON_IsNumber(id) ? (int64_t)id->valuedouble : -1;
+        if (same(sn_json_str(sn_json_get(t, "content")), text)) return id_of(sn_json_get(t, "id"));
     }
     return -1;
 }
@@ -122,7 +128,7 @@ static void gather(special_tokens *s, const txt_convert_vocab *v, const sn_confi
         snprintf(key, sizeof key, "%s_token_id", specials[i].name);
         id = sn_json_get(c->root, key);
         if (id == NULL) id = sn_json_get(sn_json_get(c->root, "text_config"), key);
-        if (s->id[i] < 0 && cJSON_IsNumber(id) && (i != EOT || s->text[EOT] != NULL)) s->id[i] = (int64_t)id->valuedouble;
+        if (s->id[i] < 0 && cJSON_IsNumber(id) && (i != EOT || s->text[EOT] != NULL)) s->id[i] = id_of(id);
         if (v->config_first && s->id[i] < 0 && s->text[i] != NULL && (i == BOS || i == EOS)) s->id[i] = txt_convert_vocab_id(v, s->text[i]);
         if (s->id[i] >= (int64_t)v->n) s->id[i] = -1;
     }

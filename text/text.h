@@ -109,7 +109,12 @@ typedef struct txt_framing txt_framing; /* immutable once open */
 /* name NULL: the file's own. Errors are those of txt_chat_template_get and txt_jinja_open. */
 sn_status txt_framing_open(txt_framing **out, const sn_gguf *g, const txt_vocab *v, const char *name, const struct tm *today, sn_err *err);
 void txt_framing_close(txt_framing *f);
-sn_status txt_framing_render(const txt_framing *f, const txt_message *messages, size_t n, bool open_answer, txt_parts *out, sn_err *err);
+/* by: [TXT_FRAMED_MAX], what framed it, for a person ("the built-in chat template vicuna (the file has none of its own)"); NULL: not asked. */
+#define TXT_FRAMED_MAX sizeof(((sn_err *)0)->msg)
+sn_status txt_framing_render(const txt_framing *f, const txt_message *messages, size_t n, bool open_answer, txt_parts *out, char *by,
+                             sn_err *err);
+/* Whether a file has a program of its own that can be run. */
+bool txt_framing_by_file(const sn_gguf *g);
 const char *txt_framing_stop(const txt_framing *f); /* as txt_chat_stop */
 
 /* ---- decoder (llama.c, registry in families) ---- */

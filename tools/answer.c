@@ -69,6 +69,7 @@ static int get(cli_answer *a, cli_runtime *rt, senses_session *s, const char *pr
     double prompt_s = clock_s() - start_s;
     size_t n_prompt = senses_session_n_past(s) - before;
     explain_notes(o, s);
+    if (*senses_session_framed_by(s) != '\0') diag_explain(o, "framed by %s", senses_session_framed_by(s));
     const char *notes = senses_session_notes(s);
     buffer_add(&a->notes, notes, strlen(notes));
 

@@ -10,7 +10,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/mman.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -282,27 +281,6 @@ sn_status vis_image_decode(vis_image *out, const void *bytes, size_t n, const ch
 
 /* ---- the file, as a descriptor or as bytes ---- */
 
-/* What is left of the pipe, or of a file that was read from before, as a file of its own. */
-static sn_status spool(int *out, int from, sn_err *err)
-{
-    unsigned char block[65536];
-    size_t n = 0, most = MAX_STREAM_BYTES;
-    struct rlimit files;
-    const int fd = memfd_create("senses", MFD_CLOEXEC);
-
-    if (fd < 0) return sn_fail(err, SN_EIO, "no memory to hold it: %s", strerror(errno));
-    *out = fd;
-    if (getrlimit(RLIMIT_FSIZE, &files) == 0 && files.rlim_cur < most) most = files.rlim_cur; /* writing more would be a signal */
-    for (;;) {
-        const ssize_t got = read(from, block, sizeof block);
-        if (got < 0 && errno == EINTR) continue;
-        if (got < 0) return sn_fail(err, SN_EIO, "cannot read: %s", strerror(errno));
-        if (got == 0) return SN_OK;
-        if ((n += (size_t)got) > most) return sn_fail(err, SN_ELIMIT, "more than %zu bytes from a pipe", most);
-        if (write(fd, block, (size_t)got) != got) return sn_fail(err, SN_EIO, "%zu bytes of a pipe cannot be held", n);
-    }
-}
-
 /* n bytes at the beginning; less where the file has become shorter. */
 static sn_status read_bytes(int fd, unsigned char *dst, size_t n, size_t *got, sn_err *err)
 {
@@ -470,7 +448,7 @@ sn_status vis_image_load(vis_image *out, const char *path, const vis_load_params
     } else if (S_ISDIR(info.st_mode)) {
         st = sn_fail(err, SN_EIO, "is a directory");
     } else if (is_stdin || !S_ISREG(info.st_mode)) {
-        st = spool(&copy, fd, err);
+        st = sn_spool(&copy, fd, MAX_STREAM_BYTES, false, err);
         if (st == SN_OK && fstat(copy, &info) != 0) st = sn_fail(err, SN_EIO, "cannot read: %s", strerror(errno));
     }
     if (st == SN_OK) {

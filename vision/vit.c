@@ -12,8 +12,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#define MAX_PATCHES 65536 /* a guard against absurd files: real ones stay under 5,000 */
-
 static sn_status read_triple(float out[3], const sn_gguf *g, const char *key, sn_err *err)
 {
     const sn_kv *kv = sn_gguf_find(g, key);
@@ -61,7 +59,7 @@ sn_status vit_read_hparams(vit_hparams *hp, const sn_gguf *g, sn_err *err)
     hp->d_head = hp->n_embd / hp->n_head;
     if (hp->d_head > SN_MAX_D_HEAD)
         return sn_fail(err, SN_ELIMIT, "%s: heads of %zu values; the limit is %d", path, hp->d_head, SN_MAX_D_HEAD);
-    if (hp->image_px < hp->patch_px || (hp->image_px / hp->patch_px) * (hp->image_px / hp->patch_px) > MAX_PATCHES)
+    if (hp->image_px < hp->patch_px || (hp->image_px / hp->patch_px) * (hp->image_px / hp->patch_px) > VIT_MAX_PATCHES)
         return sn_fail(err, SN_EFORMAT, "%s: patches of %zu pixels do not cut a picture of %zu", path, hp->patch_px, hp->image_px);
     return SN_OK;
 }

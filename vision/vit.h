@@ -48,6 +48,8 @@ typedef struct { /* what the family knows and the file does not say */
 } vit_options;
 
 #define VIT_MAX_FEATURES 16
+#define VIT_MAX_PATCHES                                                                                                                    \
+    65536 /* of a tile, against absurd files: the largest pictures of Qwen2-VL and Qwen3-VL, as published, have as many */
 
 typedef struct {
     vit_hparams hp;

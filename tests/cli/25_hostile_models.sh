@@ -50,3 +50,32 @@ claim_a_model_cut_short_in_use_is_one_line() {
     status=$?
     failed_with_one_line; err_has "/model.gguf: was cut short"
 }
+claim_long_lists_of_special_words_take_no_time() { # each word was looked for among all
+    cp -r "$GOLDEN/convert/gpt2files" own; chmod -R u+w own
+    python3 - <<'P'
+import json
+n = 100000
+settings = json.load(open("own/tokenizer_config.json"))
+settings["additional_special_tokens"] = [f"s{i}" for i in range(n)]
+json.dump(settings, open("own/tokenizer_config.json", "w"))
+json.dump({f"w{i}": i for i in range(n)}, open("own/vocab.json", "w"))
+P
+    said="convert own"; timeout 60 "$SENSES" convert own -o x.gguf >out 2>err; status=$?
+    failed_with_one_line; err_has "is not one of the model's 313 words"; [ ! -e x.gguf ] || wrong "an output was left"
+}
+claim_a_vocabulary_without_the_prompts_words_is_named() {
+    needs "$TINY"
+    python3 - "$ROOT/tests/robust" "$GOLDEN/text/llama_smollm.gguf" >bare.gguf <<'P'
+import struct, sys
+sys.path.insert(0, sys.argv[1])
+import mutate
+g = mutate.Gguf(open(sys.argv[2], "rb").read())
+def without_words(key, kind, value):
+    if key != b"tokenizer.ggml.tokens":
+        return key, kind, value
+    elem, n = struct.unpack_from("<IQ", value)
+    return key, kind, struct.pack("<IQ", elem, n) + mutate.pack_string(b"") * n
+sys.stdout.buffer.write(mutate.write_gguf(g, keys=[without_words(*k) for k in g.keys]))
+P
+    run ask --raw -n 1 -m ./bare.gguf hello; failed_with_one_line; err_has "bare.gguf: its vocabulary has no token for anything in the prompt"
+}

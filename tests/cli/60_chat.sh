@@ -29,3 +29,27 @@ claim_chat_takes_media_at_the_start() {
     printf 'what\n' >talk; stdin=talk
     run chat -v -m "$TINY" --mmproj "$TINY_MMPROJ" --image "$SAMPLES/sign.png" -n 4; is 0; err_has "image 1:"
 }
+claim_what_frames_a_prompt_is_said() {
+    needs "$TINY"
+    run ask -v -m "$TINY" -n 1 hi; is 0; err_has "framed by the built-in chat template vicuna (the file has none of its own)"
+    run ask -v -m "$TINY" --chat-template chatml -n 1 hi; is 0; err_has "framed by the built-in chat template chatml (asked for)"
+    run ask -v -m "$TINY" --raw -n 1 hi; is 0; ! grep -q "framed by" err || wrong "a raw prompt has a frame"
+    run ask -m "$TINY" -n 1 hi; is 0; err_empty
+    run info "$TINY"; out_has "chat_template: built in"; out_has "built_in_template: vicuna"
+    run convert "$GOLDEN/convert/smollm" -o own.gguf; is 0
+    run ask -v -m ./own.gguf -n 1 hi; is 0; err_has "framed by the chat template in ./own.gguf"
+    run info own.gguf; out_has "chat_template: the file's own"; out_has "built_in_template: chatml"
+}
+claim_a_template_that_doubles_media_is_named() {
+    cp -r "$GOLDEN/convert_encoders/smolvlm" own; chmod -R u+w own; rm -f own/chat_template*
+    sed -i 's/<|im_start|>/<image>/g; s/<|im_end|>/<global-img>/g; s/<custom>/<fake_token_around_image>/g' own/tokenizer*.json
+    python3 - own/tokenizer_config.json <<'P'
+import json, sys
+t = json.load(open(sys.argv[1])); t["chat_template"] = "{% for m in messages %}{{ m.content }}{{ m.content }}{% endfor %}"
+json.dump(t, open(sys.argv[1], "w"))
+P
+    run convert own -o t.gguf --mmproj m.gguf -q; is 0
+    run ask -m t.gguf -n 1 hi; is 0
+    run ask -m t.gguf --mmproj m.gguf --image "$SAMPLES/sign.png" -n 1 hi; failed_with_one_line
+    err_has "the chat template in t.gguf writes 2 places for the 1 media of this turn"
+}

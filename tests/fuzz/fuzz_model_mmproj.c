@@ -10,6 +10,10 @@ static fuzz_base bases[] = {
     {.path = "tests/golden/vision/pixtral.gguf"},      {.path = "tests/golden/vision/smolvlm.gguf"},
     {.path = "tests/golden/page/sketch-mmproj.gguf"},  {.path = "tests/golden/audio/front_ultravox.gguf"},
     {.path = "tests/golden/audio/front_voxtral.gguf"}, {.path = "tests/golden/audio/front_qwen2audio.gguf"},
+    {.path = "tests/golden/vision/qwen3vl.gguf"},      {.path = "tests/golden/vision/granite_vision.gguf"},
+    {.path = "tests/golden/vision/mobilevlm.gguf"},    {.path = "tests/golden/vision/mobilevlm_v2.gguf"},
+    {.path = "tests/golden/vision/llava_siglip.gguf"}, {.path = "tests/golden/vision/llavanext_siglip.gguf"},
+    {.path = "tests/golden/vision/mistral3.gguf"},     {.path = "tests/golden/vision/llava_layers.gguf"},
 };
 enum { PIXELS_MAX = 150 * 150 }; /* of all tiles: larger ones take seconds, and tests/robust has them */
 

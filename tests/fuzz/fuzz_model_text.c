@@ -8,6 +8,7 @@ static fuzz_base bases[] = {
     {.path = "tests/golden/text/llama_gemma3.gguf"},  {.path = "tests/golden/text/llama_granite.gguf"},
     {.path = "tests/golden/text/llama_qwen2vl.gguf"}, {.path = "tests/golden/text/llama_mistral3.gguf"},
     {.path = "tests/golden/page/sketch.gguf"},        {.path = "tests/golden/text/llama_smollm.gguf"},
+    {.path = "tests/golden/text/llama_qwen3vl.gguf"}, {.path = "tests/golden/text/llama_llama3.gguf"},
 };
 
 static void run(txt_model *m)

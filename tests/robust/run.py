@@ -49,6 +49,8 @@ MODELS = {
     "gemma3": ("vision/gemma3.gguf", SEE), "qwen2vl": ("vision/qwen2vl.gguf", SEE), "qwen25vl": ("vision/qwen25vl.gguf", SEE),
     "qwen3vl": ("vision/qwen3vl.gguf", SEE),
     "granite-vision": ("vision/granite_vision.gguf", SEE), "mobilevlm": ("vision/mobilevlm.gguf", SEE),
+    "mobilevlm-v2": ("vision/mobilevlm_v2.gguf", SEE), "llava-siglip": ("vision/llava_siglip.gguf", SEE),
+    "llavanext-siglip": ("vision/llavanext_siglip.gguf", SEE),
     "pixtral": ("vision/pixtral.gguf", SEE), "mistral3": ("vision/mistral3.gguf", SEE), "smolvlm": ("vision/smolvlm.gguf", SEE),
     "page": ("page/sketch-mmproj.gguf", SEE), "ultravox": ("audio/front_ultravox.gguf", HEAR),
     "voxtral": ("audio/front_voxtral.gguf", HEAR), "qwen2audio": ("audio/front_qwen2audio.gguf", HEAR),

@@ -148,6 +148,9 @@ sn_status qwen2vl_prepare_as(const vis_model *m, const vis_image *img, vis_fit f
         return sn_fail(err, SN_EUNSUPPORTED, "a picture of %zux%zu: this encoder reads none more than %d times as long as wide", w, h,
                        MAX_ASPECT);
     size_smart(&w, &h, unit, cut);
+    if ((w / hp->patch_px) * (h / hp->patch_px) > VIT_MAX_PATCHES)
+        return sn_fail(err, SN_ELIMIT, "%s: cuts a picture of %zux%zu into %zu patches of %zu pixels: at most %d", sn_gguf_path(m->gguf),
+                       img->w, img->h, (w / hp->patch_px) * (h / hp->patch_px), hp->patch_px, VIT_MAX_PATCHES);
     if ((st = vis_prepared_init(out, img, 1, w, h, (w / unit) * (h / unit), err)) != SN_OK) return st;
     out->tiles[0].map_w = w / unit;
     out->tiles[0].map_h = h / unit;
