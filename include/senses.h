@@ -47,10 +47,11 @@ typedef struct {
 
 /* ---- engine ---- */
 typedef struct senses_engine senses_engine;
-/* How closely the activations of text models are taken for quantised weights. INT8: blocks of 8 bits, as llama.cpp has
- * them, but for keys, values and the output matrix. F32: of 15 bits, next to float32, and prompts take nearly twice as long. Encoders, Whisper, the
- * page reader and models narrower than 512 are always F32, and so is what meets Q8_0 weights where there is no VNNI ("avx2", "avx512"), whose
- * products of 8 bits would be no quicker. */
+/* How closely products are taken. INT8: F32, F16 and BF16 weights and what meets them in blocks of 16 bits, 1.4e-4 of a product; activations that meet
+ * quantised weights of text models in blocks of 8 bits, as llama.cpp has them, but for keys, values and the output matrix. F32: float weights in
+ * float32, activations that meet quantised ones in 15 bits, next to float32; prompts and encoders take nearly twice as long. Quantised weights of encoders,
+ * Whisper, the page reader and models narrower than 512 always meet 15 bits, and so do Q8_0 weights where there is no VNNI ("avx2", "avx512"), whose products of
+ * 8 bits would be no quicker. */
 typedef enum { SENSES_PRECISION_INT8, SENSES_PRECISION_F32 } senses_precision;
 typedef struct {
     size_t threads;   /* 0: one per physical core */

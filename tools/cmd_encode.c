@@ -121,7 +121,7 @@ const cli_command cmd_encode = {
                "With -m the width is checked against that decoder.",
     .examples = "senses encode --mmproj mmproj.gguf --image photo.jpg -o photo.npy\n"
                 "senses encode --mmproj mmproj.gguf --audio talk.wav --mel -o mel.npy",
-    .sets = SET_COMMON | SET_CACHE | SET_ENGINE | SET_TEXT | SET_MMPROJ | SET_IMAGE | SET_MEDIA | SET_OUTPUT | SET_ENCODE,
+    .sets = SET_COMMON | SET_CACHE | SET_ENGINE | SET_PRECISION | SET_TEXT | SET_MMPROJ | SET_IMAGE | SET_MEDIA | SET_OUTPUT | SET_ENCODE,
     .min_operands = 0,
     .max_operands = 0,
     .run = run,

@@ -233,7 +233,7 @@ const cli_command cmd_transcribe = {
                 "senses transcribe -f srt -o film.srt film.mp4\n"
                 "senses transcribe --whisper base -l de --translate interview.ogg\n"
                 "senses transcribe --json *.wav > talks.jsonl",
-    .sets = SET_COMMON | SET_JSON | SET_ENGINE | SET_WHISPER | SET_OUTPUT | SET_TRANSCRIBE,
+    .sets = SET_COMMON | SET_JSON | SET_ENGINE | SET_PRECISION | SET_WHISPER | SET_OUTPUT | SET_TRANSCRIBE,
     .min_operands = 1,
     .max_operands = SIZE_MAX,
     .operand_missing = "no recording was given",

@@ -103,7 +103,7 @@ static const option table[] = {
     {SET_MEDIA | SET_DESCRIBE | SET_BATCH, SECTION_RUN, 0, "max-frames", OPTION_COUNT, "N", "key frames of a video at most: the first of each scene, and more of long ones", FIELD(max_frames), .min = 1, .max = 1024, .show_default = true},
     {SET_CACHE, SECTION_RUN, 0, "no-cache", OPTION_FLAG, NULL, "encode every picture and sound anew, and keep nothing of it", FIELD(no_cache)},
     {SET_CACHE, SECTION_RUN, 0, "cache-size", OPTION_COUNT, "MIB", "keep so much of what --mmproj encodes in $XDG_CACHE_HOME/senses/media; what was not used longest goes (default: 1024, or $SENSES_CACHE_SIZE)", FIELD(cache_mib), .min = 1, .max = COUNT_MAX},
-    {SET_PRECISION, SECTION_RUN, 0, "precision", OPTION_CHOICE, "HOW", "what meets quantised weights of a text model: int8, or f32, closer and slower (default: int8; Q8_0 is taken as with f32 by a CPU without VNNI)", FIELD(precision), .choices = precision_names},
+    {SET_PRECISION, SECTION_RUN, 0, "precision", OPTION_CHOICE, "HOW", "how closely products are taken: int8, quantised weights of a text model by 8 bits and float weights by 16, or f32, closer and slower (default: int8; Q8_0 is taken as with f32 by a CPU without VNNI)", FIELD(precision), .choices = precision_names},
     {SET_ENGINE, SECTION_RUN, 't', "threads", OPTION_COUNT, "N", "threads (default: one per physical core)", FIELD(threads), .min = 1, .max = 1024},
     {SET_ENGINE, SECTION_RUN, 0, "isa", OPTION_CHOICE, "NAME", "instruction set: scalar, avx2, avx512, avx512-vnni or amx (default: the best there is, or $SENSES_ISA)", FIELD(isa), .choices = isa_names},
     {SET_COMMON, SECTION_RUN, 'q', "quiet", OPTION_FLAG, NULL, "say nothing but results and errors", FIELD(quiet)},
