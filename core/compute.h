@@ -34,8 +34,8 @@ void sn_turn_end(sn_compute *c);
 enum { SN_MAX_CALLERS = 16 };
 void sn_compute_set_callers(sn_compute *c, size_t n);
 size_t sn_compute_callers(const sn_compute *c);
-/* Whether products of weights bound on c from now on may fall short of float32: floats are rounded to 16 bits, and decoders take their activations with
- * 8 bits where weights are quantised (false when it is opened). */
+/* Whether products may fall short of float32: those of float weights, and encoders' attention, round to 16 bits, and decoders take their activations with
+ * 8 bits where weights are quantised (false when it is opened). To be set before weights are bound on c. */
 void sn_compute_set_coarse(sn_compute *c, bool coarse);
 bool sn_compute_coarse(const sn_compute *c);
 

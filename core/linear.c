@@ -122,7 +122,7 @@ sn_status sn_linear_plan(sn_linear *w, const sn_compute *c, sn_type type, size_t
 {
     const k_ops *k = sn_compute_ops(c);
     const sn_type_info *info = sn_type_get((uint32_t)type);
-    *w = (sn_linear){.type = type, .n_out = n_out, .n_in = n_in, .rounded = sn_compute_coarse(c), .data = data};
+    *w = (sn_linear){.type = type, .n_out = n_out, .n_in = n_in, .rounded = is_float(type) && sn_compute_coarse(c), .data = data};
     if (info == NULL || info->dequantize == NULL) {
         return sn_fail(err, SN_EUNSUPPORTED, "weights of type %s cannot be multiplied", info != NULL ? info->name : "unknown");
     }

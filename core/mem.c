@@ -23,23 +23,18 @@ bool sn_add_ok(size_t a, size_t b, size_t *out)
     return true;
 }
 
-static size_t round_up(size_t n, size_t to)
-{
-    return (n + to - 1) / to * to;
-}
-
 /* Weights and caches are streamed from end to end: in pages of 2 MiB, where the system gives them to who asks, the CPU looks up addresses a 512th
- * as often. Only whole ones are taken, so that no more memory is. */
+ * as often. Only what fills whole ones is put in them, so that no more memory is taken. */
 void *sn_alloc(size_t n, size_t size)
 {
     enum { HUGE_PAGE = 2 << 20 };
     size_t bytes;
     if (!sn_mul_ok(n, size, &bytes) || bytes > PTRDIFF_MAX - HUGE_PAGE) return NULL;
     if (bytes == 0) bytes = 1;
-    const size_t align = bytes < 2 * HUGE_PAGE ? SN_ALIGN : HUGE_PAGE, page = (size_t)sysconf(_SC_PAGESIZE);
-    void *p = aligned_alloc(align, round_up(bytes, bytes < 2 * HUGE_PAGE ? SN_ALIGN : page));
+    const size_t align = bytes < 2 * HUGE_PAGE ? SN_ALIGN : HUGE_PAGE;
+    void *p = aligned_alloc(align, (bytes + align - 1) & ~(align - 1)); /* C11 wants a multiple of the alignment */
 #ifdef MADV_HUGEPAGE
-    if (p != NULL && align == HUGE_PAGE) (void)madvise(p, bytes / HUGE_PAGE * HUGE_PAGE, MADV_HUGEPAGE); /* best effort */
+    if (p != NULL && align == HUGE_PAGE) (void)madvise(p, bytes & ~(align - 1), MADV_HUGEPAGE); /* best effort */
 #endif
     return p;
 }

@@ -104,7 +104,7 @@ static void as_taken(double *to, const float *x, size_t n, const sn_compute *c, 
     const bool integer = k_format_get(w->type) != NULL;
     if (integer && !weights) {
         round_activations(to, x, n, w->coarse && sn_compute_ops(c)->product_q[K_COARSE][w->type] != NULL ? 127 : 127 * 128);
-    } else if (w->rounded && (w->type == SN_F32 || w->type == SN_F16 || w->type == SN_BF16)) {
+    } else if (w->rounded) {
         round_to_16_bits(to, x, n);
     } else {
         for (size_t i = 0; i < n; i++) to[i] = x[i];
