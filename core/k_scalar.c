@@ -151,14 +151,13 @@ static void product_i16(const k_dest *to, const void *panel, const void *tile, s
 static void weights_i16(void *panel, const float *s, size_t n)
 {
     float max = 0, sum = 0;
-    int16_t code[K_I16_BLOCK];
+    int16_t code[K_I16_BLOCK] = {0};
     for (size_t j = 0; j < n; j++) {
         max = s[j] > max ? s[j] : max;
         sum += s[j];
     }
     const float by = k_i16_inverse(max), most = k_i16_most(sqrtf(sum * by)), d = max / most;
     for (size_t j = 0; j < n; j++) code[j] = s[j] >= 0 ? (int16_t)nearbyintf(fminf(s[j] * (by * most), K_I16_MOST)) : 0;
-    if (n % 2 != 0) code[n] = 0;
     memcpy(panel, &d, 4);
     memcpy((unsigned char *)panel + 4, code, 2 * (n + n % 2));
 }

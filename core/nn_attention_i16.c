@@ -23,15 +23,15 @@ typedef struct {
     size_t per_item, items; /* rows that go through the keys together; such items of a key head */
 } attention;
 
-typedef struct {              /* in the thread's scratch; R = i16_rows */
-    float *m, *l;             /* [panel][R]: maxima and sums so far */
-    float *o;                 /* [panel][d_head, R] */
-    float *s;                 /* [BLOCK, R] */
-    float *rows, *columns;    /* [BLOCK, d_head] and transposed, [d_head, BLOCK] */
-    unsigned char *q;         /* [panel] of R queries */
-    unsigned char *p;         /* panel of R rows of BLOCK weights */
-    unsigned char *keys;      /* tiles of keys */
-    unsigned char *values;    /* tiles of columns */
+typedef struct {           /* in the thread's scratch; R = i16_rows */
+    float *m, *l;          /* [panel][R]: maxima and sums so far */
+    float *o;              /* [panel][d_head, R] */
+    float *s;              /* [BLOCK, R] */
+    float *rows, *columns; /* [BLOCK, d_head] and transposed, [d_head, BLOCK] */
+    unsigned char *q;      /* [panel] of R queries */
+    unsigned char *p;      /* panel of R rows of BLOCK weights */
+    unsigned char *keys;   /* tiles of keys */
+    unsigned char *values; /* tiles of columns */
 } workspace;
 
 static size_t min_size(size_t a, size_t b)
@@ -53,7 +53,8 @@ static size_t panel_floats(const attention *t)
 static size_t fixed_bytes(const attention *t)
 {
     const size_t R = t->k->i16_rows, d = t->a->d_head;
-    return sizeof(float) * (BLOCK * R + max_size(BLOCK, R) * d + d * BLOCK) + k_i16_bytes(BLOCK, R) + k_i16_bytes(d, BLOCK) + k_i16_bytes(BLOCK, d);
+    return sizeof(float) * (BLOCK * R + max_size(BLOCK, R) * d + d * BLOCK) + k_i16_bytes(BLOCK, R) + k_i16_bytes(d, BLOCK) +
+           k_i16_bytes(BLOCK, d);
 }
 
 static size_t most_panels(const attention *t)
@@ -100,7 +101,8 @@ static void load_queries(const attention *t, const workspace *w, size_t head_kv,
 /* n rows of d values at src, as tiles. */
 static void make_tiles(const k_ops *k, unsigned char *tiles, const float *src, size_t ld, size_t n, size_t d)
 {
-    for (size_t j = 0; j < n; j += k->i16_tile) k_i16_tile(k, tiles + j * k_i16_bytes(d, 1), src + j * ld, ld, min_size(k->i16_tile, n - j), d);
+    for (size_t j = 0; j < n; j += k->i16_tile)
+        k_i16_tile(k, tiles + j * k_i16_bytes(d, 1), src + j * ld, ld, min_size(k->i16_tile, n - j), d);
 }
 
 static void load_block(const attention *t, const workspace *w, size_t head_kv, size_t at, size_t n)

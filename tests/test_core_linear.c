@@ -370,7 +370,8 @@ static void a_row_of_16_bits_by_itself_does_not_overflow(void **state)
             assert_int_equal(sn_linear_init(&l, c, SN_F32, 1, n_in, x, NULL, NULL), SN_OK);
             assert_int_equal(sn_arena_init(&tmp, sn_linear_scratch_bytes(c, &l, 1), NULL), SN_OK);
             sn_linear_apply(c, y, 1, x, n_in, &l, 1, &tmp);
-            if (sum < 3e38 && fabs(y[0] - sum) > 1e-4 * sum + 1e-38) fail_msg("%s, %d: %g, want %g", sn_isa_name((sn_isa)isa), fill, y[0], sum);
+            if (sum < 3e38 && fabs(y[0] - sum) > 1e-4 * sum + 1e-38)
+                fail_msg("%s, %d: %g, want %g", sn_isa_name((sn_isa)isa), fill, y[0], sum);
             sn_arena_free(&tmp);
             sn_linear_free(&l);
         }
