@@ -154,7 +154,7 @@ static void start(void)
 void sn_nursery_prepare(void)
 {
     pthread_mutex_lock(&lock);
-    if (orders >= 0 && owner != getpid()) { /* of the process that forked this one */
+    if (owner != 0 && owner != getpid()) { /* all is of the process that forked this one, which lacks the page */
         forget();
         born = NULL;
         memset(taken, 0, sizeof taken);
