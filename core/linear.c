@@ -143,7 +143,7 @@ sn_status sn_linear_init(sn_linear *w, sn_compute *c, sn_type type, size_t n_out
     sn_status st = sn_linear_plan(w, c, type, n_out, n_in, data, err);
     if (st != SN_OK) return st;
     if (w->packed_bytes > 0) {
-        w->packed = sn_alloc(w->packed_bytes, 1);
+        w->packed = sn_alloc_streamed(w->packed_bytes);
         if (w->packed == NULL) return sn_fail(err, SN_ENOMEM, "out of memory (%zu bytes of weights)", w->packed_bytes);
         sn_keep_from_forks(w->packed, w->packed_bytes, true);
         sn_parallel(c, pack_part, &(pack_job){k, w});

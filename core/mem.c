@@ -23,18 +23,26 @@ bool sn_add_ok(size_t a, size_t b, size_t *out)
     return true;
 }
 
-/* Weights and caches are streamed from end to end: in pages of 2 MiB, where the system gives them to who asks, the CPU looks up addresses a 512th
- * as often. Only what fills whole ones is put in them, so that no more memory is taken. */
+static void *alloc_aligned(size_t n, size_t size, size_t align)
+{
+    size_t bytes;
+    if (!sn_mul_ok(n, size, &bytes) || bytes > PTRDIFF_MAX - align) return NULL;
+    if (bytes == 0) bytes = 1;
+    return aligned_alloc(align, (bytes + align - 1) & ~(align - 1)); /* C11 wants a multiple of the alignment */
+}
+
 void *sn_alloc(size_t n, size_t size)
 {
+    return alloc_aligned(n, size, SN_ALIGN);
+}
+
+void *sn_alloc_streamed(size_t bytes)
+{
     enum { HUGE_PAGE = 2 << 20 };
-    size_t bytes;
-    if (!sn_mul_ok(n, size, &bytes) || bytes > PTRDIFF_MAX - HUGE_PAGE) return NULL;
-    if (bytes == 0) bytes = 1;
-    const size_t align = bytes < 2 * HUGE_PAGE ? SN_ALIGN : HUGE_PAGE;
-    void *p = aligned_alloc(align, (bytes + align - 1) & ~(align - 1)); /* C11 wants a multiple of the alignment */
+    if (bytes < HUGE_PAGE) return sn_alloc(bytes, 1);
+    void *p = alloc_aligned(bytes, 1, HUGE_PAGE);
 #ifdef MADV_HUGEPAGE
-    if (p != NULL && align == HUGE_PAGE) (void)madvise(p, bytes & ~(align - 1), MADV_HUGEPAGE); /* best effort */
+    if (p != NULL) (void)madvise(p, bytes / HUGE_PAGE * HUGE_PAGE, MADV_HUGEPAGE); /* best effort */
 #endif
     return p;
 }

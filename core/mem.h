@@ -14,6 +14,9 @@ bool sn_add_ok(size_t a, size_t b, size_t *out);
 /* n * size bytes, SN_ALIGN-aligned, not zeroed / zeroed. NULL on overflow or when memory is out; n * size of 0 gives a
  * pointer that may be freed. Release with sn_free. */
 void *sn_alloc(size_t n, size_t size);
+/* The same of what is filled and then read from end to end, weights: where Linux gives pages of 2 MiB to who asks (transparent_hugepage), the CPU looks
+ * up addresses a 512th as often. Only what fills whole ones is put in them. */
+void *sn_alloc_streamed(size_t bytes);
 void *sn_calloc(size_t n, size_t size);
 void sn_free(void *p);
 
