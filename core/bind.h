@@ -9,9 +9,9 @@
 typedef struct {
     const sn_gguf *gguf;
     sn_compute *compute;
-    bool coarse;           /* of what is bound from now on (sn_linear) */
-    bool plan;             /* sn_linear_plan in place of sn_linear_init: to be set after sn_bind_init */
-    bool *used;            /* [n_tensors]: bound already */
+    bool coarse; /* of what is bound from now on (sn_linear) */
+    bool plan;   /* sn_linear_plan in place of sn_linear_init: to be set after sn_bind_init */
+    bool *used;  /* [n_tensors]: bound already */
     sn_status status;
     sn_err *err;
 } sn_bind;
